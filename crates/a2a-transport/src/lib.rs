@@ -1,0 +1,1 @@
+//! haggle-a2a-transport
