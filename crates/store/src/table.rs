@@ -1,0 +1,56 @@
+//! What a table is, and the one table of our own that carries the schema version.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::Key;
+
+/// Largest encoded value in bytes. sled turns pages of large values into files it leaks, so
+/// anything larger goes to [`crate::Blobs`].
+pub const MAX_VALUE_BYTES: usize = 7 * 1024;
+
+/// Version of the layout this build writes. A store with a higher `min_reader` is refused.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A typed tree, versioned by its name.
+pub trait Table {
+    /// Name with version, for example `orders-1`. A changed value layout gets a new name.
+    const NAME: &'static str;
+    /// Key type; its bytes sort as the keys do.
+    type Key: Key;
+    /// Value type, stored as canonical CBOR.
+    type Value: Serialize + DeserializeOwned;
+}
+
+/// The table of facts about the store itself.
+pub(crate) struct Meta;
+
+impl Table for Meta {
+    const NAME: &'static str = "meta";
+    type Key = String;
+    type Value = Schema;
+}
+
+/// Key of the one row of [`Meta`].
+pub(crate) const SCHEMA_KEY: &str = "schema";
+
+/// Which layout a store or an export has, and who may read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Schema {
+    /// Layout version.
+    pub(crate) format: u32,
+    /// Program that created it.
+    pub(crate) created_by: String,
+    /// Lowest layout version a reader must know.
+    pub(crate) min_reader: u32,
+}
+
+impl Schema {
+    /// What this build writes.
+    pub(crate) fn current() -> Self {
+        Self {
+            format: SCHEMA_VERSION,
+            created_by: concat!("haggle-store ", env!("CARGO_PKG_VERSION")).to_owned(),
+            min_reader: SCHEMA_VERSION,
+        }
+    }
+}
