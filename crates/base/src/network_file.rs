@@ -1,0 +1,202 @@
+//! The network file: the facts that all nodes of one network must agree on.
+
+use alloy_primitives::Address;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Coded;
+use crate::ids::NetworkId;
+use crate::money::USDC_DECIMALS;
+
+/// The chain id of the local test market.
+pub const DEVNET_CHAIN_ID: u64 = 31_337;
+/// The most shards a network may have.
+pub const MAX_SHARDS: u16 = 64;
+/// The highest fee that the escrow contract accepts, in basis points.
+pub const MAX_FEE_BPS: u16 = 1_000;
+/// The most bootstrap addresses.
+pub const MAX_BOOTSTRAP: usize = 64;
+/// The most fee sinks.
+pub const MAX_FEE_SINKS: usize = 16;
+
+/// What a network file says. The id is part of every record and protocol name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkFile {
+    /// The network's id, such as `base/1` or `devnet-7/1`.
+    pub id: NetworkId,
+    /// The EVM chain where orders are paid.
+    pub chain_id: u64,
+    /// Into how many shards records fall: 64 on a real network, 4 on the devnet.
+    pub shards: u16,
+    /// The escrow contract.
+    pub escrow: Address,
+    /// Addresses whose fees count as really gone (burnt or public goods).
+    #[serde(default)]
+    pub fee_sinks: Vec<Address>,
+    /// Multiaddresses with `/p2p/<peer id>` of nodes that newcomers dial first.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// The one token that is paid with.
+    pub token: TokenFacts,
+    /// The fee that orders carry by default.
+    pub fee: FeeRule,
+}
+
+/// The token's facts; name and version are those of its EIP-712 domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenFacts {
+    /// The token contract.
+    pub address: Address,
+    /// Name in the EIP-712 domain, such as `USD Coin`.
+    pub name: String,
+    /// Version in the EIP-712 domain, such as `2`.
+    pub version: String,
+    /// What people read, such as `USDC`.
+    pub symbol: String,
+    /// Always 6.
+    pub decimals: u8,
+}
+
+/// The fee of an order.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeeRule {
+    /// Hundredths of a percent of what is paid, at most 1000.
+    pub bps: u16,
+    /// Whose share it comes from.
+    pub payer: FeePayer,
+    /// Who gets it.
+    pub recipient: Address,
+}
+
+/// Whose share the fee comes from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeePayer {
+    /// On top of the price.
+    Buyer,
+    /// Out of the price.
+    Seller,
+}
+
+/// What is wrong with a network file.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkFileError {
+    /// The chain id is zero.
+    #[error("chain_id is 0")]
+    NoChain,
+    /// The number of shards is not a power of two from 1 to 64.
+    #[error("shards must be 1, 2, 4, 8, 16, 32 or 64")]
+    BadShards,
+    /// An address that must be set is zero.
+    #[error("{0} is the zero address")]
+    ZeroAddress(&'static str),
+    /// The token does not have six decimals.
+    #[error("token.decimals must be 6")]
+    BadDecimals,
+    /// The token's name, version or symbol is empty or longer than 64 bytes.
+    #[error("token.{0} is empty or longer than 64 bytes")]
+    BadTokenText(&'static str),
+    /// The fee is more than 1000 basis points.
+    #[error("fee.bps is more than 1000")]
+    FeeTooHigh,
+    /// Too many entries in a list.
+    #[error("too many entries in {0}")]
+    TooMany(&'static str),
+    /// A bootstrap address is not a multiaddress that ends in a peer id.
+    #[error("bootstrap address number {0} does not end in /p2p/<peer id>")]
+    BadBootstrap(usize),
+    /// The ids `devnet-…` and chain 31337 belong together.
+    #[error("a network named devnet-… must be on chain 31337, and no other may be")]
+    DevnetMismatch,
+}
+
+impl Coded for NetworkFileError {
+    fn code(&self) -> &'static str {
+        "bad_network_file"
+    }
+
+    fn hint(&self) -> &'static str {
+        "correct the named key in the network file, or fetch the file of your network again"
+    }
+}
+
+impl NetworkFile {
+    /// True for a local test market, where public seeds and free money are allowed.
+    #[must_use]
+    pub const fn is_devnet(&self) -> bool {
+        self.chain_id == DEVNET_CHAIN_ID
+    }
+
+    /// Checks every rule that the types do not already say.
+    ///
+    /// # Errors
+    /// The first [`NetworkFileError`] found.
+    pub fn check(&self) -> Result<(), NetworkFileError> {
+        use NetworkFileError as E;
+        if self.chain_id == 0 {
+            return Err(E::NoChain);
+        }
+        if self.id.as_str().starts_with("devnet-") != self.is_devnet() {
+            return Err(E::DevnetMismatch);
+        }
+        if !self.shards.is_power_of_two() || self.shards > MAX_SHARDS {
+            return Err(E::BadShards);
+        }
+        if self.escrow.is_zero() {
+            return Err(E::ZeroAddress("escrow"));
+        }
+        self.token.check()?;
+        if self.fee.bps > MAX_FEE_BPS {
+            return Err(E::FeeTooHigh);
+        }
+        if self.fee.bps > 0 && self.fee.recipient.is_zero() {
+            return Err(E::ZeroAddress("fee.recipient"));
+        }
+        if self.fee_sinks.len() > MAX_FEE_SINKS {
+            return Err(E::TooMany("fee_sinks"));
+        }
+        if self.fee_sinks.iter().any(|sink| sink.is_zero()) {
+            return Err(E::ZeroAddress("an entry of fee_sinks"));
+        }
+        if self.bootstrap.len() > MAX_BOOTSTRAP {
+            return Err(E::TooMany("bootstrap"));
+        }
+        let bad = self.bootstrap.iter().position(|address| !ends_in_peer_id(address));
+        bad.map_or(Ok(()), |at| Err(E::BadBootstrap(at + 1)))
+    }
+}
+
+impl TokenFacts {
+    fn check(&self) -> Result<(), NetworkFileError> {
+        use NetworkFileError as E;
+        if self.address.is_zero() {
+            return Err(E::ZeroAddress("token.address"));
+        }
+        if u32::from(self.decimals) != USDC_DECIMALS {
+            return Err(E::BadDecimals);
+        }
+        let texts = [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("symbol", &self.symbol),
+        ];
+        for (key, text) in texts {
+            if text.is_empty() || text.len() > 64 {
+                return Err(E::BadTokenText(key));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ends_in_peer_id(address: &str) -> bool {
+    address.starts_with('/')
+        && address
+            .rsplit_once("/p2p/")
+            .is_some_and(|(_, peer)| peer.parse::<crate::did::PeerId>().is_ok())
+}
+
+#[cfg(test)]
+mod tests;
