@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Escrow} from "../../src/Escrow.sol";
+import {OrderStateLib} from "../../src/types/OrderState.sol";
+
+/// @title The escrow with its one settlement function in the open, for the splits no operation asks for yet
+contract EscrowHarness is Escrow {
+    constructor(address token_) Escrow(token_) {}
+
+    function settle(Order calldata order, uint256 pay, uint8 outcome) external {
+        _settle(order, orderId(order), OrderStateLib.funded(false), pay, outcome);
+    }
+}
