@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
+import {UsdcBase} from "../../base/UsdcBase.sol";
+
+contract ReceiveWithAuthorizationTest is UsdcBase {
+    uint256 private constant VALID_AFTER = 0;
+    uint256 private constant VALID_BEFORE = NOW + 1;
+
+    function test_the_payee_can_submit_either_form(uint256 value, bytes32 nonce, bool inParts) public {
+        value = bound(value, 0, FUNDS);
+        bytes memory signature = _auth(ALICE_KEY, alice, value, nonce);
+        vm.expectEmit(address(usdc));
+        emit TestUSDC.AuthorizationUsed(alice, nonce);
+        vm.prank(bob);
+        _submit(alice, value, nonce, signature, inParts);
+        _assertMoved(alice, bob, value);
+    }
+
+    function test_a_contract_wallet_can_authorise() public {
+        bytes memory signature = _auth(ALICE_KEY, wallet, 5, "n");
+        vm.prank(bob);
+        _submit(wallet, 5, "n", signature, false);
+        _assertMoved(wallet, bob, 5);
+    }
+
+    function test_reverts_when_anyone_but_the_payee_submits(address sender, bool inParts) public {
+        vm.assume(sender != bob);
+        bytes memory signature = _auth(ALICE_KEY, alice, 5, "n");
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.NotPayee.selector, sender, bob));
+        vm.prank(sender);
+        _submit(alice, 5, "n", signature, inParts);
+    }
+
+    function test_reverts_when_the_nonce_was_used_by_a_transfer() public {
+        bytes memory transfer =
+            _sign(ALICE_KEY, _transferDigest(address(usdc), alice, bob, 5, VALID_AFTER, VALID_BEFORE, "n"));
+        usdc.transferWithAuthorization(alice, bob, 5, VALID_AFTER, VALID_BEFORE, "n", transfer);
+        bytes memory signature = _auth(ALICE_KEY, alice, 5, "n");
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationUsedOrCanceled.selector, alice, bytes32("n")));
+        vm.prank(bob);
+        _submit(alice, 5, "n", signature, false);
+    }
+
+    function test_reverts_when_a_transfer_authorisation_was_signed() public {
+        bytes memory signature =
+            _sign(ALICE_KEY, _transferDigest(address(usdc), alice, bob, 5, VALID_AFTER, VALID_BEFORE, "n"));
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        vm.prank(bob);
+        _submit(alice, 5, "n", signature, false);
+    }
+
+    function test_reverts_when_the_window_is_over() public {
+        vm.warp(VALID_BEFORE);
+        bytes memory signature = _auth(ALICE_KEY, alice, 5, "n");
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationExpired.selector, VALID_BEFORE, VALID_BEFORE));
+        vm.prank(bob);
+        _submit(alice, 5, "n", signature, false);
+    }
+
+    function test_reverts_when_someone_else_signed() public {
+        bytes memory signature = _auth(EVE_KEY, alice, 5, "n");
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        vm.prank(bob);
+        _submit(alice, 5, "n", signature, false);
+    }
+
+    function _auth(uint256 key, address from, uint256 value, bytes32 nonce) private view returns (bytes memory) {
+        return _sign(key, _receiveDigest(address(usdc), from, bob, value, VALID_AFTER, VALID_BEFORE, nonce));
+    }
+
+    function _submit(address from, uint256 value, bytes32 nonce, bytes memory signature, bool inParts) private {
+        if (inParts) {
+            (uint8 v, bytes32 r, bytes32 s) = _split(signature);
+            usdc.receiveWithAuthorization(from, bob, value, VALID_AFTER, VALID_BEFORE, nonce, v, r, s);
+        } else {
+            usdc.receiveWithAuthorization(from, bob, value, VALID_AFTER, VALID_BEFORE, nonce, signature);
+        }
+    }
+}
