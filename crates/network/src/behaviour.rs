@@ -1,0 +1,232 @@
+//! The libp2p behaviours of a node and how they are set up.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use haggle_base::record::gossip_id;
+use libp2p::allow_block_list::{self, BlockedPeers};
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{
+    self, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity, MessageId, PeerScoreParams,
+    PeerScoreThresholds, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+};
+use libp2p::identity::Keypair;
+use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
+use libp2p::metrics::Registry;
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, ping, tcp, yamux};
+
+use crate::config::NetworkConfig;
+use crate::error::NetworkError;
+use crate::protocol;
+
+/// The largest value of a pointer in bytes.
+pub const MAX_POINTER_BYTES: usize = 1024;
+/// The largest key of a pointer in bytes.
+pub const MAX_POINTER_KEY_BYTES: usize = 128;
+/// Pointers stored for others.
+const MAX_POINTERS: usize = 4096;
+/// Connections of one peer: two arise when both sides dial at once.
+const MAX_CONNECTIONS_PER_PEER: u32 = 3;
+/// Connections being set up, in each direction.
+const MAX_PENDING_CONNECTIONS: u32 = 32;
+/// Streams of one connection, all protocols together.
+const MAX_STREAMS_PER_CONNECTION: usize = 256;
+/// Control entries (IHAVE, IWANT) in one gossip message; more would not fit the size below.
+const MAX_CONTROL_MESSAGES: usize = 400;
+/// Size of the control part of a gossip message that is accepted, in bytes.
+const MAX_CONTROL_BYTES: usize = 64 * 1024;
+/// Messages queued for one slow peer before they are dropped.
+const GOSSIP_QUEUE: usize = 1000;
+/// How long a gossip message is remembered as seen.
+const SEEN_FOR: Duration = Duration::from_secs(120);
+/// How long a message may wait for its verdict and still spread.
+const VERDICT_WINDOW: Duration = Duration::from_secs(8);
+/// How long messages are offered again to peers that may have missed them.
+const OFFER_WINDOW: Duration = Duration::from_secs(3);
+/// One Kademlia query, and one request inside it.
+const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+const KAD_REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Gossipsub, restricted to the topics of this network that the node takes part in.
+pub(crate) type Gossipsub =
+    gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
+
+/// All behaviours. The two that refuse connections stand first, so that the others never hear of
+/// a refused one.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) blocked: allow_block_list::Behaviour<BlockedPeers>,
+    pub(crate) identify: identify::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) kad: kad::Behaviour<MemoryStore>,
+    pub(crate) gossip: Toggle<Gossipsub>,
+    pub(crate) streams: libp2p_stream::Behaviour,
+}
+
+/// Builds the swarm: TCP with noise and yamux, QUIC, DNS, and the behaviours.
+pub(crate) fn swarm(
+    config: &NetworkConfig,
+    keypair: Keypair,
+    registry: &mut Registry,
+) -> Result<Swarm<Behaviour>, NetworkError> {
+    let behaviour = behaviour(config, &keypair, registry)?;
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(MAX_STREAMS_PER_CONNECTION);
+    let builder = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer)
+        .map_err(setup)?
+        .with_quic_config(|mut quic| {
+            quic.max_idle_timeout = 20_000;
+            quic.max_stream_data = 2 * 1024 * 1024;
+            quic.max_connection_data = 8 * 1024 * 1024;
+            quic
+        })
+        .with_dns()
+        .map_err(setup)?
+        .with_behaviour(|_| behaviour)
+        .map_err(setup)?;
+    let idle = config.idle_timeout;
+    Ok(builder
+        .with_swarm_config(|swarm| {
+            swarm
+                .with_idle_connection_timeout(idle)
+                .with_max_negotiating_inbound_streams(MAX_STREAMS_PER_CONNECTION)
+                .with_smart_dial()
+        })
+        .build())
+}
+
+fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NetworkError {
+    NetworkError::Setup { source: error.into() }
+}
+
+fn behaviour(config: &NetworkConfig, keypair: &Keypair, registry: &mut Registry) -> Result<Behaviour, NetworkError> {
+    let local = keypair.public().to_peer_id();
+    let gossip = if config.gossip { Some(gossip(config, registry)?) } else { None };
+    let identify = identify::Config::new(protocol::family(&config.network), keypair.public())
+        .with_agent_version(config.agent.clone())
+        .with_push_listen_addr_updates(true)
+        .with_hide_listen_addrs(config.hide_listen_addrs)
+        .with_cache_size(0);
+    let ping = ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(15));
+    Ok(Behaviour {
+        limits: connection_limits::Behaviour::new(limits(config)),
+        blocked: allow_block_list::Behaviour::default(),
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(ping),
+        kad: kademlia(config, local)?,
+        gossip: Toggle::from(gossip),
+        streams: libp2p_stream::Behaviour::new(),
+    })
+}
+
+fn limits(config: &NetworkConfig) -> ConnectionLimits {
+    let all = config.max_connections;
+    // A quarter of the places stays for peers that this node chooses itself.
+    let inbound = all - all / 4;
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_PENDING_CONNECTIONS))
+        .with_max_pending_outgoing(Some(MAX_PENDING_CONNECTIONS))
+        .with_max_established_incoming(Some(inbound))
+        .with_max_established(Some(all))
+        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
+}
+
+/// Kademlia under our own name. The default settings would join the IPFS network, store whatever
+/// anybody sends, connect to everybody, and serve nothing without a confirmed external address.
+fn kademlia(config: &NetworkConfig, local: PeerId) -> Result<kad::Behaviour<MemoryStore>, NetworkError> {
+    let name = StreamProtocol::try_from_owned(protocol::kad(&config.network)).map_err(setup)?;
+    let mut settings = kad::Config::new(name);
+    settings
+        .set_kbucket_inserts(kad::BucketInserts::Manual)
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .disjoint_query_paths(true)
+        .set_caching(kad::Caching::Disabled)
+        .set_query_timeout(KAD_QUERY_TIMEOUT)
+        .set_substreams_timeout(KAD_REQUEST_TIMEOUT)
+        .set_record_ttl(Some(Duration::from_secs(48 * 3600)))
+        .set_publication_interval(Some(Duration::from_secs(12 * 3600)));
+    let store = MemoryStoreConfig {
+        max_records: MAX_POINTERS,
+        // The store refuses values of this size or more.
+        max_value_bytes: MAX_POINTER_BYTES + 1,
+        max_providers_per_key: 1,
+        max_provided_keys: 0,
+    };
+    let store = MemoryStore::with_config(local, store);
+    let mut kad = kad::Behaviour::with_config(local, store, settings);
+    kad.set_mode(Some(kad::Mode::Server));
+    Ok(kad)
+}
+
+fn gossip(config: &NetworkConfig, registry: &mut Registry) -> Result<Gossipsub, NetworkError> {
+    let beats = |window: Duration, least: usize| {
+        let beats = window.as_millis() / config.heartbeat.as_millis().max(1);
+        usize::try_from(beats).unwrap_or(least).max(least)
+    };
+    let settings = gossipsub::ConfigBuilder::default()
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| MessageId::new(&gossip_id(&message.data)))
+        .max_transmit_size(config.max_gossip_bytes)
+        .max_control_messages_sent(MAX_CONTROL_MESSAGES)
+        .max_control_message_size(MAX_CONTROL_BYTES)
+        .connection_handler_queue_len(GOSSIP_QUEUE)
+        .heartbeat_interval(config.heartbeat)
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .history_gossip(beats(OFFER_WINDOW, 3))
+        .history_length(beats(VERDICT_WINDOW, 5))
+        .duplicate_cache_time(SEEN_FOR)
+        .build()
+        .map_err(setup)?;
+    let topics: HashSet<_> = config.topics.iter().map(|topic| gossipsub::IdentTopic::new(topic).hash()).collect();
+    let filter = MaxCountSubscriptionFilter {
+        max_subscribed_topics: topics.len().max(1),
+        max_subscriptions_per_request: topics.len().max(1) * 2,
+        filter: WhitelistSubscriptionFilter(topics.clone()),
+    };
+    let mut gossip = Gossipsub::new_with_subscription_filter(MessageAuthenticity::Anonymous, settings, filter)
+        .map_err(setup)?
+        .with_metrics(registry.sub_registry_with_prefix("gossipsub"), gossipsub::MetricsConfig::default());
+    gossip.with_peer_score(score(config, topics), PeerScoreThresholds::default()).map_err(setup)?;
+    for topic in &config.topics {
+        gossip.subscribe(&gossipsub::IdentTopic::new(topic)).map_err(setup)?;
+    }
+    Ok(gossip)
+}
+
+/// Scores punish invalid messages and broken rules. They do not demand a flow of messages: a
+/// quiet market is healthy.
+fn score(config: &NetworkConfig, topics: HashSet<gossipsub::TopicHash>) -> PeerScoreParams {
+    let topic = TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.01,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_cap: 300.0,
+        first_message_deliveries_weight: 0.1,
+        first_message_deliveries_decay: 0.9,
+        first_message_deliveries_cap: 50.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        // One invalid message is forgiven in about five minutes, three within that time graylist.
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: 0.985,
+        ..TopicScoreParams::default()
+    };
+    PeerScoreParams {
+        topics: topics.into_iter().map(|hash| (hash, topic.clone())).collect(),
+        topic_score_cap: 20.0,
+        app_specific_weight: 1.0,
+        ip_colocation_factor_weight: if config.loopback_ok { 0.0 } else { -5.0 },
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: 0.9,
+        slow_peer_weight: if config.loopback_ok { 0.0 } else { -0.2 },
+        slow_peer_threshold: 10.0,
+        retain_score: Duration::from_secs(600),
+        ..PeerScoreParams::default()
+    }
+}

@@ -1,0 +1,399 @@
+//! The peer book: who is connected, what they proved, how they behaved. No IO, no clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_base::{Did, PeerId, Timestamp};
+use libp2p::Multiaddr;
+use libp2p::swarm::ConnectionId;
+use tokio::sync::Semaphore;
+
+use crate::address::Transport;
+use crate::bucket::{Rate, TokenBucket};
+use crate::events::{PeerFacts, Severity};
+
+/// Most peers remembered; the longest unseen one that is not connected goes first.
+pub(crate) const MAX_PEERS: usize = 2048;
+/// Penalty points that make a ban.
+pub(crate) const BAN_POINTS: u32 = 100;
+/// Time in which one penalty point is forgiven.
+const FORGIVE_POINT_EVERY: Duration = Duration::from_secs(30);
+/// How often a peer may ask for our proofs or announce new ones.
+const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
+
+/// How far the exchange of DID proofs with a peer has come.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proving {
+    /// Running, or about to.
+    Pending,
+    /// Done, with whatever came out of it.
+    Done,
+}
+
+/// One connection of a peer.
+#[derive(Clone, Debug)]
+struct Link {
+    addr: Multiaddr,
+    failed_pings: u32,
+}
+
+/// All that is kept about one peer.
+#[derive(Debug)]
+struct Entry {
+    addrs: Vec<Multiaddr>,
+    agent: String,
+    links: HashMap<ConnectionId, Link>,
+    newest: Option<Multiaddr>,
+    linked_at: Duration,
+    admitted: bool,
+    connected_since: Option<Timestamp>,
+    dids: BTreeSet<Did>,
+    proving: Proving,
+    round: u64,
+    last_dial_ok: Option<Timestamp>,
+    last_dial_failed: Option<Timestamp>,
+    last_seen: Option<Timestamp>,
+    round_trip: Option<Duration>,
+    points: u32,
+    points_at: Duration,
+    gossip: TokenBucket,
+    questions: TokenBucket,
+    streams: Arc<Semaphore>,
+    touched: u64,
+}
+
+/// What a report about a peer leads to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Penalised {
+    /// The points are noted: so many stand now.
+    Noted {
+        /// Points that stand.
+        points: u32,
+    },
+    /// The limit is reached: the peer is to be banned.
+    Ban,
+}
+
+/// What a peer's introduction leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Admit {
+    /// The peer is admitted now: the exchange of proofs begins with this round.
+    Admitted {
+        /// The other end of its connection.
+        addr: Multiaddr,
+        /// The round of the exchange.
+        round: u64,
+    },
+    /// It was admitted before; its addresses are renewed.
+    Known,
+    /// Its connection is gone already.
+    NotConnected,
+}
+
+/// What a closed connection means for the peer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Unlinked {
+    /// Other connections remain, or the peer was never admitted.
+    Quiet,
+    /// An admitted peer is gone.
+    Gone,
+}
+
+/// Limits that entries are made with.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) gossip_rate: Rate,
+    pub(crate) streams_per_peer: usize,
+}
+
+/// The book. `elapsed` arguments are durations since the network started.
+#[derive(Debug)]
+pub(crate) struct Book {
+    limits: Limits,
+    entries: HashMap<PeerId, Entry>,
+    touches: u64,
+}
+
+impl Book {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, entries: HashMap::new(), touches: 0 }
+    }
+
+    /// The entry of a peer, made when it is new.
+    fn touch(&mut self, peer: &PeerId, elapsed: Duration) -> &mut Entry {
+        if !self.entries.contains_key(peer) && self.entries.len() >= MAX_PEERS {
+            let stalest = self
+                .entries
+                .iter()
+                .filter(|(_, entry)| entry.links.is_empty())
+                .min_by_key(|(_, entry)| entry.touched)
+                .map(|(peer, _)| *peer);
+            if let Some(stalest) = stalest {
+                self.entries.remove(&stalest);
+            }
+        }
+        self.touches += 1;
+        let limits = self.limits;
+        let entry = self.entries.entry(*peer).or_insert_with(|| Entry {
+            addrs: Vec::new(),
+            agent: String::new(),
+            links: HashMap::new(),
+            newest: None,
+            linked_at: elapsed,
+            admitted: false,
+            connected_since: None,
+            dids: BTreeSet::new(),
+            proving: Proving::Done,
+            round: 0,
+            last_dial_ok: None,
+            last_dial_failed: None,
+            last_seen: None,
+            round_trip: None,
+            points: 0,
+            points_at: elapsed,
+            gossip: TokenBucket::new(limits.gossip_rate, elapsed),
+            questions: TokenBucket::new(QUESTION_RATE, elapsed),
+            streams: Arc::new(Semaphore::new(limits.streams_per_peer)),
+            touched: 0,
+        });
+        entry.touched = self.touches;
+        entry
+    }
+
+    /// A connection stands. It counts as connected only once the peer is admitted.
+    pub(crate) fn link(
+        &mut self,
+        peer: &PeerId,
+        id: ConnectionId,
+        addr: Multiaddr,
+        dialled: bool,
+        now: Timestamp,
+        elapsed: Duration,
+    ) {
+        let entry = self.touch(peer, elapsed);
+        if entry.links.is_empty() {
+            entry.linked_at = elapsed;
+        }
+        entry.newest = Some(addr.clone());
+        entry.links.insert(id, Link { addr, failed_pings: 0 });
+        if dialled {
+            entry.last_dial_ok = Some(now);
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn unlink(&mut self, peer: &PeerId, id: ConnectionId, now: Timestamp) -> Unlinked {
+        let Some(entry) = self.entries.get_mut(peer) else { return Unlinked::Quiet };
+        entry.links.remove(&id);
+        if !entry.links.is_empty() {
+            return Unlinked::Quiet;
+        }
+        let was_admitted = std::mem::take(&mut entry.admitted);
+        entry.connected_since = None;
+        entry.dids.clear();
+        entry.proving = Proving::Done;
+        if was_admitted {
+            entry.last_seen = Some(now);
+            Unlinked::Gone
+        } else {
+            Unlinked::Quiet
+        }
+    }
+
+    /// The peer has told who it is and belongs to this network.
+    pub(crate) fn admit(&mut self, peer: &PeerId, agent: &str, addrs: Vec<Multiaddr>, now: Timestamp) -> Admit {
+        let Some(entry) = self.entries.get_mut(peer).filter(|entry| !entry.links.is_empty()) else {
+            return Admit::NotConnected;
+        };
+        entry.agent = agent.chars().filter(|c| !c.is_control()).take(64).collect();
+        entry.addrs = addrs;
+        if entry.admitted {
+            return Admit::Known;
+        }
+        entry.admitted = true;
+        entry.connected_since = Some(now);
+        entry.proving = Proving::Pending;
+        entry.round += 1;
+        let addr = entry.newest.clone().unwrap_or_else(Multiaddr::empty);
+        Admit::Admitted { addr, round: entry.round }
+    }
+
+    pub(crate) fn dial_failed(&mut self, peer: &PeerId, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(peer) {
+            entry.last_dial_failed = Some(now);
+        }
+    }
+
+    /// Remembers addresses that a caller knows for a peer.
+    pub(crate) fn learn(&mut self, peer: &PeerId, addrs: Vec<Multiaddr>, elapsed: Duration) {
+        let entry = self.touch(peer, elapsed);
+        if entry.addrs.is_empty() {
+            entry.addrs = addrs;
+        }
+    }
+
+    pub(crate) fn addrs(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.entries.get(peer).map(|entry| entry.addrs.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn is_admitted(&self, peer: &PeerId) -> bool {
+        self.entries.get(peer).is_some_and(|entry| entry.admitted)
+    }
+
+    pub(crate) fn is_linked(&self, peer: &PeerId) -> bool {
+        self.entries.get(peer).is_some_and(|entry| !entry.links.is_empty())
+    }
+
+    pub(crate) fn admitted_count(&self) -> usize {
+        self.entries.values().filter(|entry| entry.admitted).count()
+    }
+
+    /// Known peers without a connection, the most recently seen first.
+    pub(crate) fn absent(&self, limit: usize) -> Vec<PeerId> {
+        let mut absent: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.links.is_empty() && !entry.addrs.is_empty())
+            .filter(|(_, entry)| entry.last_seen.is_some())
+            .map(|(peer, entry)| (entry.last_seen, *peer))
+            .collect();
+        absent.sort_unstable_by(|a, b| b.cmp(a));
+        absent.into_iter().take(limit).map(|(_, peer)| peer).collect()
+    }
+
+    /// Peers that hold a connection for longer than `patience` without telling who they are.
+    pub(crate) fn silent(&self, elapsed: Duration, patience: Duration) -> Vec<PeerId> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !entry.links.is_empty() && !entry.admitted)
+            .filter(|(_, entry)| elapsed.saturating_sub(entry.linked_at) > patience)
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    pub(crate) fn admitted(&self) -> Vec<PeerId> {
+        self.entries.iter().filter(|(_, entry)| entry.admitted).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Another exchange of proofs is to run. Returns its round, `None` if the peer is not admitted.
+    pub(crate) fn proofs_pending(&mut self, peer: &PeerId) -> Option<u64> {
+        let entry = self.entries.get_mut(peer).filter(|entry| entry.admitted)?;
+        entry.proving = Proving::Pending;
+        entry.round += 1;
+        Some(entry.round)
+    }
+
+    /// Round `round` of the exchange is done; an older round than the newest changes nothing.
+    /// Returns the DIDs that are new.
+    pub(crate) fn proofs_done(&mut self, peer: &PeerId, round: u64, dids: Vec<Did>) -> Vec<Did> {
+        let entry = self.entries.get_mut(peer).filter(|entry| entry.admitted);
+        let Some(entry) = entry.filter(|entry| entry.round == round) else { return Vec::new() };
+        entry.proving = Proving::Done;
+        let dids: BTreeSet<Did> = dids.into_iter().collect();
+        let fresh = dids.difference(&entry.dids).copied().collect();
+        entry.dids = dids;
+        fresh
+    }
+
+    /// The DIDs a peer has proved, and whether the exchange is done.
+    pub(crate) fn dids(&self, peer: &PeerId) -> (Vec<Did>, Proving) {
+        self.entries
+            .get(peer)
+            .map_or((Vec::new(), Proving::Done), |entry| (entry.dids.iter().copied().collect(), entry.proving))
+    }
+
+    /// The admitted peers that have proved a DID.
+    pub(crate) fn speakers(&self, did: &Did) -> Vec<PeerId> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.admitted && entry.dids.contains(did))
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    /// Takes a token for one gossip message of the peer.
+    #[must_use]
+    pub(crate) fn takes_gossip(&mut self, peer: &PeerId, elapsed: Duration) -> bool {
+        self.touch(peer, elapsed).gossip.take(elapsed)
+    }
+
+    /// Takes a token for one question of the peer about proofs.
+    #[must_use]
+    pub(crate) fn takes_question(&mut self, peer: &PeerId, elapsed: Duration) -> bool {
+        self.touch(peer, elapsed).questions.take(elapsed)
+    }
+
+    /// The permits for streams that the peer opens.
+    pub(crate) fn streams(&mut self, peer: &PeerId, elapsed: Duration) -> Arc<Semaphore> {
+        Arc::clone(&self.touch(peer, elapsed).streams)
+    }
+
+    /// Notes a penalty.
+    pub(crate) fn penalise(&mut self, peer: &PeerId, severity: Severity, elapsed: Duration) -> Penalised {
+        let entry = self.touch(peer, elapsed);
+        let passed = elapsed.saturating_sub(entry.points_at).as_millis();
+        let forgiven = passed / FORGIVE_POINT_EVERY.as_millis();
+        let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
+        if forgiven > 0 || entry.points == 0 {
+            entry.points_at = elapsed;
+        }
+        entry.points = entry.points.saturating_sub(forgiven).saturating_add(severity.points());
+        if entry.points >= BAN_POINTS {
+            entry.points = 0;
+            return Penalised::Ban;
+        }
+        Penalised::Noted { points: entry.points }
+    }
+
+    /// Notes a ping. Returns how many have failed in a row on that connection.
+    pub(crate) fn pinged(&mut self, peer: &PeerId, id: ConnectionId, round_trip: Option<Duration>) -> u32 {
+        let Some(entry) = self.entries.get_mut(peer) else { return 0 };
+        if round_trip.is_some() {
+            entry.round_trip = round_trip;
+        }
+        let Some(link) = entry.links.get_mut(&id) else { return 0 };
+        link.failed_pings = if round_trip.is_some() { 0 } else { link.failed_pings + 1 };
+        link.failed_pings
+    }
+
+    pub(crate) fn facts(&self, peer: &PeerId, now: Timestamp) -> Option<PeerFacts> {
+        self.entries.get(peer).map(|entry| entry.facts(peer, now))
+    }
+
+    /// Facts of all peers that are connected (or of all that are known).
+    pub(crate) fn all_facts(&self, known: bool, now: Timestamp) -> Vec<PeerFacts> {
+        let mut facts: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| known || entry.admitted)
+            .map(|(peer, entry)| entry.facts(peer, now))
+            .collect();
+        facts.sort_unstable_by_key(|facts| facts.peer);
+        facts
+    }
+}
+
+impl Entry {
+    fn facts(&self, peer: &PeerId, now: Timestamp) -> PeerFacts {
+        let newest = self.newest.as_ref().filter(|_| self.admitted);
+        PeerFacts {
+            peer: *peer,
+            addrs: self.addrs.iter().map(ToString::to_string).collect(),
+            agent_version: self.agent.clone(),
+            connected_since: self.connected_since,
+            dids: self.dids.iter().copied().collect(),
+            last_dial_ok: self.last_dial_ok,
+            last_dial_failed: self.last_dial_failed,
+            last_seen: if self.admitted { Some(now) } else { self.last_seen },
+            transport: newest.or_else(|| self.links.values().next().map(|link| &link.addr)).map(Transport::of),
+            round_trip: self.round_trip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! How a node takes part in a network: addresses, limits, and the pace of gossip.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_base::NetworkId;
+
+use crate::bucket::Rate;
+
+/// Says whether a pointer (key, value) may be stored here or handed to a caller.
+pub type PointerCheck = Arc<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>;
+
+/// The settings of the network room. Make one with [`NetworkConfig::new`] and change fields.
+#[derive(Clone)]
+pub struct NetworkConfig {
+    /// The network this node belongs to; it stands in every protocol name.
+    pub network: NetworkId,
+    /// What this node calls itself to others, for example `haggle/0.1.0`.
+    pub agent: String,
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<String>,
+    /// Addresses under which others reach this node although it does not listen on them itself.
+    pub external: Vec<String>,
+    /// Peers to begin with, each with its `/p2p/` part.
+    pub bootstrap: Vec<String>,
+    /// Gossip topics to take part in, as [`crate::topic`] writes them.
+    pub topics: Vec<String>,
+    /// Most established connections, all peers together.
+    pub max_connections: u32,
+    /// How many peers this node looks for by itself. Others may still connect up to
+    /// `max_connections`.
+    pub target_peers: usize,
+    /// Whether loopback addresses are dialled and told to others, and many peers may share one IP
+    /// address: for networks on one machine.
+    pub loopback_ok: bool,
+    /// Whether this node gossips at all. If not, it neither publishes nor subscribes.
+    pub gossip: bool,
+    /// Whether to keep the listen addresses from other peers (external ones are still told).
+    pub hide_listen_addrs: bool,
+    /// Time between two heartbeats of the gossip mesh.
+    pub heartbeat: Duration,
+    /// Largest gossip message in bytes.
+    pub max_gossip_bytes: usize,
+    /// Gossip messages taken from one peer before they are looked at; more are ignored.
+    pub gossip_rate: Rate,
+    /// Gossip messages that wait for a verdict, in the inbox and with its reader together.
+    pub inbox_capacity: usize,
+    /// Streams that one peer may hold open with us, all protocols together.
+    pub max_streams_per_peer: usize,
+    /// How long opening a stream may take, connecting included.
+    pub open_timeout: Duration,
+    /// How long connecting to a peer may take, looking up its addresses included.
+    pub connect_timeout: Duration,
+    /// How long [`crate::Network::ensure_dids`] waits for the peer's proofs.
+    pub proof_timeout: Duration,
+    /// How long a connection that nobody uses is kept.
+    pub idle_timeout: Duration,
+    /// How long a peer stays banned after its penalties reached the limit.
+    pub ban_time: Duration,
+    /// Which pointers are stored for others and returned to callers. Refuses all by default.
+    pub pointers: PointerCheck,
+}
+
+impl NetworkConfig {
+    /// The defaults for a node on the open internet.
+    #[must_use]
+    pub fn new(network: NetworkId) -> Self {
+        Self {
+            network,
+            agent: concat!("haggle/", env!("CARGO_PKG_VERSION")).to_owned(),
+            listen: vec!["/ip4/0.0.0.0/tcp/4404".to_owned(), "/ip4/0.0.0.0/udp/4404/quic-v1".to_owned()],
+            external: Vec::new(),
+            bootstrap: Vec::new(),
+            topics: Vec::new(),
+            max_connections: 64,
+            target_peers: 8,
+            loopback_ok: false,
+            gossip: true,
+            hide_listen_addrs: false,
+            heartbeat: Duration::from_secs(1),
+            max_gossip_bytes: 64 * 1024,
+            gossip_rate: Rate { per_second: 100, burst: 1000 },
+            inbox_capacity: 1024,
+            max_streams_per_peer: 64,
+            open_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(8),
+            proof_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(600),
+            ban_time: Duration::from_secs(600),
+            pointers: Arc::new(|_, _| false),
+        }
+    }
+
+    /// A node on this machine only: free loopback ports over TCP and QUIC, a quick heartbeat.
+    #[must_use]
+    pub fn loopback(network: NetworkId) -> Self {
+        Self {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned(), "/ip4/127.0.0.1/udp/0/quic-v1".to_owned()],
+            loopback_ok: true,
+            heartbeat: Duration::from_millis(400),
+            ..Self::new(network)
+        }
+    }
+
+    /// What tests use: [`NetworkConfig::loopback`] over TCP alone, accepting every pointer.
+    #[must_use]
+    pub fn for_testing(network: NetworkId) -> Self {
+        Self {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            heartbeat: Duration::from_millis(300),
+            pointers: Arc::new(|_, _| true),
+            ..Self::loopback(network)
+        }
+    }
+}
+
+impl fmt::Debug for NetworkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkConfig")
+            .field("network", &self.network)
+            .field("listen", &self.listen)
+            .field("bootstrap", &self.bootstrap)
+            .field("topics", &self.topics.len())
+            .field("max_connections", &self.max_connections)
+            .field("target_peers", &self.target_peers)
+            .field("loopback_ok", &self.loopback_ok)
+            .field("gossip", &self.gossip)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! What the network room tells about: events as they happen, and what is known of a peer.
+
+use std::time::Duration;
+
+use haggle_base::{Did, PeerId, Timestamp};
+
+use crate::address::Transport;
+
+/// Something that happened. Slow listeners lose the oldest events, never the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkEvent {
+    /// A peer of this network is connected and has told who it is.
+    Connected {
+        /// The peer.
+        peer: PeerId,
+        /// The other end of the connection.
+        addr: String,
+    },
+    /// The last connection to the peer is gone.
+    Disconnected {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The peer has proved that it speaks for the DID.
+    Proven {
+        /// The peer.
+        peer: PeerId,
+        /// The DID.
+        did: Did,
+    },
+    /// The peer listens to a gossip topic: messages kept for lack of peers can go out.
+    Subscribed {
+        /// The peer.
+        peer: PeerId,
+        /// The topic.
+        topic: String,
+    },
+    /// The peer is refused for a while.
+    Banned {
+        /// The peer.
+        peer: PeerId,
+    },
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFacts {
+    /// The peer.
+    pub peer: PeerId,
+    /// Addresses it told, without `/p2p/`.
+    pub addrs: Vec<String>,
+    /// What it calls itself.
+    pub agent_version: String,
+    /// Since when it is connected without a break; `None` if it is not connected now.
+    pub connected_since: Option<Timestamp>,
+    /// The DIDs it has proved on its current connections.
+    pub dids: Vec<Did>,
+    /// When a dial of ours last succeeded.
+    pub last_dial_ok: Option<Timestamp>,
+    /// When a dial of ours last failed.
+    pub last_dial_failed: Option<Timestamp>,
+    /// When it was last connected (now, if it is).
+    pub last_seen: Option<Timestamp>,
+    /// The carrier of its newest connection.
+    pub transport: Option<Transport>,
+    /// The newest ping.
+    pub round_trip: Option<Duration>,
+}
+
+/// How bad something is that a peer did.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// May happen to an honest peer.
+    Low,
+    /// An honest peer does not do this, but may by a fault.
+    Medium,
+    /// Done on purpose.
+    High,
+    /// Enough for a ban at once.
+    Fatal,
+}
+
+impl Severity {
+    /// Penalty points; [`crate::book::BAN_POINTS`] of them are a ban.
+    pub(crate) const fn points(self) -> u32 {
+        match self {
+            Self::Low => 1,
+            Self::Medium => 10,
+            Self::High => 50,
+            Self::Fatal => 100,
+        }
+    }
+}

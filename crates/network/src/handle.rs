@@ -1,0 +1,419 @@
+//! The handle: what the rest of the node calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use haggle_base::{AgentKey, Clock, Did, NetworkId, NodeKey, PeerId};
+use libp2p::identity::Keypair;
+use libp2p::metrics::Registry;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm};
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::address;
+use crate::behaviour::{self, Behaviour};
+use crate::book::Limits;
+use crate::command::{Command, Reply};
+use crate::config::NetworkConfig;
+use crate::did::Proofs;
+use crate::error::NetworkError;
+use crate::events::{NetworkEvent, PeerFacts, Severity};
+use crate::inbox::Inbox;
+use crate::metrics::Metrics;
+use crate::protocol;
+use crate::shared::Shared;
+use crate::stream::{Incoming, Stream, Streams};
+use crate::worker::{Parts, Worker};
+
+/// Requests that wait for the worker.
+const COMMAND_QUEUE: usize = 256;
+/// Events that a slow listener may lag behind.
+const EVENT_QUEUE: usize = 1024;
+/// How long the listeners may take to come up.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running node of the network. Clones share it; when the last one is dropped, it stops.
+#[derive(Clone, Debug)]
+pub struct Network {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    local: PeerId,
+    config: NetworkConfig,
+    commands: mpsc::Sender<Command>,
+    events: broadcast::Sender<NetworkEvent>,
+    shared: Arc<Shared>,
+    streams: Streams,
+    proofs: Arc<Proofs>,
+    clock: Arc<dyn Clock>,
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.token.cancel();
+    }
+}
+
+impl Network {
+    /// Listens, starts the worker and begins to look for peers. Returns once all addresses are
+    /// being listened on. Metrics go to `registry` under `libp2p_`, `gossipsub_` and
+    /// `haggle_network_`.
+    ///
+    /// # Errors
+    /// [`NetworkError::BadAddress`] and [`NetworkError::BadName`] for a bad configuration,
+    /// [`NetworkError::Listen`] when an address is taken.
+    pub async fn start(
+        config: NetworkConfig,
+        key: &NodeKey,
+        clock: Arc<dyn Clock>,
+        registry: Option<&mut Registry>,
+    ) -> Result<(Self, Inbox), NetworkError> {
+        let mut own_registry = Registry::default();
+        let registry = registry.unwrap_or(&mut own_registry);
+        let bootstrap = checked_bootstrap(&config)?;
+        for topic in &config.topics {
+            protocol::checked_topic(&config.network, topic)?;
+        }
+        let keypair = Keypair::ed25519_from_bytes(*key.secret_bytes())
+            .map_err(|error| NetworkError::Setup { source: error.into() })?;
+        let mut swarm = Box::new(behaviour::swarm(&config, keypair, registry)?);
+        listen(&mut swarm, &config).await?;
+
+        let local = key.peer_id();
+        let metrics = Metrics::new(registry);
+        let libp2p_metrics = libp2p::metrics::Metrics::new(registry);
+        let limits = Limits { gossip_rate: config.gossip_rate, streams_per_peer: config.max_streams_per_peer };
+        let shared = Arc::new(Shared::new(limits));
+        let token = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
+        let (events, _) = broadcast::channel(EVENT_QUEUE);
+        let (inbox, gossip) = mpsc::channel(config.inbox_capacity.max(1));
+        let streams = Streams::new(
+            swarm.behaviour().streams.new_control(),
+            Arc::clone(&shared),
+            metrics.clone(),
+            token.clone(),
+            tracker.clone(),
+        );
+        let reports = command_sender.clone();
+        let proofs = Arc::new(Proofs {
+            network: config.network.clone(),
+            local,
+            protocol: protocol::stream(&protocol::did(&config.network))?,
+            keys: RwLock::new(Vec::new()),
+            streams: streams.clone(),
+            clock: Arc::clone(&clock),
+            events: events.clone(),
+            penalise: Box::new(move |peer, severity| report(&reports, peer, severity)),
+        });
+        proofs.serve()?;
+        let worker = Worker::new(Parts {
+            swarm,
+            config: config.clone(),
+            local,
+            bootstrap,
+            shared: Arc::clone(&shared),
+            proofs: Arc::clone(&proofs),
+            clock: Arc::clone(&clock),
+            events: events.clone(),
+            commands,
+            inbox,
+            metrics,
+            libp2p_metrics,
+            token: token.clone(),
+        });
+        tracker.spawn(Box::pin(worker.run()));
+        tracker.close();
+        let commands = command_sender;
+        let inner = Inner { local, config, commands, events, shared, streams, proofs, clock, token, tracker };
+        let network = Self { inner: Arc::new(inner) };
+        tracing::info!(peer.id = %local, network.id = %network.network(), "node {local} joins {}", network.network());
+        Ok((network, Inbox { gossip }))
+    }
+
+    /// This node's peer id.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.inner.local
+    }
+
+    /// The network this node belongs to.
+    #[must_use]
+    pub fn network(&self) -> &NetworkId {
+        &self.inner.config.network
+    }
+
+    /// The addresses this node listens on and its external ones, each with its `/p2p/` part.
+    #[must_use]
+    pub fn listen_addrs(&self) -> Vec<String> {
+        self.inner.shared.listen()
+    }
+
+    /// Connects to an address, with or without `/p2p/`, and says who is there.
+    ///
+    /// # Errors
+    /// `bad_address`, `peer_unreachable`, `wrong_network`, `peer_banned`.
+    pub async fn dial(&self, addr: &str) -> Result<PeerId, NetworkError> {
+        let parsed = address::parse(addr)?;
+        match address::split_peer(parsed) {
+            (Some(peer), addr) => self.connect_by(peer, vec![addr]).await,
+            (None, bare) => {
+                let patience = self.inner.config.connect_timeout;
+                let dialled = self.ask(|reply| Command::Dial { addr: bare, reply });
+                timeout(patience, dialled)
+                    .await
+                    .unwrap_or_else(|_| Err(NetworkError::AddressUnreachable { addr: addr.to_owned() }))
+            }
+        }
+    }
+
+    /// Makes sure that a peer is connected: by the addresses given here, those known from before,
+    /// and at last those that the DHT knows.
+    ///
+    /// # Errors
+    /// `bad_address`, `peer_unreachable`, `wrong_network`, `peer_banned`.
+    pub async fn connect(&self, peer: &PeerId, addrs: &[String]) -> Result<(), NetworkError> {
+        if self.is_connected(peer) {
+            return Ok(());
+        }
+        let mut parsed: Vec<Multiaddr> = Vec::new();
+        for addr in addrs.iter().take(address::MAX_ADDRS_PER_PEER) {
+            let (named, addr) = address::split_peer(address::parse(addr)?);
+            if named.is_none_or(|named| named == *peer) {
+                parsed.push(addr);
+            }
+        }
+        self.connect_by(*peer, parsed).await.map(drop)
+    }
+
+    async fn connect_by(&self, peer: PeerId, addrs: Vec<Multiaddr>) -> Result<PeerId, NetworkError> {
+        self.ask(|reply| Command::Connect { peer, addrs, reply }).await
+    }
+
+    /// Sends a message to all peers that listen to the topic. Publishing the same bytes again
+    /// within two minutes does nothing.
+    ///
+    /// # Errors
+    /// `no_peers` when nobody listens: nothing is kept, so the caller keeps an outbox;
+    /// `message_too_large`, `gossip_off`, `network_busy`, `bad_protocol_name`.
+    pub async fn publish(&self, topic: &str, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        protocol::checked_topic(self.network(), topic)?;
+        let topic = topic.to_owned();
+        self.ask(|reply| Command::Publish { topic, bytes, reply }).await
+    }
+
+    /// How many connected peers listen to a topic.
+    ///
+    /// # Errors
+    /// `network_closed`.
+    pub async fn subscribers(&self, topic: &str) -> Result<usize, NetworkError> {
+        let topic = topic.to_owned();
+        self.ask(|reply| Command::Subscribers { topic, reply }).await
+    }
+
+    /// Opens a stream to a peer, connecting first if need be. The peer has accepted the stream
+    /// when this returns, and nothing has been sent on it yet, so opening is always safe to repeat.
+    ///
+    /// # Errors
+    /// `open_timeout`, `peer_unreachable`, `protocol_unsupported`, `too_many_streams`,
+    /// `wrong_network`, `bad_protocol_name`.
+    pub async fn open(&self, peer: &PeerId, protocol: &str) -> Result<Stream, NetworkError> {
+        let name = protocol::stream(protocol)?;
+        let deadline = Instant::now() + self.inner.config.open_timeout;
+        if !self.is_connected(peer) {
+            match timeout_at(deadline, self.connect_by(*peer, Vec::new())).await {
+                Ok(connected) => connected.map(drop)?,
+                Err(_) => {
+                    let protocol = protocol.to_owned();
+                    return Err(NetworkError::OpenTimeout { peer: *peer, protocol });
+                }
+            }
+        }
+        self.inner.streams.open(peer, &name, deadline).await
+    }
+
+    /// Accepts the streams that peers open for a protocol. One peer may hold at most
+    /// `max_streams_per_peer` of them. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `already_accepted`, `bad_protocol_name`.
+    pub fn accept(&self, protocol: &str) -> Result<Incoming, NetworkError> {
+        self.inner.streams.accept(protocol::stream(protocol)?)
+    }
+
+    /// Events from now on.
+    #[must_use]
+    pub fn subscribe_events(&self) -> broadcast::Receiver<NetworkEvent> {
+        self.inner.events.subscribe()
+    }
+
+    /// The connected peers, ordered by id.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerFacts> {
+        let now = self.inner.clock.now();
+        self.inner.shared.with(|book| book.all_facts(false, now))
+    }
+
+    /// All peers remembered, connected or not, ordered by id.
+    #[must_use]
+    pub fn known_peers(&self) -> Vec<PeerFacts> {
+        let now = self.inner.clock.now();
+        self.inner.shared.with(|book| book.all_facts(true, now))
+    }
+
+    /// What is known of one peer.
+    #[must_use]
+    pub fn facts(&self, peer: &PeerId) -> Option<PeerFacts> {
+        let now = self.inner.clock.now();
+        self.inner.shared.with(|book| book.facts(peer, now))
+    }
+
+    /// Whether the peer is connected and has told who it is.
+    #[must_use]
+    pub fn is_connected(&self, peer: &PeerId) -> bool {
+        self.inner.shared.with(|book| book.is_admitted(peer))
+    }
+
+    /// Speaks for a DID from now on: proves it to all peers, those that come later too. When this
+    /// returns, every connected peer that answers knows that a new proof is on its way.
+    ///
+    /// # Errors
+    /// `too_many_dids`.
+    pub async fn present(&self, key: Arc<AgentKey>) -> Result<(), NetworkError> {
+        self.inner.proofs.present(key, self.inner.config.proof_timeout).await
+    }
+
+    /// The DIDs that a connected peer has proved so far.
+    #[must_use]
+    pub fn dids_of(&self, peer: &PeerId) -> Vec<Did> {
+        self.inner.shared.with(|book| book.dids(peer).0)
+    }
+
+    /// The connected peers that have proved the DID.
+    #[must_use]
+    pub fn peers_of(&self, did: &Did) -> Vec<PeerId> {
+        self.inner.shared.with(|book| book.speakers(did))
+    }
+
+    /// The DIDs of a peer, after its proofs have been exchanged or `proof_timeout` has passed.
+    pub async fn ensure_dids(&self, peer: &PeerId) -> Vec<Did> {
+        self.inner.shared.proven(peer, self.inner.config.proof_timeout).await
+    }
+
+    /// Stores a pointer in the DHT: at least one other node has taken it when this returns. It is
+    /// published again every 12 hours and lives 48 hours without that.
+    ///
+    /// # Errors
+    /// `pointer_too_large` (key over 128 bytes, value over 1 KiB), `pointer_refused`,
+    /// `pointer_not_stored`.
+    pub async fn put_pointer(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), NetworkError> {
+        self.ask(|reply| Command::PutPointer { key, value, reply }).await
+    }
+
+    /// Finds all different values that pass the configured check. Which of them is the newest is
+    /// for the caller to say.
+    ///
+    /// # Errors
+    /// `pointer_too_large`, `network_busy`.
+    pub async fn get_pointer(&self, key: Vec<u8>) -> Result<Vec<Vec<u8>>, NetworkError> {
+        self.ask(|reply| Command::GetPointer { key, reply }).await
+    }
+
+    /// Notes that a peer misbehaved; enough of that bans it for `ban_time`.
+    pub fn report(&self, peer: &PeerId, severity: Severity) {
+        report(&self.inner.commands, *peer, severity);
+    }
+
+    /// Refuses a peer for a while.
+    ///
+    /// # Errors
+    /// `network_closed`.
+    pub async fn ban(&self, peer: &PeerId, time: Duration) -> Result<(), NetworkError> {
+        self.send(Command::Ban { peer: *peer, time }).await
+    }
+
+    /// Lifts a ban.
+    ///
+    /// # Errors
+    /// `network_closed`.
+    pub async fn unban(&self, peer: &PeerId) -> Result<(), NetworkError> {
+        self.send(Command::Unban { peer: *peer }).await
+    }
+
+    /// Closes all connections and waits until every task of the room has ended.
+    pub async fn shutdown(&self) {
+        self.inner.token.cancel();
+        self.inner.tracker.wait().await;
+    }
+
+    async fn send(&self, command: Command) -> Result<(), NetworkError> {
+        self.inner.commands.send(command).await.map_err(|_| NetworkError::Closed)
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NetworkError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| NetworkError::Closed)?
+    }
+}
+
+/// A report that finds the queue full is lost: penalties are not worth waiting for.
+fn report(commands: &mpsc::Sender<Command>, peer: PeerId, severity: Severity) {
+    if commands.try_send(Command::Report { peer, severity }).is_err() {
+        tracing::debug!(peer.id = %peer, "lost a report about {peer}");
+    }
+}
+
+fn checked_bootstrap(config: &NetworkConfig) -> Result<Vec<(PeerId, Multiaddr)>, NetworkError> {
+    config.bootstrap.iter().map(|addr| address::parse_with_peer(addr)).collect()
+}
+
+/// Listens on all configured addresses and waits until each is up.
+async fn listen(swarm: &mut Swarm<Behaviour>, config: &NetworkConfig) -> Result<(), NetworkError> {
+    let mut pending = std::collections::HashMap::new();
+    for addr in &config.listen {
+        let failed = |error: libp2p::TransportError<std::io::Error>| NetworkError::Listen {
+            addr: addr.clone(),
+            source: std::io::Error::other(error),
+        };
+        let id = swarm.listen_on(address::parse(addr)?).map_err(failed)?;
+        pending.insert(id, addr.clone());
+    }
+    for addr in &config.external {
+        swarm.add_external_address(address::parse(addr)?);
+    }
+    let deadline = Instant::now() + LISTEN_TIMEOUT;
+    while let Some(waiting) = pending.values().next().cloned() {
+        let source = match timeout_at(deadline, swarm.select_next_some()).await {
+            Ok(SwarmEvent::NewListenAddr { listener_id, .. }) => {
+                pending.remove(&listener_id);
+                continue;
+            }
+            Ok(SwarmEvent::ListenerError { listener_id, error }) => {
+                let addr = pending.remove(&listener_id).unwrap_or(waiting);
+                return Err(NetworkError::Listen { addr, source: error });
+            }
+            Ok(SwarmEvent::ListenerClosed { reason: Err(error), .. }) => error,
+            Ok(_) => continue,
+            Err(_) => std::io::ErrorKind::TimedOut.into(),
+        };
+        return Err(NetworkError::Listen { addr: waiting, source });
+    }
+    Ok(())
+}

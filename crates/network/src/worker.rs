@@ -1,0 +1,283 @@
+//! The worker: owns the swarm, and does nothing but dispatch what happens to `on_*` methods.
+
+mod connecting;
+mod gossiping;
+mod pointing;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use haggle_base::{Clock, PeerId};
+use libp2p::metrics::Recorder;
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{Multiaddr, Swarm, identify, kad, ping};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use self::connecting::{Bootstrap, Discovery, Waiting};
+use self::pointing::Query;
+use crate::address;
+use crate::behaviour::{Behaviour, BehaviourEvent};
+use crate::command::{Command, Reply};
+use crate::config::NetworkConfig;
+use crate::did::Proofs;
+use crate::error::NetworkError;
+use crate::events::{NetworkEvent, Severity};
+use crate::inbox::{Gossip, Ruling};
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+
+/// How often the worker looks at what is due.
+const TICK: Duration = Duration::from_millis(100);
+/// How long closing connections may take at shutdown.
+const FAREWELL: Duration = Duration::from_millis(300);
+/// Pings that may fail in a row before a connection is closed.
+const MAX_FAILED_PINGS: u32 = 3;
+
+/// Everything the worker is made of.
+pub(crate) struct Parts {
+    pub(crate) swarm: Box<Swarm<Behaviour>>,
+    pub(crate) config: NetworkConfig,
+    pub(crate) local: PeerId,
+    pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) proofs: Arc<Proofs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: broadcast::Sender<NetworkEvent>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inbox: mpsc::Sender<Gossip>,
+    pub(crate) metrics: Metrics,
+    pub(crate) libp2p_metrics: libp2p::metrics::Metrics,
+    pub(crate) token: CancellationToken,
+}
+
+pub(crate) struct Worker {
+    swarm: Box<Swarm<Behaviour>>,
+    config: NetworkConfig,
+    local: PeerId,
+    shared: Arc<Shared>,
+    proofs: Arc<Proofs>,
+    clock: Arc<dyn Clock>,
+    events: broadcast::Sender<NetworkEvent>,
+    commands: mpsc::Receiver<Command>,
+    inbox: mpsc::Sender<Gossip>,
+    ruling: mpsc::Sender<Ruling>,
+    rulings: mpsc::Receiver<Ruling>,
+    metrics: Metrics,
+    libp2p_metrics: libp2p::metrics::Metrics,
+    token: CancellationToken,
+    family: String,
+    bootstrap: Vec<Bootstrap>,
+    discovery: Discovery,
+    /// Callers that wait for a peer to be connected.
+    waiting: HashMap<PeerId, Waiting>,
+    /// Callers that dialled an address without knowing who lives there.
+    dials: HashMap<ConnectionId, (Multiaddr, Reply<PeerId>)>,
+    queries: HashMap<kad::QueryId, Query>,
+    /// Banned peers, each with the time (since the start) when the ban ends.
+    bans: HashMap<PeerId, Duration>,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (ruling, rulings) = mpsc::channel(parts.config.inbox_capacity.max(1));
+        let family = crate::protocol::family(&parts.config.network);
+        Self {
+            swarm: parts.swarm,
+            local: parts.local,
+            shared: parts.shared,
+            proofs: parts.proofs,
+            clock: parts.clock,
+            events: parts.events,
+            commands: parts.commands,
+            inbox: parts.inbox,
+            ruling,
+            rulings,
+            metrics: parts.metrics,
+            libp2p_metrics: parts.libp2p_metrics,
+            token: parts.token,
+            family,
+            bootstrap: parts.bootstrap.into_iter().map(Bootstrap::new).collect(),
+            discovery: Discovery::default(),
+            waiting: HashMap::new(),
+            dials: HashMap::new(),
+            queries: HashMap::new(),
+            bans: HashMap::new(),
+            config: parts.config,
+        }
+    }
+
+    /// Runs until the token is cancelled or all handles are gone.
+    pub(crate) async fn run(mut self) {
+        self.on_listeners_changed();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.token.cancelled() => break,
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => break,
+                },
+                Some(ruling) = self.rulings.recv() => self.on_ruling(&ruling),
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+        self.say_farewell().await;
+    }
+
+    /// Closes all connections so that peers need not wait for a timeout to notice.
+    async fn say_farewell(mut self) {
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _was_connected = self.swarm.disconnect_peer_id(peer);
+        }
+        let closed = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::debug!("not all connections were closed at shutdown");
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Publish { topic, bytes, reply } => {
+                answer(reply, self.publish(topic, bytes));
+            }
+            Command::Subscribers { topic, reply } => answer(reply, Ok(self.subscribers(&topic))),
+            Command::Connect { peer, addrs, reply } => self.connect(peer, addrs, reply),
+            Command::Dial { addr, reply } => self.dial(addr, reply),
+            Command::PutPointer { key, value, reply } => self.put_pointer(key, value, reply),
+            Command::GetPointer { key, reply } => self.get_pointer(&key, reply),
+            Command::Report { peer, severity } => self.penalise(peer, severity),
+            Command::Ban { peer, time } => self.ban(peer, time),
+            Command::Unban { peer } => self.unban(&peer),
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.libp2p_metrics.record(&event);
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                if let Some(cause) = cause {
+                    tracing::debug!(peer.id = %peer_id, cause = %cause, "a connection to {peer_id} closed");
+                }
+                self.on_closed(&peer_id, connection_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
+                self.on_dial_failed(peer_id, connection_id, &error);
+            }
+            SwarmEvent::NewListenAddr { .. }
+            | SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ListenerClosed { .. } => self.on_listeners_changed(),
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(error = %error, "a listener has trouble: {error}");
+            }
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+                tracing::debug!(peer.addr = %send_back_addr, error = %error, "refused a connection from {send_back_addr}");
+            }
+            // Dialing, external address candidates and whatever libp2p adds.
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Identify(event) => {
+                self.libp2p_metrics.record(&event);
+                if let identify::Event::Received { peer_id, info, .. } = event {
+                    self.on_identified(peer_id, info);
+                }
+            }
+            BehaviourEvent::Ping(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_ping(&event);
+            }
+            BehaviourEvent::Kad(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_kad(event);
+            }
+            BehaviourEvent::Gossip(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_gossip(event);
+            }
+            BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) => match never {},
+            BehaviourEvent::Streams(()) => {}
+        }
+    }
+
+    fn on_ping(&mut self, event: &ping::Event) {
+        let Some(peer) = address::from_libp2p(&event.peer) else { return };
+        let round_trip = match &event.result {
+            Ok(round_trip) => Some(*round_trip),
+            Err(ping::Failure::Unsupported) => return,
+            Err(_) => None,
+        };
+        let failed = self.shared.with(|book| book.pinged(&peer, event.connection, round_trip));
+        if failed >= MAX_FAILED_PINGS {
+            tracing::info!(peer.id = %peer, "peer {peer} answers no pings: closing the connection");
+            let _was_open = self.swarm.close_connection(event.connection);
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let elapsed = self.shared.elapsed();
+        self.lift_bans(elapsed);
+        self.give_up_waiting(elapsed);
+        self.drop_silent(elapsed);
+        self.dial_bootstrap(elapsed);
+        self.discover(elapsed);
+    }
+
+    /// Notes a penalty, tells gossip's scores, and bans when it is too much.
+    fn penalise(&mut self, peer: PeerId, severity: Severity) {
+        use crate::book::Penalised;
+        let elapsed = self.shared.elapsed();
+        match self.shared.with(|book| book.penalise(&peer, severity, elapsed)) {
+            Penalised::Noted { points } => {
+                if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
+                    let id = address::to_libp2p(&peer);
+                    let _is_known = gossip.set_application_score(&id, -f64::from(points));
+                }
+            }
+            Penalised::Ban => self.ban(peer, self.config.ban_time),
+        }
+    }
+
+    fn tell(&self, event: NetworkEvent) {
+        // Nobody needs to listen.
+        let _listeners = self.events.send(event);
+    }
+
+    fn addrs_with_peer(&self) -> Vec<String> {
+        let local = *self.swarm.local_peer_id();
+        self.swarm
+            .listeners()
+            .chain(self.swarm.external_addresses())
+            .filter_map(|addr| addr.clone().with_p2p(local).ok())
+            .map(|addr| addr.to_string())
+            .collect()
+    }
+
+    fn on_listeners_changed(&self) {
+        self.shared.set_listen(self.addrs_with_peer());
+    }
+}
+
+/// Answers a caller, who may be gone.
+fn answer<T>(reply: Reply<T>, result: Result<T, NetworkError>) {
+    if reply.send(result).is_err() {
+        tracing::trace!("a caller left before its answer");
+    }
+}

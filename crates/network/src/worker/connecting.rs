@@ -1,0 +1,404 @@
+//! Connecting: dials and those who wait for them, bootstrap, discovery, admission, bans.
+
+use std::time::Duration;
+
+use haggle_base::PeerId;
+use libp2p::core::ConnectedPoint;
+use libp2p::kad::PeerInfo;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, identify};
+
+use super::pointing::Query;
+use super::{Worker, answer};
+use crate::address;
+use crate::book::{Admit, Unlinked};
+use crate::command::Reply;
+use crate::error::NetworkError;
+use crate::events::NetworkEvent;
+
+/// Peers that callers wait for at the same time, and callers of one peer.
+const MAX_WAITING_PEERS: usize = 256;
+const MAX_WAITING_CALLERS: usize = 64;
+/// How long a peer may stay connected without telling who it is.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long a peer of another network is not dialled or let in again.
+const WRONG_NETWORK_BAN: Duration = Duration::from_secs(60);
+/// Most bans kept; further ones only disconnect.
+const MAX_BANS: usize = 4096;
+/// Known peers dialled at once when this node is alone.
+const ABSENT_DIALS: usize = 3;
+/// The first pause of bootstrap and of discovery; it doubles up to a maximum.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Longest pauses on the open internet, and on one machine.
+const LONGEST_BOOTSTRAP_PAUSE: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(1)];
+const LONGEST_DISCOVERY_PAUSE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(4)];
+
+/// Callers that wait until a peer is connected.
+pub(super) struct Waiting {
+    replies: Vec<Reply<PeerId>>,
+    looked_up: bool,
+    until: Duration,
+}
+
+/// A peer to begin with.
+pub(super) struct Bootstrap {
+    peer: PeerId,
+    addr: Multiaddr,
+    due: Duration,
+    pause: Duration,
+}
+
+impl Bootstrap {
+    pub(super) fn new((peer, addr): (PeerId, Multiaddr)) -> Self {
+        Self { peer, addr, due: Duration::ZERO, pause: FIRST_PAUSE }
+    }
+}
+
+/// When to look for peers next.
+pub(super) struct Discovery {
+    due: Duration,
+    pause: Duration,
+    rounds: u32,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { due: Duration::ZERO, pause: FIRST_PAUSE, rounds: 0 }
+    }
+}
+
+impl Worker {
+    /// Connects to a peer for a caller: by the given and the known addresses, then by lookup.
+    pub(super) fn connect(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, reply: Reply<PeerId>) {
+        if peer == self.local {
+            return answer(reply, Err(NetworkError::PeerUnreachable { peer }));
+        }
+        if self.bans.contains_key(&peer) {
+            return answer(reply, Err(NetworkError::Banned { peer }));
+        }
+        if self.shared.with(|book| book.is_admitted(&peer)) {
+            return answer(reply, Ok(peer));
+        }
+        if !addrs.is_empty() {
+            let elapsed = self.shared.elapsed();
+            self.shared.with(|book| book.learn(&peer, addrs.clone(), elapsed));
+        }
+        if !self.wait_for(peer, reply) || self.shared.with(|book| book.is_linked(&peer)) {
+            return;
+        }
+        if !self.dial_peer(&peer, addrs) {
+            self.look_up(peer);
+        }
+    }
+
+    /// Notes a caller; `false` when it was turned away.
+    fn wait_for(&mut self, peer: PeerId, reply: Reply<PeerId>) -> bool {
+        let until = self.shared.elapsed() + self.config.connect_timeout;
+        if self.waiting.len() >= MAX_WAITING_PEERS && !self.waiting.contains_key(&peer) {
+            answer(reply, Err(NetworkError::Busy));
+            return false;
+        }
+        let waiting =
+            self.waiting.entry(peer).or_insert_with(|| Waiting { replies: Vec::new(), looked_up: false, until });
+        waiting.replies.retain(|reply| !reply.is_closed());
+        if waiting.replies.len() >= MAX_WAITING_CALLERS {
+            answer(reply, Err(NetworkError::Busy));
+            return false;
+        }
+        waiting.until = until;
+        waiting.replies.push(reply);
+        true
+    }
+
+    /// Dials an address for a caller who does not know the peer behind it.
+    pub(super) fn dial(&mut self, addr: Multiaddr, reply: Reply<PeerId>) {
+        let unreachable = |addr: &Multiaddr| NetworkError::AddressUnreachable { addr: addr.to_string() };
+        if self.dials.len() >= MAX_WAITING_PEERS {
+            return answer(reply, Err(NetworkError::Busy));
+        }
+        let opts = DialOpts::unknown_peer_id().address(addr.clone()).build();
+        let id = opts.connection_id();
+        match self.swarm.dial(opts) {
+            Ok(()) => {
+                self.dials.insert(id, (addr, reply));
+            }
+            Err(error) => {
+                tracing::debug!(peer.addr = %addr, error = %error, "could not dial {addr}");
+                answer(reply, Err(unreachable(&addr)));
+            }
+        }
+    }
+
+    /// Starts a dial, or finds one running. `false` when no address is known.
+    fn dial_peer(&mut self, peer: &PeerId, mut addrs: Vec<Multiaddr>) -> bool {
+        for known in self.shared.with(|book| book.addrs(peer)) {
+            if !addrs.contains(&known) {
+                addrs.push(known);
+            }
+        }
+        let opts = DialOpts::peer_id(address::to_libp2p(peer))
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addrs)
+            .extend_addresses_through_behaviour()
+            .build();
+        match self.swarm.dial(opts) {
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => true,
+            Err(error) => {
+                tracing::debug!(peer.id = %peer, error = %error, "could not dial {peer}");
+                false
+            }
+        }
+    }
+
+    /// Asks the DHT for the addresses of a peer.
+    fn look_up(&mut self, peer: PeerId) {
+        if let Some(waiting) = self.waiting.get_mut(&peer) {
+            waiting.looked_up = true;
+        }
+        let id = self.swarm.behaviour_mut().kad.get_closest_peers(address::to_libp2p(&peer));
+        self.queries.insert(id, Query::Lookup { peer });
+    }
+
+    pub(super) fn on_looked_up(&mut self, peer: PeerId, found: Vec<PeerInfo>) {
+        if self.shared.with(|book| book.is_linked(&peer)) {
+            return;
+        }
+        let id = address::to_libp2p(&peer);
+        let addrs = found.into_iter().find(|info| info.peer_id == id).map(|info| info.addrs);
+        let addrs = address::worth_keeping(addrs.unwrap_or_default(), self.config.loopback_ok);
+        if addrs.is_empty() || !self.dial_peer(&peer, addrs) {
+            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
+        }
+    }
+
+    fn fail_waiting(&mut self, peer: &PeerId, error: impl Fn(PeerId) -> NetworkError) {
+        if let Some(waiting) = self.waiting.remove(peer) {
+            for reply in waiting.replies {
+                answer(reply, Err(error(*peer)));
+            }
+        }
+    }
+
+    pub(super) fn give_up_waiting(&mut self, elapsed: Duration) {
+        let late: Vec<_> =
+            self.waiting.iter().filter(|(_, waiting)| waiting.until <= elapsed).map(|(peer, _)| *peer).collect();
+        for peer in late {
+            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
+        }
+    }
+
+    pub(super) fn on_connected(&mut self, id: libp2p::PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let Some(peer) = address::from_libp2p(&id) else {
+            // Only ed25519 keys are compiled in, so this is a key of small order.
+            let _was_connected = self.swarm.disconnect_peer_id(id);
+            return;
+        };
+        let dialled = endpoint.is_dialer();
+        if dialled {
+            self.metrics.dials("ok");
+        }
+        let (now, elapsed) = (self.clock.now(), self.shared.elapsed());
+        let addr = endpoint.get_remote_address().clone();
+        self.shared.change(|book| book.link(&peer, connection, addr, dialled, now, elapsed));
+        if let Some((_, reply)) = self.dials.remove(&connection) {
+            if self.shared.with(|book| book.is_admitted(&peer)) {
+                answer(reply, Ok(peer));
+            } else {
+                let _is_waiting = self.wait_for(peer, reply);
+            }
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, id: &libp2p::PeerId, connection: ConnectionId) {
+        let Some(peer) = address::from_libp2p(id) else { return };
+        let now = self.clock.now();
+        let unlinked = self.shared.change(|book| book.unlink(&peer, connection, now));
+        if unlinked == Unlinked::Gone {
+            tracing::debug!(peer.id = %peer, "peer {peer} is disconnected");
+            self.count_peers();
+            self.tell(NetworkEvent::Disconnected { peer });
+        }
+        if !self.shared.with(|book| book.is_linked(&peer)) {
+            // Admission has not happened and will not: the other side refused or left.
+            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
+            self.discovery.hurry(self.shared.elapsed());
+        }
+    }
+
+    pub(super) fn on_dial_failed(&mut self, id: Option<libp2p::PeerId>, connection: ConnectionId, error: &DialError) {
+        if let DialError::DialPeerConditionFalse(_) = error {
+            return;
+        }
+        self.metrics.dials("failed");
+        if let Some((addr, reply)) = self.dials.remove(&connection) {
+            answer(reply, Err(NetworkError::AddressUnreachable { addr: addr.to_string() }));
+        }
+        let Some(peer) = id.as_ref().and_then(address::from_libp2p) else { return };
+        tracing::debug!(peer.id = %peer, error = %error, "could not connect to {peer}");
+        let now = self.clock.now();
+        self.shared.with(|book| book.dial_failed(&peer, now));
+        if self.shared.with(|book| book.is_linked(&peer)) {
+            return;
+        }
+        match self.waiting.get(&peer).map(|waiting| waiting.looked_up) {
+            Some(false) => self.look_up(peer),
+            Some(true) => self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer }),
+            None => {}
+        }
+    }
+
+    /// The peer has told who it is: admit it, or show it the door.
+    pub(super) fn on_identified(&mut self, id: libp2p::PeerId, info: identify::Info) {
+        let Some(peer) = address::from_libp2p(&id) else { return };
+        if info.protocol_version != self.family {
+            tracing::info!(peer.id = %peer, "peer {peer} is of another network");
+            self.fail_waiting(&peer, |peer| NetworkError::WrongNetwork { peer });
+            self.refuse(peer, WRONG_NETWORK_BAN);
+            return;
+        }
+        let addrs = address::worth_keeping(info.listen_addrs, self.config.loopback_ok);
+        if info.protocols.contains(&self.kad_name()) {
+            for addr in &addrs {
+                self.swarm.behaviour_mut().kad.add_address(&id, addr.clone());
+            }
+        }
+        let now = self.clock.now();
+        let admit = self.shared.change(|book| book.admit(&peer, &info.agent_version, addrs, now));
+        let Admit::Admitted { addr, round } = admit else { return };
+        tracing::debug!(peer.id = %peer, peer.addr = %addr, "peer {peer} is connected");
+        self.count_peers();
+        self.proofs.begin(peer, round);
+        self.tell(NetworkEvent::Connected { peer, addr: addr.to_string() });
+        if let Some(waiting) = self.waiting.remove(&peer) {
+            for reply in waiting.replies {
+                answer(reply, Ok(peer));
+            }
+        }
+        self.discovery.hurry(self.shared.elapsed());
+    }
+
+    fn kad_name(&self) -> libp2p::StreamProtocol {
+        let names = self.swarm.behaviour().kad.protocol_names();
+        names.first().cloned().unwrap_or(libp2p::StreamProtocol::new("/none"))
+    }
+
+    fn count_peers(&self) {
+        self.metrics.peers(self.shared.with(|book| book.admitted_count()));
+    }
+
+    pub(super) fn drop_silent(&mut self, elapsed: Duration) {
+        for peer in self.shared.with(|book| book.silent(elapsed, SILENCE)) {
+            tracing::debug!(peer.id = %peer, "peer {peer} does not tell who it is");
+            let _was_connected = self.swarm.disconnect_peer_id(address::to_libp2p(&peer));
+        }
+    }
+
+    pub(super) fn dial_bootstrap(&mut self, elapsed: Duration) {
+        if self.shared.with(|book| book.admitted_count()) >= self.config.target_peers {
+            return;
+        }
+        let longest = LONGEST_BOOTSTRAP_PAUSE[usize::from(self.config.loopback_ok)];
+        for index in 0..self.bootstrap.len() {
+            let entry = &mut self.bootstrap[index];
+            let peer = entry.peer;
+            if self.shared.with(|book| book.is_linked(&peer)) {
+                entry.pause = FIRST_PAUSE;
+                entry.due = elapsed + FIRST_PAUSE;
+            } else if entry.due <= elapsed && peer != self.local && !self.bans.contains_key(&peer) {
+                entry.due = elapsed + entry.pause;
+                entry.pause = (entry.pause * 2).min(longest);
+                let addr = entry.addr.clone();
+                let _is_dialling = self.dial_peer(&peer, vec![addr]);
+            }
+        }
+    }
+
+    /// Looks for peers while there are fewer than wanted.
+    pub(super) fn discover(&mut self, elapsed: Duration) {
+        let peers = self.shared.with(|book| book.admitted_count());
+        if elapsed < self.discovery.due || peers >= self.config.target_peers {
+            return;
+        }
+        self.discovery.next(elapsed, LONGEST_DISCOVERY_PAUSE[usize::from(self.config.loopback_ok)]);
+        if peers == 0 {
+            for peer in self.shared.with(|book| book.absent(ABSENT_DIALS)) {
+                let _is_dialling = self.dial_peer(&peer, Vec::new());
+            }
+            return;
+        }
+        if self.queries.values().any(|query| matches!(query, Query::Discover)) {
+            return;
+        }
+        // Our own neighbourhood first; later any part of the network.
+        let target =
+            if self.discovery.rounds % 3 == 0 { libp2p::PeerId::random() } else { *self.swarm.local_peer_id() };
+        let id = self.swarm.behaviour_mut().kad.get_closest_peers(target);
+        self.queries.insert(id, Query::Discover);
+    }
+
+    pub(super) fn on_discovered(&mut self, found: Vec<PeerInfo>) {
+        let peers = self.shared.with(|book| book.admitted_count());
+        let mut wanted = self.config.target_peers.saturating_sub(peers);
+        for info in found {
+            if wanted == 0 {
+                break;
+            }
+            let Some(peer) = address::from_libp2p(&info.peer_id) else { continue };
+            let is_linked = self.shared.with(|book| book.is_linked(&peer));
+            if peer == self.local || is_linked || self.bans.contains_key(&peer) {
+                continue;
+            }
+            let addrs = address::worth_keeping(info.addrs, self.config.loopback_ok);
+            if !addrs.is_empty() && self.dial_peer(&peer, addrs) {
+                wanted -= 1;
+            }
+        }
+    }
+
+    /// Refuses a peer for a while and tells about it.
+    pub(super) fn ban(&mut self, peer: PeerId, time: Duration) {
+        tracing::info!(peer.id = %peer, "peer {peer} is banned for {} s", time.as_secs());
+        self.metrics.banned();
+        self.refuse(peer, time);
+        self.fail_waiting(&peer, |peer| NetworkError::Banned { peer });
+        self.tell(NetworkEvent::Banned { peer });
+    }
+
+    fn refuse(&mut self, peer: PeerId, time: Duration) {
+        let id = address::to_libp2p(&peer);
+        if self.bans.len() < MAX_BANS || self.bans.contains_key(&peer) {
+            self.bans.insert(peer, self.shared.elapsed() + time);
+            self.swarm.behaviour_mut().blocked.block_peer(id);
+        }
+        self.swarm.behaviour_mut().kad.remove_peer(&id);
+        let _was_connected = self.swarm.disconnect_peer_id(id);
+    }
+
+    pub(super) fn unban(&mut self, peer: &PeerId) {
+        if self.bans.remove(peer).is_some() {
+            self.swarm.behaviour_mut().blocked.unblock_peer(address::to_libp2p(peer));
+        }
+    }
+
+    pub(super) fn lift_bans(&mut self, elapsed: Duration) {
+        let over: Vec<_> = self.bans.iter().filter(|(_, until)| **until <= elapsed).map(|(peer, _)| *peer).collect();
+        for peer in over {
+            self.unban(&peer);
+        }
+    }
+}
+
+impl Discovery {
+    /// Something has changed: look again soon.
+    fn hurry(&mut self, elapsed: Duration) {
+        self.due = self.due.min(elapsed + FIRST_PAUSE / 4);
+        self.pause = FIRST_PAUSE;
+    }
+
+    fn next(&mut self, elapsed: Duration, longest: Duration) {
+        self.rounds = self.rounds.wrapping_add(1);
+        self.due = elapsed + self.pause;
+        self.pause = (self.pause * 2).min(longest);
+    }
+}
