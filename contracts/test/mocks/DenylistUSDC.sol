@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {TestUSDC} from "../../src/dev/TestUSDC.sol";
 
-/// @title TestUSDC that can refuse an account, as USDC can
+/// @title TestUSDC that can refuse an account, as USDC can; only minting still reaches it, so that tests can give it funds
 contract DenylistUSDC is TestUSDC {
     mapping(address account => bool) public denied;
 
@@ -17,7 +17,7 @@ contract DenylistUSDC is TestUSDC {
 
     function _update(address from, address to, uint256 value) internal override {
         if (denied[from]) revert Denied(from);
-        if (denied[to]) revert Denied(to);
+        if (denied[to] && from != address(0)) revert Denied(to);
         super._update(from, to, value);
     }
 }
