@@ -1,1 +1,52 @@
-//! haggle-a2a-transport
+//! Agents served and called: the A2A 1.0 server, the client, and both bindings (libp2p and HTTP).
+//!
+//! - An [`Executor`] is an agent: a closure ([`FnExecutor`]), or any A2A 1.0 server that is wrapped
+//!   ([`HttpExecutor`]).
+//! - A [`Gate`] stands before every executor: it lets a message run, answers it itself (an extension
+//!   such as negotiation), or refuses.
+//! - The [`Server`] answers `SendMessage`, `GetTask` and `CancelTask` for the agents it serves and
+//!   says properly what it does not do. Tasks belong to their caller, outlive a restart, and are
+//!   bounded in number.
+//! - The [`Client`] calls agents on other nodes over two long-lived streams per peer.
+//! - [`router`] puts local and remote agents behind one HTTP door.
+//!
+//! ```
+//! use haggle_a2a_transport::{Client, FnExecutor, Input, Output, run};
+//!
+//! # async fn story(alice: haggle_base::Did) -> Result<(), haggle_a2a::A2aError> {
+//! let shout = FnExecutor::new(|input: Input| async move {
+//!     Ok(Output::text(input.text()?.to_uppercase()))
+//! });
+//! let answer = run(&shout, alice, "hello".into(), std::time::Duration::from_secs(1)).await?;
+//! assert_eq!(answer, "HELLO");
+//! # Ok(()) }
+//! ```
+//!
+//! It opens no libp2p stream itself (port [`Dial`]), keeps no keys, and knows no money.
+
+mod client;
+mod config;
+mod executor;
+mod http;
+mod id;
+mod ports;
+mod records;
+mod server;
+mod stream;
+mod wire;
+
+pub use client::Client;
+pub use config::{ClientLimits, Limits};
+pub use executor::{
+    function::{Failure, FnExecutor, Input, Output},
+    http::HttpExecutor,
+    run,
+};
+pub use http::{CallerScope, HttpConfig, router};
+pub use ports::{
+    Admission, BoxStream, Call, Caller, Dial, Executor, Gate, OpenGate, Outcome, Remote, RemoteCall, Wire,
+};
+pub use server::{Server, updates::Updates};
+
+/// The libp2p stream protocol that [`Server::serve_stream`] and [`Client`] speak.
+pub use haggle_a2a::binding::PROTOCOL;

@@ -1,0 +1,136 @@
+//! Calls to agents on other nodes, over a small pool of long-lived streams per peer.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use haggle_a2a::{A2aError, Kind, ServiceParams, binding::CallParams, frame::MAX_PAYLOAD_BYTES, types::methods};
+use haggle_base::{Did, PeerId};
+use serde_json::Value;
+
+use crate::{ClientLimits, Dial};
+
+mod connection;
+mod pool;
+
+use pool::Pool;
+
+/// Calls agents by (peer, agent). Clones share the streams.
+///
+/// A call that fails with [`Kind::ConnectionLost`] or [`Kind::DeadlineExceeded`] may have been
+/// processed: see [`A2aError::is_outcome_unknown`] and [`A2aError::is_retryable`]. Only `GetTask`,
+/// which changes nothing, is repeated here, once.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dial: Arc<dyn Dial>,
+    limits: ClientLimits,
+    peers: Mutex<HashMap<PeerId, Arc<Pool>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("peers", &self.peers().len()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client with the default bounds.
+    pub fn new(dial: Arc<dyn Dial>) -> Self {
+        Self::with_limits(dial, ClientLimits::default())
+    }
+
+    /// A client with these bounds.
+    pub fn with_limits(dial: Arc<dyn Dial>, limits: ClientLimits) -> Self {
+        Self { shared: Arc::new(Shared { dial, limits, peers: Mutex::default() }) }
+    }
+
+    /// Sends one JSON-RPC request to an agent at this peer; the result is the JSON-RPC response,
+    /// which may carry an error of the agent's.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] and [`Kind::Busy`] (nothing was sent), [`Kind::ConnectionLost`] and
+    /// [`Kind::DeadlineExceeded`] (unknown whether it was processed), [`Kind::TooLarge`],
+    /// [`Kind::InvalidAgentResponse`], or the peer's refusal.
+    pub async fn call(
+        &self,
+        peer: &PeerId,
+        agent: &Did,
+        request: Value,
+        deadline: Duration,
+    ) -> Result<Value, A2aError> {
+        let params = ServiceParams::for_request(&request);
+        self.call_with(peer, agent, request, params, deadline).await
+    }
+
+    /// As [`Client::call`], with chosen service parameters.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call_with(
+        &self,
+        peer: &PeerId,
+        agent: &Did,
+        request: Value,
+        params: ServiceParams,
+        deadline: Duration,
+    ) -> Result<Value, A2aError> {
+        let reads_only = request.get("method").and_then(Value::as_str) == Some(methods::GET_TASK);
+        let body = Bytes::from(request.to_string());
+        if body.len() > MAX_PAYLOAD_BYTES {
+            return Err(A2aError::new(Kind::TooLarge, "the request is over 1 MiB"));
+        }
+        let head = CallParams { agent: *agent, params, timeout: Some(deadline) }.to_payload();
+        let until = tokio::time::Instant::now() + deadline;
+        let pool = self.pool(peer)?;
+        let dial = self.shared.dial.as_ref();
+        let first = pool.call(dial, head.clone(), body.clone(), until).await;
+        let answer = match first {
+            Err(error) if reads_only && error.kind() == Kind::ConnectionLost => {
+                pool.call(dial, head, body, until).await
+            }
+            other => other,
+        }?;
+        serde_json::from_slice(&answer)
+            .map_err(|_| A2aError::new(Kind::InvalidAgentResponse, "the peer's answer is not JSON"))
+    }
+
+    /// Gives up the streams to this peer; calls under way fail with [`Kind::ConnectionLost`].
+    pub fn forget(&self, peer: &PeerId) {
+        let gone = self.peers().remove(peer);
+        if let Some(pool) = gone {
+            pool.close();
+        }
+    }
+
+    fn peers(&self) -> std::sync::MutexGuard<'_, HashMap<PeerId, Arc<Pool>>> {
+        self.shared.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pool(&self, peer: &PeerId) -> Result<Arc<Pool>, A2aError> {
+        let limits = &self.shared.limits;
+        let mut peers = self.peers();
+        if let Some(pool) = peers.get(peer) {
+            return Ok(Arc::clone(pool));
+        }
+        if peers.len() >= limits.peers {
+            let idle = peers.iter().find(|(_, pool)| Arc::strong_count(pool) == 1);
+            let Some(idle) = idle.map(|(peer, _)| *peer) else {
+                return Err(A2aError::new(Kind::Busy, "too many peers are called at once"));
+            };
+            if let Some(pool) = peers.remove(&idle) {
+                pool.close();
+            }
+        }
+        let pool = Arc::new(Pool::new(*peer, limits.clone()));
+        peers.insert(*peer, Arc::clone(&pool));
+        Ok(pool)
+    }
+}

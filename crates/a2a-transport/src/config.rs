@@ -1,0 +1,66 @@
+//! The bounds of server and client, each with its price.
+
+use std::time::Duration;
+
+/// Bounds of a [`crate::Server`].
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest blocking call; a shorter wish of the caller counts.
+    pub blocking: Duration,
+    /// Longest piece of work started with `returnImmediately`.
+    pub background: Duration,
+    /// Most calls of one caller at work at once; more are answered "busy".
+    pub running_per_caller: usize,
+    /// Most calls at work at once.
+    pub running: usize,
+    /// Most stored tasks of one caller; the oldest ended one makes room.
+    pub tasks_per_caller: usize,
+    /// Most stored tasks.
+    pub tasks: usize,
+    /// Most inbound streams of one caller; more are closed at once.
+    pub streams_per_caller: usize,
+    /// Longest time that one write to a stream may take before the stream is given up.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            blocking: Duration::from_secs(60),
+            background: Duration::from_secs(600),
+            running_per_caller: 256,
+            running: 1024,
+            tasks_per_caller: 1000,
+            tasks: 10_000,
+            streams_per_caller: 8,
+            write: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Bounds of a [`crate::Client`].
+#[derive(Debug, Clone)]
+pub struct ClientLimits {
+    /// Most peers with open streams; idle ones make room.
+    pub peers: usize,
+    /// Most calls under way to one peer; the next ones wait for their turn.
+    pub calls_per_peer: usize,
+    /// Most calls that wait for their turn at one peer; more are answered "busy".
+    pub waiting_per_peer: usize,
+    /// Longest time that one write to a stream may take before the stream is given up.
+    pub write: Duration,
+    /// How long a failed attempt to open a stream answers for the calls after it.
+    pub redial: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            peers: 1024,
+            calls_per_peer: 384,
+            waiting_per_peer: 1024,
+            write: Duration::from_secs(30),
+            redial: Duration::from_millis(500),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Durable tasks: bounded, owned by their caller, bodies too large for a row as files beside it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+    sync::{Mutex, PoisonError},
+};
+
+use haggle_a2a::{A2aError, Kind, Task, types::TaskState};
+use haggle_base::{Blob, Clock, Did, Hash, Timestamp};
+use haggle_store::{Batch, Blobs, Store, StoreError, Table};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Limits;
+
+/// Largest body kept inside its row, in bytes; the row's other fields need the rest of the 7 KiB.
+const MAX_INLINE_BYTES: usize = 5 * 1024;
+/// Rows read at a time when the store is opened.
+const PAGE: usize = 256;
+
+struct Tasks;
+
+impl Table for Tasks {
+    const NAME: &'static str = "a2a-tasks-1";
+    type Key = String;
+    type Value = Row;
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    agent: Did,
+    root: String,
+    scope: String,
+    changed: Timestamp,
+    ended: bool,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Body {
+    Inline(Blob<MAX_INLINE_BYTES>),
+    File(Hash),
+}
+
+/// Whose task it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The agent that works on it.
+    pub(crate) agent: Did,
+    /// The authenticated caller, which the bounds count.
+    pub(crate) root: String,
+    /// The caller, or one of several behind it; only this one sees the task.
+    pub(crate) scope: String,
+}
+
+/// A task as it is stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) task: Task,
+    pub(crate) resume: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    root: String,
+    changed: Timestamp,
+    ended: bool,
+}
+
+/// Which tasks exist and which of them may go, oldest first.
+#[derive(Debug, Default)]
+struct Index {
+    tasks: HashMap<String, Entry>,
+    ended: BTreeSet<(Timestamp, String)>,
+    by_root: HashMap<String, (usize, BTreeSet<(Timestamp, String)>)>,
+}
+
+impl Index {
+    fn insert(&mut self, id: String, entry: Entry) {
+        self.remove(&id);
+        let (count, ended) = self.by_root.entry(entry.root.clone()).or_default();
+        *count += 1;
+        if entry.ended {
+            ended.insert((entry.changed, id.clone()));
+            self.ended.insert((entry.changed, id.clone()));
+        }
+        self.tasks.insert(id, entry);
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Entry> {
+        let entry = self.tasks.remove(id)?;
+        let key = (entry.changed, id.to_owned());
+        self.ended.remove(&key);
+        if let Some((count, ended)) = self.by_root.get_mut(&entry.root) {
+            *count -= 1;
+            ended.remove(&key);
+            if *count == 0 {
+                self.by_root.remove(&entry.root);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Makes room for one more task of this caller: the tasks that have to go, or `None` if all of
+    /// them are still open.
+    fn make_room(&mut self, root: &str, limits: &Limits) -> Option<Vec<(String, Entry)>> {
+        let mut gone = Vec::new();
+        let own = self.by_root.get(root);
+        if own.is_some_and(|(count, _)| *count >= limits.tasks_per_caller) {
+            let oldest = own.and_then(|(_, ended)| ended.first()).map(|(_, id)| id.clone())?;
+            gone.push(oldest);
+        }
+        if self.tasks.len() - gone.len() >= limits.tasks {
+            let oldest = self.ended.iter().find(|(_, id)| !gone.contains(id));
+            gone.push(oldest.map(|(_, id)| id.clone())?);
+        }
+        let take = |id: String| self.remove(&id).map(|entry| (id, entry));
+        Some(gone.into_iter().filter_map(take).collect())
+    }
+}
+
+/// All stored tasks.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    store: Store,
+    blobs: Blobs,
+    index: Mutex<Index>,
+    limits: Limits,
+}
+
+pub(crate) fn storage(error: &StoreError) -> A2aError {
+    use haggle_base::Coded;
+    tracing::warn!(error = %error, "a task could not be stored or read: {error}");
+    A2aError::new(Kind::Storage, "the task could not be stored or read").with("code", error.code())
+}
+
+impl Shelf {
+    /// Opens the tasks; those that were at work when the node stopped are failed now.
+    pub(crate) async fn open(store: Store, blobs: Blobs, limits: Limits, clock: &dyn Clock) -> Result<Self, A2aError> {
+        let shelf = Self { store, blobs, index: Mutex::default(), limits };
+        let mut cut_off = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let bound = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = shelf.store.range::<Tasks>(bound, PAGE).map_err(|e| storage(&e))?;
+            let Some((last, _)) = page.last() else { break };
+            from = Some(last.clone());
+            for (id, row) in page {
+                if !row.ended {
+                    cut_off.push((id.clone(), row.clone()));
+                }
+                let entry = Entry { root: row.root, changed: row.changed, ended: row.ended };
+                shelf.index().insert(id, entry);
+            }
+        }
+        for (id, row) in cut_off {
+            shelf.fail_if_cut_off(&id, row, clock.now()).await?;
+        }
+        Ok(shelf)
+    }
+
+    async fn fail_if_cut_off(&self, id: &str, row: Row, now: Timestamp) -> Result<(), A2aError> {
+        let Some(mut stored) = self.read(&row)? else { return Ok(()) };
+        if matches!(stored.task.state(), TaskState::Submitted | TaskState::Working) {
+            let told = haggle_a2a::message::agent(
+                &format!("{id}-restart"),
+                vec![haggle_a2a::message::text("the node restarted while the agent worked")],
+            );
+            if stored.task.abandon(TaskState::Failed, Some(told), now).changed() {
+                let owner = Owner { agent: row.agent, root: row.root, scope: row.scope };
+                self.put(&owner, &stored.task, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many tasks are stored.
+    pub(crate) fn len(&self) -> usize {
+        self.index().tasks.len()
+    }
+
+    /// Stores a task; it is on disk when this returns. A task that this caller has more of than
+    /// allowed pushes out the oldest ended one.
+    pub(crate) async fn put(&self, owner: &Owner, task: &Task, resume: Option<&Value>) -> Result<(), A2aError> {
+        let id = task.id().to_owned();
+        let json = json!({ "task": task.to_json(None), "resume": resume }).to_string();
+        let body = self.spill(json.into_bytes()).await?;
+        let ended = task.state().is_terminal();
+        let row = Row {
+            agent: owner.agent,
+            root: owner.root.clone(),
+            scope: owner.scope.clone(),
+            changed: task.changed(),
+            ended,
+            body,
+        };
+        let before = self.row(&id)?;
+        let evicted = {
+            let mut index = self.index();
+            let gone = if before.is_some() {
+                Vec::new()
+            } else {
+                index
+                    .make_room(&owner.root, &self.limits)
+                    .ok_or_else(|| A2aError::new(Kind::Busy, "too many open tasks: end or cancel some first"))?
+            };
+            index.insert(id.clone(), Entry { root: owner.root.clone(), changed: task.changed(), ended });
+            gone
+        };
+        let mut leftover: Vec<Hash> = before.iter().filter_map(|old| file_of(old)).collect();
+        leftover.retain(|old| Some(*old) != file_of(&row));
+        let mut batch = Batch::new();
+        for (gone, _) in &evicted {
+            leftover.extend(self.row(gone)?.as_ref().and_then(file_of));
+            batch.delete::<Tasks>(gone);
+        }
+        let written = match batch.put::<Tasks>(&id, &row) {
+            Ok(_) => self.store.commit(batch).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            let mut index = self.index();
+            index.remove(&id);
+            if let Some(old) = before {
+                index.insert(id, Entry { root: old.root, changed: old.changed, ended: old.ended });
+            }
+            for (gone, entry) in evicted {
+                index.insert(gone, entry);
+            }
+            return Err(storage(&error));
+        }
+        self.sweep(leftover).await;
+        Ok(())
+    }
+
+    async fn spill(&self, json: Vec<u8>) -> Result<Body, A2aError> {
+        if let Ok(inline) = Blob::try_from(json.as_slice()) {
+            return Ok(Body::Inline(inline));
+        }
+        let blobs = self.blobs.clone();
+        let put = tokio::task::spawn_blocking(move || blobs.put(&json)).await;
+        match put {
+            Ok(hash) => Ok(Body::File(hash.map_err(|error| storage(&error))?)),
+            Err(_) => Err(A2aError::new(Kind::Internal, "the task's body was not written")),
+        }
+    }
+
+    /// Removes files that no row names any more. A file that stays costs space, nothing else.
+    async fn sweep(&self, files: Vec<Hash>) {
+        if files.is_empty() {
+            return;
+        }
+        let blobs = self.blobs.clone();
+        let swept =
+            tokio::task::spawn_blocking(move || files.iter().filter(|file| blobs.delete(file).is_err()).count());
+        if let Ok(failed @ 1..) = swept.await {
+            tracing::debug!(files = failed, "{failed} files of old tasks could not be removed");
+        }
+    }
+
+    fn row(&self, id: &String) -> Result<Option<Row>, A2aError> {
+        self.store.get::<Tasks>(id).map_err(|error| storage(&error))
+    }
+
+    fn read(&self, row: &Row) -> Result<Option<Stored>, A2aError> {
+        let bytes = match &row.body {
+            Body::Inline(bytes) => Some(bytes.as_bytes().to_vec()),
+            Body::File(hash) => self.blobs.get(hash).map_err(|error| storage(&error))?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        let Ok(Value::Object(mut body)) = serde_json::from_slice(&bytes) else { return Ok(None) };
+        let resume = body.remove("resume").filter(|resume| !resume.is_null());
+        let task = body.remove("task").and_then(|task| Task::from_json(task, row.changed));
+        Ok(task.map(|task| Stored { task, resume }))
+    }
+
+    /// The task with this id, if it is this owner's.
+    pub(crate) fn get(&self, id: &str, owner: &Owner) -> Result<Option<Stored>, A2aError> {
+        if id.len() > haggle_a2a::message::MAX_ID_BYTES {
+            return Ok(None);
+        }
+        match self.row(&id.to_owned())? {
+            Some(row) if row.scope == owner.scope && row.agent == owner.agent => self.read(&row),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn file_of(row: &Row) -> Option<Hash> {
+    match &row.body {
+        Body::File(hash) => Some(*hash),
+        Body::Inline(_) => None,
+    }
+}

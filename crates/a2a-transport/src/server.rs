@@ -1,0 +1,251 @@
+//! The A2A server: which agents it serves, and what each operation answers.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, rpc, types::methods};
+use haggle_base::{Clock, Did};
+use haggle_store::{Blobs, Store};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    Caller, Executor, Gate, Limits,
+    records::{Owner, Shelf, storage},
+    stream,
+};
+
+mod live;
+mod seats;
+mod send;
+mod tasks;
+pub(crate) mod updates;
+
+use live::LiveTasks;
+use seats::Seats;
+
+/// One agent of this node.
+#[derive(Clone)]
+struct Served {
+    card: Arc<Value>,
+    executor: Arc<dyn Executor>,
+}
+
+/// Serves agents to callers of any binding. Clones are handles to the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    agents: RwLock<HashMap<Did, Served>>,
+    gate: Arc<dyn Gate>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    shelf: Shelf,
+    live: LiveTasks,
+    running: Arc<Seats>,
+    streams: Arc<Seats>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("agents", &self.agents().len())
+            .field("tasks", &self.shared.shelf.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One call, past the envelope: what every operation needs.
+struct Context<'a> {
+    owner: Owner,
+    caller: &'a Caller,
+    served: &'a Served,
+    params: &'a ServiceParams,
+    deadline: Option<Duration>,
+}
+
+impl Server {
+    /// Opens the server's tasks in `store`; bodies too large for a row go into the folder `bodies`.
+    /// Tasks that were at work when the node stopped are failed.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn open(
+        store: Store,
+        bodies: &Path,
+        gate: Arc<dyn Gate>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Result<Self, A2aError> {
+        let blobs = Blobs::open(bodies).map_err(|error| storage(&error))?;
+        let shelf = Shelf::open(store, blobs, limits.clone(), clock.as_ref()).await?;
+        let running = Arc::new(Seats::new(limits.running_per_caller, limits.running));
+        let streams = Arc::new(Seats::new(limits.streams_per_caller, usize::MAX));
+        let live = LiveTasks::default();
+        let agents = RwLock::default();
+        let shared = Shared { agents, gate, clock, limits, shelf, live, running, streams };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Serves this agent under its card, from now on; replaces an earlier one.
+    pub fn serve(&self, agent: Did, card: Value, executor: Arc<dyn Executor>) {
+        let served = Served { card: Arc::new(card), executor };
+        self.agents_mut().insert(agent, served);
+    }
+
+    /// Serves this agent no longer. Work under way goes on.
+    pub fn remove(&self, agent: &Did) {
+        self.agents_mut().remove(agent);
+    }
+
+    /// The agents served here.
+    pub fn agents(&self) -> Vec<Did> {
+        self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// The card of an agent served here.
+    pub fn card(&self, agent: &Did) -> Option<Arc<Value>> {
+        self.served(agent).map(|served| served.card)
+    }
+
+    /// The executor of an agent served here, past gate and task keeping (for work that an order
+    /// has admitted already).
+    pub fn executor(&self, agent: &Did) -> Option<Arc<dyn Executor>> {
+        self.served(agent).map(|served| served.executor)
+    }
+
+    fn served(&self, agent: &Did) -> Option<Served> {
+        self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
+    }
+
+    fn agents_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Did, Served>> {
+        self.shared.agents.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers one JSON-RPC request with the parameters that callers of this version send.
+    pub async fn call(&self, caller: Caller, agent: &Did, request: Value) -> Value {
+        let params = ServiceParams::for_request(&request);
+        self.call_with(caller, agent, request, &params, None).await
+    }
+
+    /// Answers one JSON-RPC request. The answer is a JSON-RPC response, whatever came in.
+    pub async fn call_with(
+        &self,
+        caller: Caller,
+        agent: &Did,
+        request: Value,
+        params: &ServiceParams,
+        deadline: Option<Duration>,
+    ) -> Value {
+        match Request::parse(request) {
+            Err(unreadable) => rpc::response(unreadable.id, Err(unreadable.error)),
+            Ok(Request { id, method, params: body }) => {
+                let outcome = self.operate(&caller, agent, &method, body, params, deadline).await;
+                if let Err(error) = &outcome {
+                    let kind = error.kind();
+                    tracing::debug!(agent.id = %agent, caller = %caller.scope, method, error.kind = ?kind, "answered {method} with {error}");
+                }
+                rpc::response(id, outcome)
+            }
+        }
+    }
+
+    async fn operate(
+        &self,
+        caller: &Caller,
+        agent: &Did,
+        method: &str,
+        body: Value,
+        params: &ServiceParams,
+        deadline: Option<Duration>,
+    ) -> Result<Value, A2aError> {
+        params.check_version()?;
+        let served = self
+            .served(agent)
+            .ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no such agent here").with("agent", agent.to_string()))?;
+        check_tenant(&body, agent)?;
+        let scope = match &params.sub_caller {
+            Some(sub) => format!("{}/{sub}", caller.scope),
+            None => caller.scope.clone(),
+        };
+        let owner = Owner { agent: *agent, root: caller.scope.clone(), scope };
+        let context = Context { owner, caller, served: &served, params, deadline };
+        match method {
+            methods::SEND_MESSAGE => {
+                check_extensions(&served.card, params)?;
+                self.send_message(context, body).await
+            }
+            methods::GET_TASK => self.get_task(&context, &body).await,
+            methods::CANCEL_TASK => self.cancel_task(&context, &body).await,
+            methods::SEND_STREAMING_MESSAGE | methods::SUBSCRIBE_TO_TASK => {
+                Err(unsupported(method, "this server does not stream"))
+            }
+            methods::LIST_TASKS => Err(unsupported(method, "this server does not list tasks")),
+            methods::CREATE_PUSH_CONFIG
+            | methods::GET_PUSH_CONFIG
+            | methods::LIST_PUSH_CONFIGS
+            | methods::DELETE_PUSH_CONFIG => Err(no_push()),
+            methods::GET_EXTENDED_AGENT_CARD => {
+                Err(A2aError::new(Kind::ExtendedAgentCardNotConfigured, "there is no extended card"))
+            }
+            _ => {
+                let known: String = method.chars().take(64).collect();
+                Err(A2aError::new(Kind::MethodNotFound, "no such method in A2A 1.0").with("method", known))
+            }
+        }
+    }
+
+    /// Serves the libp2p binding on one stream until it ends; many calls run on it side by side.
+    ///
+    /// `caller` is whoever the transport has authenticated at the other end.
+    pub fn serve_stream<S>(&self, caller: Caller, stream: S) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let seat = self.shared.streams.enter(&caller.scope);
+        let server = self.clone();
+        let write = self.shared.limits.write;
+        async move {
+            match seat {
+                Some(_seat) => stream::serve(server, caller, stream, write).await,
+                None => tracing::debug!(caller = %caller.scope, "refused a stream: {} has too many", caller.scope),
+            }
+        }
+    }
+}
+
+fn unsupported(method: &str, text: &str) -> A2aError {
+    A2aError::new(Kind::UnsupportedOperation, text).with("method", method)
+}
+
+fn no_push() -> A2aError {
+    A2aError::new(Kind::PushNotificationNotSupported, "this server sends no push notifications")
+}
+
+fn check_tenant(body: &Value, agent: &Did) -> Result<(), A2aError> {
+    match body.get("tenant") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(tenant)) if tenant.is_empty() || *tenant == agent.to_string() => Ok(()),
+        Some(_) => Err(A2aError::invalid_params("tenant", "is not the agent that was called")),
+    }
+}
+
+fn check_extensions(card: &Value, params: &ServiceParams) -> Result<(), A2aError> {
+    let missing = card::extensions(card, true)
+        .into_iter()
+        .find(|required| !params.extensions.iter().any(|named| named == required));
+    match missing {
+        None => Ok(()),
+        Some(uri) => {
+            Err(A2aError::new(Kind::ExtensionSupportRequired, format!("this agent needs the extension {uri}"))
+                .with("extension", uri))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `GetTask` and `CancelTask`.
+
+use haggle_a2a::{A2aError, Kind, MAX_BODY_BYTES, Task, task::Step, types::TaskState};
+use serde_json::Value;
+
+use super::{Context, Server};
+
+/// What the envelope around a result may take, in bytes.
+const ENVELOPE_BYTES: usize = 1024;
+/// Largest result that fits every binding.
+pub(super) const MAX_RESULT_BYTES: usize = MAX_BODY_BYTES - ENVELOPE_BYTES;
+
+impl Server {
+    pub(super) async fn get_task(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
+        let id = task_id(body)?;
+        let history = history_length(body, "historyLength")?;
+        if let Some(live) = self.shared.live.get(id, &context.owner) {
+            let task = live.task.lock().await.clone();
+            return result(task, history);
+        }
+        match self.shared.shelf.get(id, &context.owner)? {
+            Some(stored) => result(stored.task, history),
+            None => Err(A2aError::task_not_found(id)),
+        }
+    }
+
+    pub(super) async fn cancel_task(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
+        let id = task_id(body)?;
+        if let Some(live) = self.shared.live.get(id, &context.owner) {
+            let mut task = live.task.lock().await;
+            self.cancel(&mut task)?;
+            self.shared.shelf.put(&live.owner, &task, None).await?;
+            live.stop();
+            return result(task.clone(), None);
+        }
+        let Some(stored) = self.shared.shelf.get(id, &context.owner)? else {
+            return Err(A2aError::task_not_found(id));
+        };
+        let Some(claim) = self.shared.live.claim(context.owner.clone(), stored.task) else {
+            return Err(A2aError::new(Kind::Busy, "the task is being changed; try again"));
+        };
+        let mut task = claim.live.task.lock().await;
+        self.cancel(&mut task)?;
+        self.shared.shelf.put(&claim.live.owner, &task, None).await?;
+        context.served.executor.cancelled(stored.resume).await;
+        result(task.clone(), None)
+    }
+
+    fn cancel(&self, task: &mut Task) -> Result<(), A2aError> {
+        match task.abandon(TaskState::Canceled, None, self.shared.clock.now()) {
+            Step::Moved { .. } | Step::Updated => Ok(()),
+            Step::AlreadyEnded(_) | Step::Illegal { .. } | Step::Full => {
+                Err(A2aError::new(Kind::TaskNotCancelable, "the task has ended already").with("taskId", task.id()))
+            }
+        }
+    }
+}
+
+fn task_id(body: &Value) -> Result<&str, A2aError> {
+    body.get("id")
+        .and_then(Value::as_str)
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| A2aError::invalid_params("id", "is required and must be a text"))
+}
+
+/// Reads a `historyLength`; `None` means all.
+pub(super) fn history_length(holder: &Value, field: &str) -> Result<Option<usize>, A2aError> {
+    match holder.get("historyLength") {
+        None | Some(Value::Null) => Ok(None),
+        Some(length) => match length.as_u64().map(usize::try_from) {
+            Some(Ok(length)) => Ok(Some(length)),
+            _ => Err(A2aError::invalid_params(field, "must be a whole number that is not negative")),
+        },
+    }
+}
+
+/// The task as a result; without its history if it is over the body limit with it.
+pub(super) fn result(mut task: Task, history: Option<usize>) -> Result<Value, A2aError> {
+    let json = task.to_json(history);
+    if json.to_string().len() <= MAX_RESULT_BYTES {
+        return Ok(json);
+    }
+    task.forget_history();
+    let json = task.to_json(None);
+    if json.to_string().len() <= MAX_RESULT_BYTES {
+        return Ok(json);
+    }
+    Err(A2aError::new(Kind::TooLarge, "the task is over 1 MiB").with("taskId", task.id()))
+}

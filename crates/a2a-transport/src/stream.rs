@@ -1,0 +1,146 @@
+//! The serving side of the libp2p binding: one stream, many calls side by side.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use haggle_a2a::{
+    A2aError, Kind,
+    binding::{self, CallParams, Inbound, MAX_CALLS_PER_STREAM, Serving},
+    frame::{Frame, FrameKind, MAX_PAYLOAD_BYTES},
+    rpc,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+
+use crate::{
+    Caller, Server,
+    wire::{self, OUTBOX, Parcel, ReadError, read_frame},
+};
+
+struct Session {
+    server: Server,
+    caller: Caller,
+    serving: Arc<Mutex<Serving>>,
+    outbox: mpsc::Sender<Parcel>,
+    calls: JoinSet<()>,
+    aborts: HashMap<u64, AbortHandle>,
+}
+
+/// Serves until the stream ends. Calls under way are finished if the caller only stopped sending,
+/// and stopped if the stream broke.
+pub(crate) async fn serve<S>(server: Server, caller: Caller, stream: S, patience: Duration)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut read, write) = tokio::io::split(stream);
+    let (outbox, parcels) = mpsc::channel(OUTBOX);
+    let writer = tokio::spawn(wire::write_parcels(write, parcels, patience));
+    let mut session =
+        Session { server, caller, serving: Arc::default(), outbox, calls: JoinSet::new(), aborts: HashMap::new() };
+    let mut buffer = BytesMut::new();
+    let hung_up = session.outbox.clone();
+    loop {
+        let next = tokio::select! {
+            next = read_frame(&mut read, &mut buffer) => next,
+            () = hung_up.closed() => Err(ReadError::Io),
+        };
+        match next {
+            Ok(Some(frame)) => {
+                if let Err(error) = session.take(frame).await {
+                    session.close_with(&error).await;
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(ReadError::Frame(error)) => {
+                session.close_with(&binding::framing_error(error)).await;
+                break;
+            }
+            Err(ReadError::Io) => {
+                session.calls.abort_all();
+                break;
+            }
+        }
+    }
+    while session.calls.join_next().await.is_some() {}
+    drop((session, hung_up));
+    if writer.await.is_err() {
+        tracing::warn!("the writer of a stream broke down");
+    }
+}
+
+impl Session {
+    /// Deals with one frame; an error ends the stream.
+    async fn take(&mut self, frame: Frame) -> Result<(), A2aError> {
+        let inbound = self.serving.lock().unwrap_or_else(PoisonError::into_inner).receive(frame);
+        match inbound {
+            Inbound::Waiting | Inbound::Late => {}
+            Inbound::Start { call, params, request } => self.start(call, params, request),
+            Inbound::Cancelled { call } => {
+                if let Some(running) = self.aborts.remove(&call) {
+                    running.abort();
+                }
+            }
+            Inbound::Refused { call, error } => self.send(vec![binding::error_frame(call, &error)]).await,
+            Inbound::Violation(error) => return Err(error),
+        }
+        self.reap();
+        Ok(())
+    }
+
+    fn start(&mut self, call: u64, params: CallParams, request: Bytes) {
+        let (server, caller) = (self.server.clone(), self.caller.clone());
+        let (serving, outbox) = (Arc::clone(&self.serving), self.outbox.clone());
+        let running = self.calls.spawn(async move {
+            let parcel = answer(server, caller, call, params, &request).await;
+            let waited_for = serving.lock().unwrap_or_else(PoisonError::into_inner).done(call);
+            if waited_for && outbox.send(parcel).await.is_err() {
+                tracing::trace!("a stream broke before its answer was sent");
+            }
+        });
+        self.aborts.insert(call, running);
+    }
+
+    async fn send(&self, parcel: Parcel) {
+        if self.outbox.send(parcel).await.is_err() {
+            tracing::trace!("a stream broke before an error was sent");
+        }
+    }
+
+    async fn close_with(&mut self, error: &A2aError) {
+        tracing::debug!(caller = %self.caller.scope, error = %error, "closed a stream of {}: {error}", self.caller.scope);
+        self.calls.abort_all();
+        self.send(vec![binding::error_frame(0, error)]).await;
+    }
+
+    fn reap(&mut self) {
+        while self.calls.try_join_next().is_some() {}
+        if self.aborts.len() > 2 * MAX_CALLS_PER_STREAM {
+            self.aborts.retain(|_, running| !running.is_finished());
+        }
+    }
+}
+
+async fn answer(server: Server, caller: Caller, call: u64, params: CallParams, request: &[u8]) -> Parcel {
+    let CallParams { agent, params, timeout } = params;
+    let (id, response) = match rpc::value_from_slice(request) {
+        Err(unreadable) => (unreadable.id.clone(), rpc::response(unreadable.id, Err(unreadable.error))),
+        Ok(request) => {
+            let id = request.get("id").cloned().unwrap_or_default();
+            (id, server.call_with(caller, &agent, request, &params, timeout).await)
+        }
+    };
+    let mut body = Bytes::from(response.to_string());
+    if body.len() > MAX_PAYLOAD_BYTES {
+        let error = A2aError::new(Kind::TooLarge, "the answer is over 1 MiB");
+        body = Bytes::from(rpc::response(id, Err(error)).to_string());
+    }
+    vec![Frame { call, kind: FrameKind::Response, payload: body }, Frame::bare(call, FrameKind::End)]
+}

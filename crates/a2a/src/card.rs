@@ -1,0 +1,321 @@
+//! Agent cards as raw JSON: build our own, check a stranger's, rewrite one for a gateway.
+
+use haggle_base::{Coded, Did, PeerId};
+use serde_json::{Map, Value, json};
+
+use crate::{VERSION, binding};
+
+#[cfg(test)]
+mod tests;
+
+/// The protocol binding of plain JSON-RPC over HTTP.
+pub const JSONRPC: &str = "JSONRPC";
+/// Where a card is served below an agent's URL.
+pub const WELL_KNOWN: &str = ".well-known/agent-card.json";
+/// The scheme word of the libp2p binding's URLs (`libp2p:<peer id>`).
+const LIBP2P: &str = "libp2p:";
+
+/// One thing an agent can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skill {
+    /// Short id, unique in the card.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// One or two sentences.
+    pub description: String,
+    /// Words to find it by; at least one.
+    pub tags: Vec<String>,
+}
+
+/// What an agent says about itself; everything technical is added by [`own`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Name for people.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The agent's own version.
+    pub version: String,
+    /// At least one.
+    pub skills: Vec<Skill>,
+    /// Media types it takes and gives; at least one.
+    pub modes: Vec<String>,
+    /// Optional extensions it understands, by URI.
+    pub extensions: Vec<String>,
+}
+
+/// Where an agent can be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// JSON-RPC URLs, listed first.
+    pub http: Vec<String>,
+    /// Nodes that serve it over the libp2p binding.
+    pub peers: Vec<PeerId>,
+}
+
+impl Places {
+    fn interfaces(&self, agent: &Did) -> Vec<Value> {
+        let http =
+            self.http.iter().map(|url| json!({ "url": url, "protocolBinding": JSONRPC, "protocolVersion": VERSION }));
+        let peers = self.peers.iter().map(|peer| {
+            json!({
+                "url": format!("{LIBP2P}{peer}"),
+                "protocolBinding": binding::URI,
+                "protocolVersion": VERSION,
+                "tenant": agent.to_string(),
+            })
+        });
+        http.chain(peers).collect()
+    }
+}
+
+/// The card of an agent that lives on our nodes. It holds no empty value, so that it can be signed.
+pub fn own(draft: &Draft, agent: &Did, places: &Places) -> Value {
+    let skills: Vec<Value> = draft
+        .skills
+        .iter()
+        .map(
+            |skill| json!({ "id": skill.id, "name": skill.name, "description": skill.description, "tags": skill.tags }),
+        )
+        .collect();
+    json!({
+        "name": draft.name,
+        "description": draft.description,
+        "version": draft.version,
+        "supportedInterfaces": places.interfaces(agent),
+        "capabilities": capabilities(draft.extensions.iter().map(|uri| json!({ "uri": uri })).collect()),
+        "defaultInputModes": draft.modes,
+        "defaultOutputModes": draft.modes,
+        "skills": skills,
+    })
+}
+
+/// The card of an agent that somebody else's server runs and our node offers: its own words, our
+/// places, and only what passes through us.
+pub fn adopt(backend: &Value, agent: &Did, places: &Places) -> Value {
+    rehost(backend, places.interfaces(agent))
+}
+
+/// The card that a gateway shows for an agent behind it.
+///
+/// Unsigned, because the rewritten interfaces break the author's signature; the original is served
+/// beside it. With `bearer` the card says that the gateway wants a token.
+pub fn gateway(original: &Value, url: &str, bearer: bool) -> Value {
+    let here = json!({ "url": url, "protocolBinding": JSONRPC, "protocolVersion": VERSION });
+    let mut card = rehost(original, vec![here]);
+    if let (true, Some(map)) = (bearer, card.as_object_mut()) {
+        map.insert(
+            "securitySchemes".to_owned(),
+            json!({ "bearer": { "httpAuthSecurityScheme": { "scheme": "Bearer" } } }),
+        );
+        map.insert("securityRequirements".to_owned(), json!([{ "schemes": { "bearer": { "list": ["a2a"] } } }]));
+    }
+    card
+}
+
+fn rehost(original: &Value, interfaces: Vec<Value>) -> Value {
+    let mut card = original.as_object().cloned().unwrap_or_default();
+    for gone in ["signatures", "securitySchemes", "securityRequirements"] {
+        card.remove(gone);
+    }
+    let extensions =
+        original.pointer("/capabilities/extensions").and_then(Value::as_array).cloned().unwrap_or_default();
+    card.insert("capabilities".to_owned(), capabilities(extensions));
+    card.insert("supportedInterfaces".to_owned(), Value::Array(interfaces));
+    Value::Object(card)
+}
+
+fn capabilities(extensions: Vec<Value>) -> Value {
+    let mut map = Map::new();
+    map.insert("streaming".to_owned(), json!(false));
+    map.insert("pushNotifications".to_owned(), json!(false));
+    if !extensions.is_empty() {
+        map.insert("extensions".to_owned(), Value::Array(extensions));
+    }
+    Value::Object(map)
+}
+
+/// One entry of `supportedInterfaces`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interface<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// The tenant that every request must echo.
+    pub tenant: Option<&'a str>,
+}
+
+/// The first interface of this binding that speaks A2A 1.0.
+pub fn interface<'a>(card: &'a Value, protocol_binding: &str) -> Option<Interface<'a>> {
+    let text = |entry: &'a Value, key: &str| entry.get(key).and_then(Value::as_str);
+    card.get("supportedInterfaces")?.as_array()?.iter().find_map(|entry| {
+        let fits =
+            text(entry, "protocolBinding") == Some(protocol_binding) && text(entry, "protocolVersion") == Some(VERSION);
+        let url = text(entry, "url")?;
+        fits.then_some(Interface { url, tenant: text(entry, "tenant").filter(|t| !t.is_empty()) })
+    })
+}
+
+/// The nodes that serve this card's agent over the libp2p binding.
+pub fn peers(card: &Value) -> Vec<PeerId> {
+    let entries = card.get("supportedInterfaces").and_then(Value::as_array);
+    entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.get("protocolBinding").and_then(Value::as_str) == Some(binding::URI))
+        .filter_map(|entry| entry.get("url")?.as_str()?.strip_prefix(LIBP2P)?.parse().ok())
+        .collect()
+}
+
+/// The URIs of the card's extensions; with `required_only`, of those the agent insists on.
+pub fn extensions(card: &Value, required_only: bool) -> Vec<&str> {
+    let listed = card.pointer("/capabilities/extensions").and_then(Value::as_array);
+    listed
+        .into_iter()
+        .flatten()
+        .filter(|entry| !required_only || entry.get("required") == Some(&Value::Bool(true)))
+        .filter_map(|entry| entry.get("uri")?.as_str())
+        .collect()
+}
+
+/// One fault of a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, as a JSON pointer (RFC 6901).
+    pub path: String,
+    /// What is wrong there.
+    pub problem: &'static str,
+}
+
+/// A card that cannot be used, with every fault found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the agent card is not valid: {}", told(.faults))]
+pub struct CardError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+fn told(faults: &[Fault]) -> String {
+    let lines: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.path, fault.problem)).collect();
+    lines.join("; ")
+}
+
+impl Coded for CardError {
+    fn code(&self) -> &'static str {
+        "card_invalid"
+    }
+
+    fn hint(&self) -> &'static str {
+        "correct the fields named by their JSON paths"
+    }
+}
+
+/// Checks that a card is an A2A 1.0 card: every required field, of the right type.
+///
+/// # Errors
+/// [`CardError`] with every fault and its JSON path.
+pub fn check(card: &Value) -> Result<(), CardError> {
+    let mut checker = Checker::default();
+    if card.is_object() {
+        for key in ["name", "description", "version"] {
+            checker.text(card, "", key);
+        }
+        for key in ["defaultInputModes", "defaultOutputModes"] {
+            checker.texts(card, "", key);
+        }
+        if !card.get("capabilities").is_some_and(Value::is_object) {
+            checker.add("/capabilities", "must be an object");
+        }
+        checker.each(card, "supportedInterfaces", |checker, entry, path| {
+            for key in ["url", "protocolBinding", "protocolVersion"] {
+                checker.text(entry, path, key);
+            }
+        });
+        checker.each(card, "skills", |checker, entry, path| {
+            for key in ["id", "name", "description"] {
+                checker.text(entry, path, key);
+            }
+            checker.texts(entry, path, "tags");
+        });
+    } else {
+        checker.add("", "must be an object");
+    }
+    checker.finish()
+}
+
+/// Checks that a card can be signed so that every SDK computes the same bytes: it must hold no
+/// empty text, list or object, no null, and no default scalar (explicit `streaming` and
+/// `pushNotifications` are fine).
+///
+/// # Errors
+/// [`CardError`] with every such value and its JSON path.
+pub fn check_signable(card: &Value) -> Result<(), CardError> {
+    let mut checker = Checker::default();
+    checker.full(card, "", false);
+    checker.finish()
+}
+
+#[derive(Default)]
+struct Checker(Vec<Fault>);
+
+impl Checker {
+    fn add(&mut self, path: &str, problem: &'static str) {
+        self.0.push(Fault { path: path.to_owned(), problem });
+    }
+
+    fn text(&mut self, holder: &Value, path: &str, key: &str) {
+        match holder.get(key).map(Value::as_str) {
+            Some(Some(text)) if !text.is_empty() => {}
+            None => self.add(&format!("{path}/{key}"), "is required"),
+            Some(_) => self.add(&format!("{path}/{key}"), "must be a text that is not empty"),
+        }
+    }
+
+    fn texts(&mut self, holder: &Value, path: &str, key: &str) {
+        let list = holder.get(key).and_then(Value::as_array);
+        if !list.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string)) {
+            self.add(&format!("{path}/{key}"), "must be a list of texts that is not empty");
+        }
+    }
+
+    fn each(&mut self, card: &Value, key: &str, check: fn(&mut Self, &Value, &str)) {
+        match card.get(key).and_then(Value::as_array) {
+            Some(entries) if !entries.is_empty() => {
+                for (n, entry) in entries.iter().enumerate() {
+                    check(self, entry, &format!("/{key}/{n}"));
+                }
+            }
+            _ => self.add(&format!("/{key}"), "must be a list that is not empty"),
+        }
+    }
+
+    fn full(&mut self, value: &Value, path: &str, may_be_false: bool) {
+        let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                let capabilities = path == "/capabilities";
+                for (key, value) in map {
+                    let optional = ["streaming", "pushNotifications", "extendedAgentCard"];
+                    let may_be_false = capabilities && optional.contains(&key.as_str());
+                    self.full(value, &format!("{path}/{}", escape(key)), may_be_false);
+                }
+            }
+            Value::Array(list) if !list.is_empty() => {
+                for (n, value) in list.iter().enumerate() {
+                    self.full(value, &format!("{path}/{n}"), false);
+                }
+            }
+            Value::String(text) if !text.is_empty() => {}
+            Value::Bool(true) => {}
+            Value::Bool(false) if may_be_false => {}
+            Value::Number(number) if number.as_f64() != Some(0.0) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                self.add(path, "is empty or a default: leave it out of a signed card");
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), CardError> {
+        if self.0.is_empty() { Ok(()) } else { Err(CardError { faults: self.0 }) }
+    }
+}

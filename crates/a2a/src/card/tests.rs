@@ -1,0 +1,87 @@
+//! Stories of cards: built, checked, shown by a gateway.
+
+use super::*;
+use crate::types::AgentCard;
+
+/// The signed card of the A2A reference, as sent by somebody else.
+const STRANGER: &str = r#"{"name":"Echo Agent","description":"Echoes text back.","supportedInterfaces":[{"url":"https://node.example.org/agents/echo","protocolBinding":"JSONRPC","protocolVersion":"1.0"},{"url":"https://node.example.org/agents/echo/rest","protocolBinding":"HTTP+JSON","protocolVersion":"1.0"}],"provider":{"url":"https://example.org","organization":"Example Org"},"version":"1.0.0","capabilities":{"streaming":true,"pushNotifications":false,"extensions":[{"uri":"urn:pay","description":"payments","required":true}]},"securitySchemes":{"bearer":{"httpAuthSecurityScheme":{"scheme":"Bearer","bearerFormat":"JWT"}}},"securityRequirements":[{"schemes":{"bearer":{"list":["a2a"]}}}],"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"skills":[{"id":"echo","name":"Echo","description":"Echo the input.","tags":["echo"]}],"signatures":[{"protected":"e30","signature":"AA"}],"vendorField":{"kept":true}}"#;
+
+fn stranger() -> Value {
+    serde_json::from_str(STRANGER).unwrap()
+}
+
+fn alice() -> (Did, PeerId) {
+    let seed = haggle_base::Seed::devnet(7, 1);
+    (seed.agent_key(0).did(), seed.node_key().peer_id())
+}
+
+fn draft() -> Draft {
+    Draft {
+        name: "Digest".into(),
+        description: "Counts words.".into(),
+        version: "1.0.0".into(),
+        skills: vec![Skill {
+            id: "digest".into(),
+            name: "Digest".into(),
+            description: "Counts.".into(),
+            tags: vec!["text".into()],
+        }],
+        modes: vec!["text/plain".into()],
+        extensions: vec!["urn:haggle:a2a:negotiate:1".into()],
+    }
+}
+
+#[test]
+fn our_own_card_is_valid_signable_and_names_its_node() {
+    let (did, peer) = alice();
+    let places = Places { http: vec!["https://a.example/a2a".into()], peers: vec![peer] };
+    let card = own(&draft(), &did, &places);
+    check(&card).unwrap();
+    check_signable(&card).unwrap();
+    assert_eq!(peers(&card), [peer]);
+    let libp2p = interface(&card, binding::URI).unwrap();
+    assert_eq!(libp2p.tenant, Some(did.to_string().as_str()));
+    assert_eq!(interface(&card, JSONRPC).unwrap().url, "https://a.example/a2a");
+    assert_eq!(extensions(&card, false), ["urn:haggle:a2a:negotiate:1"]);
+    let view: AgentCard = serde_json::from_value(card).unwrap();
+    assert_eq!(view.supported_interfaces.len(), 2);
+}
+
+#[test]
+fn a_gateway_card_says_what_passes_through_the_gateway() {
+    let card = gateway(&stranger(), "http://127.0.0.1:7070/a2a/did:key:z6Mk", true);
+    check(&card).unwrap();
+    assert_eq!(card["capabilities"]["streaming"], false);
+    assert_eq!(card["capabilities"]["pushNotifications"], false);
+    assert_eq!(card["supportedInterfaces"].as_array().unwrap().len(), 1);
+    assert_eq!(card["vendorField"], json!({"kept": true}));
+    assert_eq!(card.get("signatures"), None);
+    assert_eq!(extensions(&card, true), ["urn:pay"]);
+    assert_eq!(card["securityRequirements"][0]["schemes"]["bearer"]["list"][0], "a2a");
+    assert_eq!(gateway(&stranger(), "http://x", false).get("securitySchemes"), None);
+    let (did, peer) = alice();
+    let adopted = adopt(&stranger(), &did, &Places { http: vec![], peers: vec![peer] });
+    check(&adopted).unwrap();
+    assert_eq!(peers(&adopted), [peer]);
+}
+
+#[test]
+fn faults_are_named_by_their_paths() {
+    let mut card = stranger();
+    card["skills"][0]["tags"] = json!([]);
+    card["supportedInterfaces"][1]["url"] = json!(7);
+    card["name"] = json!("");
+    card.as_object_mut().unwrap().remove("capabilities");
+    let faults = check(&card).unwrap_err().faults;
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["/name", "/capabilities", "/supportedInterfaces/1/url", "/skills/0/tags"]);
+    assert!(check(&json!([])).is_err());
+}
+
+#[test]
+fn empty_values_are_found_before_signing() {
+    let card = json!({"name": "x", "a/b": "", "capabilities": {"streaming": false, "deep": {"streaming": false}}, "list": [[], null, 0, 1]});
+    let faults = check_signable(&card).unwrap_err().faults;
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["/a~1b", "/capabilities/deep/streaming", "/list/0", "/list/1", "/list/2"]);
+}
