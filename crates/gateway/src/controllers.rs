@@ -1,0 +1,10 @@
+//! Handlers, one file per resource: extract, one call, answer.
+
+pub(crate) mod agents;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod listings;
+pub(crate) mod metrics;
+pub(crate) mod node;
+pub(crate) mod orders;
+pub(crate) mod seed;

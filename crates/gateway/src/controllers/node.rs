@@ -1,0 +1,40 @@
+//! The node, its peers, its wallets.
+
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::state::AppState;
+use crate::view::{NodeStatus, PeerList, WalletList};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+pub(crate) async fn get_node(State(state): State<AppState>) -> Result<axum::Json<NodeStatus>, ApiError> {
+    state.api.status().await.map(axum::Json)
+}
+
+pub(crate) async fn list_peers(State(state): State<AppState>) -> Result<axum::Json<PeerList>, ApiError> {
+    state.api.peers().await.map(axum::Json)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connect {
+    address: String,
+}
+
+pub(crate) async fn connect_peer(
+    State(state): State<AppState>,
+    Json(body): Json<Connect>,
+) -> Result<axum::Json<PeerList>, ApiError> {
+    state.api.connect(&body.address).await?;
+    state.api.peers().await.map(axum::Json)
+}
+
+pub(crate) async fn list_wallets(State(state): State<AppState>) -> Result<axum::Json<WalletList>, ApiError> {
+    state.api.wallets().await.map(axum::Json)
+}
+
+pub(crate) async fn stop_node(State(state): State<AppState>) -> StatusCode {
+    state.api.stop().await;
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,45 @@
+//! Quotes and orders.
+
+use crate::error::ApiError;
+use crate::extract::{IdempotencyKey, Json, Query};
+use crate::state::AppState;
+use crate::view::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+pub(crate) async fn ask_quote(
+    State(state): State<AppState>,
+    Json(request): Json<QuoteRequest>,
+) -> Result<axum::Json<QuoteView>, ApiError> {
+    state.api.quote(request).await.map(axum::Json)
+}
+
+pub(crate) async fn hire(
+    State(state): State<AppState>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(request): Json<HireRequest>,
+) -> Result<(StatusCode, axum::Json<OrderView>), ApiError> {
+    let order = state.api.hire(&key, request).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(order)))
+}
+
+pub(crate) async fn list_orders(
+    State(state): State<AppState>,
+    Query(query): Query<OrderQuery>,
+) -> Result<axum::Json<OrderPage>, ApiError> {
+    state.api.orders(query).await.map(axum::Json)
+}
+
+pub(crate) async fn get_order(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<OrderView>, ApiError> {
+    state.api.order(&id).await.map(axum::Json)
+}
+
+pub(crate) async fn cancel_order(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<OrderView>, ApiError> {
+    state.api.cancel(&id).await.map(axum::Json)
+}

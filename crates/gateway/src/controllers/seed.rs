@@ -1,0 +1,124 @@
+//! The owner's first routes, with their exact bodies: `/agents/search` and `/agents/register`.
+
+use crate::error::ApiError;
+use crate::extract::{Json, Query};
+use crate::state::AppState;
+use crate::view::{Executor, ListingQuery, ListingView, NewAgent};
+use axum::extract::State;
+use haggle_base::Usdc;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SearchQuery {
+    category: Option<String>,
+    sort: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct SearchAnswer {
+    results: Vec<SearchRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct SearchRow {
+    agent_id: String,
+    name: String,
+    price_per_call: Box<RawValue>,
+    success_rate: Option<Box<RawValue>>,
+    avg_response_time_ms: Option<u64>,
+    cost_per_success: Box<RawValue>,
+}
+
+pub(crate) async fn search_agents(
+    State(state): State<AppState>,
+    Query(query): Query<SearchQuery>,
+) -> Result<axum::Json<SearchAnswer>, ApiError> {
+    let query =
+        ListingQuery { category: query.category, sort: query.sort, limit: Some(100), ..ListingQuery::default() };
+    let page = state.api.find(query).await?;
+    let results = page.items.iter().map(row).collect::<Result<_, _>>()?;
+    Ok(axum::Json(SearchAnswer { results }))
+}
+
+fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {
+    let rate = listing.reputation.success_rate.clone();
+    Ok(SearchRow {
+        agent_id: listing.agent.clone(),
+        name: listing.name.clone(),
+        price_per_call: number(listing.price.to_string())?,
+        success_rate: rate.map(number).transpose()?,
+        avg_response_time_ms: listing.reputation.avg_response_ms,
+        cost_per_success: number(listing.cost_per_success.to_string())?,
+    })
+}
+
+/// A decimal text as a JSON number, digit by digit: no float comes near it.
+fn number(decimal: String) -> Result<Box<RawValue>, ApiError> {
+    RawValue::from_string(decimal).map_err(|cause| ApiError::internal(&cause))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Register {
+    name: String,
+    #[serde(default)]
+    description: String,
+    category: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    api_endpoint: String,
+    pricing: Pricing,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pricing {
+    model: String,
+    price_per_call: Box<RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Registered {
+    agent_id: String,
+    status: &'static str,
+}
+
+pub(crate) async fn register_agent(
+    State(state): State<AppState>,
+    Json(body): Json<Register>,
+) -> Result<axum::Json<Registered>, ApiError> {
+    let agent = state.api.add_agent(draft(body)?).await?;
+    Ok(axum::Json(Registered { agent_id: agent.did, status: "registered" }))
+}
+
+fn draft(body: Register) -> Result<NewAgent, ApiError> {
+    if !matches!(body.pricing.model.as_str(), "per_call" | "per-use") {
+        return Err(ApiError::bad_request(
+            "unsupported_pricing",
+            format!("pricing model {:?} is not sold yet", body.pricing.model),
+            "use the model per_call",
+        ));
+    }
+    let price =
+        Usdc::from_json_text(body.pricing.price_per_call.get()).map_err(|error| ApiError::from_coded(&error))?;
+    Ok(NewAgent {
+        name: slug(&body.name),
+        description: body.description,
+        category: body.category,
+        tags: body.tags,
+        price,
+        input_schema: None,
+        output_schema: None,
+        deliver_within_seconds: 300,
+        executor: Executor::Http { url: body.api_endpoint },
+    })
+}
+
+/// `My Agent!` becomes `my-agent`.
+fn slug(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    words.join("-")
+}

@@ -1,0 +1,92 @@
+//! Extractors whose refusals are problem bodies of ours.
+
+use crate::error::ApiError;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use haggle_base::Hash;
+use std::convert::Infallible;
+
+/// A JSON body.
+#[derive(Debug, FromRequest)]
+#[from_request(via(axum::Json), rejection(ApiError))]
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// Query parameters.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                rejection.body_text(),
+                "send at most 1 MiB; give large documents by reference",
+            );
+        }
+        Self::new(
+            rejection.status(),
+            "invalid_body",
+            rejection.body_text(),
+            "send JSON with the fields that docs/ARCHITECTURE.md lists and content-type application/json",
+        )
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(
+            "invalid_query",
+            rejection.body_text(),
+            "amounts are decimals such as 0.25; sort is one of cost_per_success, trust_score_desc, price_asc, response_time_asc",
+        )
+    }
+}
+
+/// The `Idempotency-Key` of a request that moves money.
+#[derive(Clone, Debug)]
+pub(crate) struct IdempotencyKey(pub(crate) String);
+
+/// Longest key taken.
+const MAX_KEY: usize = 128;
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let missing = || {
+            ApiError::bad_request(
+                "idempotency_key_missing",
+                "an order needs an Idempotency-Key of 1 to 128 visible ASCII characters",
+                "make one key per intended order and send the same key on every retry",
+            )
+        };
+        let key = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if key.is_empty() || key.len() > MAX_KEY || !visible {
+            return Err(missing());
+        }
+        Ok(Self(Hash::of(key.as_bytes()).to_string()))
+    }
+}
+
+/// The `Last-Event-ID` of an event stream that resumes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastEventId(pub(crate) u64);
+
+impl<S: Sync> OptionalFromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts
+            .headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse().ok())
+            .map(Self))
+    }
+}

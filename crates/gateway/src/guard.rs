@@ -1,0 +1,111 @@
+//! Who may speak to the gateway: Host and Origin allow-lists, and the API token.
+
+use crate::error::ApiError;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use haggle_base::Hash;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// Decides from a request's headers whether it may pass.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    token: Arc<Hash>,
+    hosts: Arc<[String]>,
+}
+
+impl Guard {
+    /// A guard for a gateway bound to `address`: only loopback names with that very port pass.
+    ///
+    /// `token` is the API token in clear; only its hash is kept.
+    #[must_use]
+    pub fn new(token: &str, address: SocketAddr) -> Self {
+        let port = address.port();
+        let mut hosts = vec![
+            format!("127.0.0.1:{port}"),
+            format!("localhost:{port}"),
+            format!("[::1]:{port}"),
+            address.to_string(),
+        ];
+        hosts.dedup();
+        Self { token: Arc::new(Hash::of(token.as_bytes())), hosts: hosts.into() }
+    }
+
+    /// Checks Host and Origin: a page of another site must not reach the node through a browser.
+    ///
+    /// # Errors
+    /// `wrong_host` or `wrong_origin`.
+    pub fn check_site(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let host = text(headers, header::HOST);
+        if !host.is_some_and(|host| self.allows(host)) {
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "wrong_host",
+                "the Host header names no address of this gateway",
+                "call the gateway by the address that `haggle status` prints",
+            ));
+        }
+        match headers.get(header::ORIGIN).map(|origin| origin.to_str()) {
+            None => Ok(()),
+            Some(Ok(origin)) if self.is_own_origin(origin) => Ok(()),
+            Some(_) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "wrong_origin",
+                "the Origin header names another site",
+                "call the gateway from its own pages or from a program, not from another site",
+            )),
+        }
+    }
+
+    /// Checks `Authorization: Bearer <token>` in constant time.
+    ///
+    /// # Errors
+    /// `unauthorized`.
+    pub fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let given = text(headers, header::AUTHORIZATION)
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .map(|token| Hash::of(token.trim().as_bytes()));
+        match given {
+            Some(hash) if bool::from(hash.as_bytes().ct_eq(self.token.as_bytes())) => Ok(()),
+            _ => Err(ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "the API token is missing or wrong",
+                "send `Authorization: Bearer <token>` with the content of the file `token` in the node's home",
+            )),
+        }
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        self.hosts.iter().any(|known| known == host)
+    }
+
+    fn is_own_origin(&self, origin: &str) -> bool {
+        origin.strip_prefix("http://").is_some_and(|host| self.allows(host))
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Paths that need no token: health, and agent cards.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz")
+        || (path.starts_with("/a2a/")
+            && (path.ends_with("/.well-known/agent-card.json") || path.ends_with("/agent-card.json")))
+}
+
+/// Middleware that turns strangers away before any handler runs.
+pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let verdict = guard
+        .check_site(request.headers())
+        .and_then(|()| if is_open(request.uri().path()) { Ok(()) } else { guard.check_token(request.headers()) });
+    match verdict {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}

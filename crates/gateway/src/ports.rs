@@ -1,0 +1,65 @@
+//! What the gateway asks of the node: one object-safe trait, implemented where the rooms are joined.
+
+use crate::error::ApiError;
+use crate::view::{
+    AgentPage, AgentSummary, AgentView, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery, NewAgent,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish, WalletList,
+};
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+/// Whether the node can do its work, line by line, for `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Name of the check (`chain`, `network`, `store`).
+    pub check: &'static str,
+    /// Whether it passed.
+    pub ok: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Everything a handler may ask of the node.
+///
+/// A handler extracts, makes one call here and answers; rules live behind this trait.
+#[async_trait]
+pub trait NodeApi: Send + Sync + 'static {
+    /// The node's own state.
+    async fn status(&self) -> Result<NodeStatus, ApiError>;
+    /// Connected peers.
+    async fn peers(&self) -> Result<PeerList, ApiError>;
+    /// Dials a multiaddress.
+    async fn connect(&self, address: &str) -> Result<(), ApiError>;
+    /// Begins an orderly stop of the whole node.
+    async fn stop(&self);
+    /// One check per part the node needs.
+    async fn readiness(&self) -> Vec<Readiness>;
+    /// Searches the local copy of the market.
+    async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError>;
+    /// One listing by record id.
+    async fn listing(&self, id: &str) -> Result<ListingDetail, ApiError>;
+    /// Withdraws a listing of this node with a tombstone.
+    async fn withdraw(&self, id: &str) -> Result<(), ApiError>;
+    /// The agents of this node.
+    async fn agents(&self) -> Result<AgentPage, ApiError>;
+    /// One agent of the market by DID, or by name when it is one of ours.
+    async fn agent(&self, did: &str) -> Result<AgentView, ApiError>;
+    /// Adds an agent to this node and publishes its card and listing.
+    async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError>;
+    /// Signs and spreads an agent's card and listing anew.
+    async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError>;
+    /// Asks a seller for a quote.
+    async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError>;
+    /// Starts an order; the same key answers with the same order and never starts a second one.
+    async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError>;
+    /// This node's orders, newest first.
+    async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError>;
+    /// One order by key or order id.
+    async fn order(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// Cancels an order that is not funded.
+    async fn cancel(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// Wallets of this node's agents.
+    async fn wallets(&self) -> Result<WalletList, ApiError>;
+    /// Events with an id above `after` that are still remembered, then the live ones.
+    fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>);
+}

@@ -1,0 +1,65 @@
+//! The whole HTTP API by eye.
+
+use crate::controllers::{agents, events, health, listings, metrics, node, orders, seed};
+use crate::error::ApiError;
+use crate::guard::{Guard, guard};
+use crate::state::AppState;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+
+/// Largest request body: an input of 512 KiB as JSON text, with room for its envelope.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// Joins every route; `a2a` is the router of the A2A room.
+pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router {
+    let own = Router::new()
+        // the node
+        .route("/v1/node", get(node::get_node))
+        .route("/v1/node/stop", post(node::stop_node))
+        .route("/v1/peers", get(node::list_peers).post(node::connect_peer))
+        .route("/v1/wallet", get(node::list_wallets))
+        .route("/v1/events", get(events::follow_events))
+        // the market
+        .route("/v1/listings", get(listings::list_listings))
+        .route("/v1/listings/{id}", get(listings::get_listing).delete(listings::withdraw_listing))
+        .route("/v1/agents", get(agents::list_agents).post(agents::add_agent))
+        .route("/v1/agents/{did}", get(agents::get_agent))
+        .route("/v1/agents/{did}/publish", post(agents::republish_agent))
+        // the trade
+        .route("/v1/quotes", post(orders::ask_quote))
+        .route("/v1/orders", get(orders::list_orders).post(orders::hire))
+        .route("/v1/orders/{id}", get(orders::get_order))
+        .route("/v1/orders/{id}/cancel", post(orders::cancel_order))
+        // the owner's first routes
+        .route("/agents/search", get(seed::search_agents))
+        .route("/agents/register", post(seed::register_agent))
+        // operations
+        .route("/metrics", get(metrics::scrape))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state);
+    own.merge(a2a)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn_with_state(guard_rules, guard))
+}
+
+async fn no_such_route() -> ApiError {
+    ApiError::not_found(
+        "route_not_found",
+        "this gateway has no such route",
+        "the routes are listed in docs/ARCHITECTURE.md under the gateway",
+    )
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "the route exists, but not with this method",
+        "the Allow header lists the methods of the route",
+    )
+}

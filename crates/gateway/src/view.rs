@@ -1,0 +1,16 @@
+//! The JSON bodies of the `/v1` API: what the gateway answers and what the command line reads.
+//!
+//! Amounts are decimal strings of USDC (`"0.25"`), times are RFC 3339 strings in UTC, ids are the
+//! text forms of their types. Every body both serialises and deserialises, so one set of types
+//! serves the server, the command line and embedding programs.
+
+mod market;
+mod node;
+mod orders;
+
+pub use market::{
+    AgentPage, AgentSummary, AgentView, Executor, ListingDetail, ListingPage, ListingQuery, ListingView, NewAgent,
+    Republish, Reputation,
+};
+pub use node::{ChainStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView};
+pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};

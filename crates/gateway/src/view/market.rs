@@ -1,0 +1,213 @@
+//! Bodies about agents and listings.
+
+use haggle_base::Usdc;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What runs an agent's work on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Executor {
+    /// One of the agents built into haggle, by name (`digest`, `csv`, `echo` …).
+    Builtin {
+        /// Name of the built-in agent.
+        name: String,
+    },
+    /// An A2A 1.0 server that already runs at a URL the operator typed.
+    Http {
+        /// Base URL of the server; its card is read from the well-known path below it.
+        url: String,
+    },
+}
+
+/// `POST /v1/agents`: put an agent of this node on the market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAgent {
+    /// Name of the agent and of its listing: 1 to 48 of `a-z`, `0-9`, `-`.
+    pub name: String,
+    /// One paragraph on what it does, at most 512 bytes.
+    #[serde(default)]
+    pub description: String,
+    /// Primary category (`text`, `data`, `crypto` …); it decides the listing's shard.
+    pub category: String,
+    /// At most 16 tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Price of one call. `"0"` is free: no order, no escrow.
+    pub price: Usdc,
+    /// JSON Schema of the input, if the agent wants one enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    /// JSON Schema of the output; the buyer's node accepts only output that fits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Seconds between funding and delivery that the agent promises.
+    #[serde(default = "default_deliver_within")]
+    pub deliver_within_seconds: u32,
+    /// What runs the work.
+    pub executor: Executor,
+}
+
+const fn default_deliver_within() -> u32 {
+    300
+}
+
+/// An agent of this node, in short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentSummary {
+    /// The agent's DID.
+    pub did: String,
+    /// Its name.
+    pub name: String,
+    /// What runs it.
+    pub executor: Executor,
+    /// Record id of its listing, once published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
+    /// Price of one call.
+    pub price: Usdc,
+    /// EVM address that is paid.
+    pub payment_address: String,
+}
+
+/// `POST /v1/agents/{did}/publish`: sign and spread an agent's records anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Republish {
+    /// New price of one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Usdc>,
+}
+
+/// `GET /v1/agents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentPage {
+    /// The agents of this node.
+    pub items: Vec<AgentSummary>,
+}
+
+/// Figures this node computed for one agent from signed attestations and its own chain reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reputation {
+    /// Attestations that counted.
+    pub attestations: u64,
+    /// Settled orders with a valid receipt.
+    pub total_calls: u64,
+    /// Share of calls closed by the buyer's release, as a decimal string (`"0.900"`); absent without calls.
+    pub success_rate: Option<String>,
+    /// Mean response time in milliseconds, from buyers' receipts.
+    pub avg_response_ms: Option<u64>,
+    /// 1 when the last dial within 24 hours succeeded, else 0; absent when never dialled.
+    pub uptime_24h: Option<u8>,
+    /// The owner's formula, 0 to 1, as a decimal string; absent without calls.
+    pub trust_score: Option<String>,
+}
+
+/// One listing as a search answers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListingView {
+    /// Record id of the listing.
+    pub id: String,
+    /// DID of the agent that sells.
+    pub agent: String,
+    /// Name of the listing.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Primary category.
+    pub category: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Pricing model (`per_call` …).
+    pub pricing: String,
+    /// Price of one call.
+    pub price: Usdc,
+    /// Price divided by the success rate, with a prior for new agents.
+    pub cost_per_success: Usdc,
+    /// Whether the agent's card carries a valid payment binding; without one nothing can be bought.
+    pub payable: bool,
+    /// What this node knows of the agent's past.
+    pub reputation: Reputation,
+    /// Whether a peer that serves the agent is connected now.
+    pub online: bool,
+    /// When the record expires.
+    pub expires: String,
+}
+
+/// `GET /v1/listings`: query parameters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListingQuery {
+    /// Free text over name, description, tags and skill.
+    pub q: Option<String>,
+    /// Category that must match.
+    pub category: Option<String>,
+    /// Tag that must be present.
+    pub tag: Option<String>,
+    /// Least price.
+    pub min_price: Option<Usdc>,
+    /// Greatest price.
+    pub max_price: Option<Usdc>,
+    /// `cost_per_success` (default), `trust_score_desc`, `price_asc` or `response_time_asc`.
+    pub sort: Option<String>,
+    /// At most this many items (1 to 100, default 20).
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page of listings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListingPage {
+    /// The listings, in the order asked for.
+    pub items: Vec<ListingView>,
+    /// How many match in all.
+    pub total: u64,
+    /// Whether this node holds every shard the query needs.
+    pub complete: bool,
+    /// Cursor of the next page.
+    pub next: Option<String>,
+}
+
+/// One listing with its proof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListingDetail {
+    /// The listing.
+    #[serde(flatten)]
+    pub listing: ListingView,
+    /// JSON Schema of the input.
+    pub input_schema: Option<Value>,
+    /// JSON Schema of the output.
+    pub output_schema: Option<Value>,
+    /// Seconds between funding and delivery that the seller promises.
+    pub deliver_within_seconds: u32,
+    /// Seconds of the challenge window after an on-chain delivery.
+    pub review_seconds: u32,
+    /// The signed record, hex, exactly as received: verify it without trusting this node.
+    pub record: String,
+}
+
+/// One agent of the market, by DID.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// The agent's DID.
+    pub did: String,
+    /// Its name.
+    pub name: String,
+    /// Whether this node serves it.
+    pub local: bool,
+    /// EVM address bound to the DID both ways; absent when the binding is missing or invalid.
+    pub payment_address: Option<String>,
+    /// Why the agent cannot be paid, as an error code (`binding_missing` …).
+    pub binding_problem: Option<String>,
+    /// Peers that serve it.
+    pub hosts: Vec<String>,
+    /// Its listings.
+    pub listings: Vec<ListingView>,
+    /// What this node knows of its past.
+    pub reputation: Reputation,
+    /// The A2A agent card, as its author wrote it.
+    pub card: Value,
+    /// Limits of what protects a buyer today, in plain words.
+    pub notice: String,
+}

@@ -1,0 +1,129 @@
+//! Bodies about the node itself: status, peers, wallet, events.
+
+use haggle_base::Usdc;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the node knows of the chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainStatus {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Whether the RPC answered last time.
+    pub reachable: bool,
+    /// Latest block this node followed.
+    pub block: u64,
+    /// Chain time of that block.
+    pub time: String,
+    /// The escrow contract.
+    pub escrow: String,
+    /// The token.
+    pub token: String,
+    /// Which RPC is trusted, in plain words.
+    pub trust: String,
+}
+
+/// What the node holds of the market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarketStatus {
+    /// Live listings held.
+    pub listings: u64,
+    /// Live cards held.
+    pub cards: u64,
+    /// Attestations held.
+    pub attestations: u64,
+    /// Peers reconciled with since the start.
+    pub reconciled_peers: u64,
+}
+
+/// `GET /v1/node`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node's name.
+    pub name: String,
+    /// Version of haggle.
+    pub version: String,
+    /// The network's id.
+    pub network: String,
+    /// The node's libp2p id.
+    pub peer_id: String,
+    /// Addresses it listens on, each with `/p2p/<id>`: give one to a friend as bootstrap.
+    pub addresses: Vec<String>,
+    /// Base URL of the gateway.
+    pub gateway: String,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Connected peers.
+    pub peers: u64,
+    /// DIDs of the agents served here.
+    pub agents: Vec<String>,
+    /// The chain.
+    pub chain: ChainStatus,
+    /// The market.
+    pub market: MarketStatus,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Its libp2p id.
+    pub peer: String,
+    /// Addresses it is reached at.
+    pub addresses: Vec<String>,
+    /// What it says it runs.
+    pub version: Option<String>,
+    /// DIDs it proved on this connection.
+    pub dids: Vec<String>,
+    /// Since when it is connected.
+    pub connected_since: Option<String>,
+}
+
+/// `GET /v1/peers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerList {
+    /// Connected peers.
+    pub items: Vec<PeerView>,
+}
+
+/// The wallet of one agent, in `GET /v1/wallet`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalletView {
+    /// The agent's DID.
+    pub agent: String,
+    /// Its EVM address.
+    pub address: String,
+    /// USDC on chain.
+    pub balance: Usdc,
+    /// Held for orders that are not funded yet.
+    pub reserved: Usdc,
+    /// Balance less reservations.
+    pub available: Usdc,
+    /// Most one call may cost, fee included.
+    pub per_call: Usdc,
+    /// Most a day may cost, fee included.
+    pub per_day: Usdc,
+    /// Spent or held in the last 24 hours.
+    pub spent_today: Usdc,
+    /// The limits in a sentence.
+    pub budget: String,
+}
+
+/// The wallets of this node's agents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalletList {
+    /// One per agent.
+    pub items: Vec<WalletView>,
+}
+
+/// One event of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Grows by one per event since the node started; `Last-Event-ID` resumes after it.
+    pub id: u64,
+    /// When it happened.
+    pub at: String,
+    /// `order`, `listing`, `peer`, `chain` or `reputation`, a dot and the verb (`order.step`).
+    pub kind: String,
+    /// What happened.
+    pub data: Value,
+}

@@ -1,0 +1,35 @@
+//! `cargo xtask test`: every check there is, in the release profile throughout.
+
+use crate::contracts::{self, Contracts};
+use crate::run::{root, run, say};
+use crate::{python, tools};
+use anyhow::Result;
+use std::process::Command;
+
+/// Runs everything; the first failure ends it.
+pub(crate) fn everything() -> Result<()> {
+    tools::need_node()?;
+    say("== contracts");
+    contracts::run(&Contracts::default())?;
+    let interpreter = python::environment()?;
+
+    say("== build");
+    run(cargo(&["build", "--release", "--workspace", "--all-targets"]).current_dir(root()))?;
+
+    say("== Rust tests and scenarios, those that need Node.js or Python included");
+    let mut tests = cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--", "--include-ignored"]);
+    run(tests.env("HAGGLE_PYTHON", &interpreter).current_dir(root()))?;
+    say("== doc tests");
+    run(cargo(&["test", "--release", "--workspace", "--doc"]).current_dir(root()))?;
+
+    say("== vectors in Python");
+    run(Command::new(&interpreter).arg(root().join("docs/protocols/vectors/verify.py")))?;
+    say("everything passed");
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}

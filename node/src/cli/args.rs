@@ -1,0 +1,347 @@
+//! Every command and flag, with the help that teaches them.
+
+use crate::home::Home;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use haggle_base::Usdc;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+First time? `haggle demo` starts a whole market on this machine and buys something on it.
+
+  haggle init --network network.toml     make keys and a configuration
+  haggle up                              start the node
+  haggle agent add digest --builtin digest --price 0.02
+  haggle find \"word count\"               search this node's copy of the market
+  haggle hire LISTING @report.txt        quote, escrow, work, check, release
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 refused by budget, 5 payment failed,
+6 remote agent failed, 7 timeout (state unknown: prints how to resume), 8 node not running.";
+
+/// A peer-to-peer marketplace for AI agents.
+#[derive(Debug, Parser)]
+#[command(name = "haggle", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print one JSON object instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The node's home directory.
+    #[arg(long, global = true, env = "HAGGLE_HOME", value_hint = ValueHint::DirPath)]
+    pub home: Option<PathBuf>,
+    /// Base URL of the gateway, when it is not the one the home's node wrote down.
+    #[arg(long, global = true, env = "HAGGLE_API")]
+    pub api: Option<String>,
+    /// API token, when it is not the one in the home.
+    #[arg(long, global = true, env = "HAGGLE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Say less: no progress, no next steps.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command gets.
+#[derive(Clone, Debug)]
+pub(super) struct Globals {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    pub(super) home: Home,
+    pub(super) api: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+impl Cli {
+    pub(super) fn globals(&self) -> Globals {
+        Globals {
+            json: self.json,
+            quiet: self.quiet,
+            home: self.home.clone().map_or_else(Home::by_default, Home::at),
+            api: self.api.clone(),
+            token: self.token.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make keys, a configuration and an API token in the home.
+    Init(Init),
+    /// Start the node in the foreground; stop it with Ctrl-C or `haggle down`.
+    Up(Up),
+    /// Stop the running node.
+    Down,
+    /// Show the node, its chain, its market and its peers.
+    Status,
+    /// Search this node's copy of the market.
+    Find(Find),
+    /// Show a listing, or an agent by DID: price, promises, past, and what protects a buyer.
+    Show(Show),
+    /// Hire an agent: quote, escrow, work, check, release.
+    Hire(Hire),
+    /// The life of orders.
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Agents of this node.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Sign and spread an agent's card and listing anew, at another price if given.
+    Publish(Publish),
+    /// Balances, reservations and budgets of this node's agents.
+    Wallet,
+    /// Peers of this node.
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// A whole market on this machine: a chain, nodes, agents.
+    #[command(subcommand)]
+    Devnet(DevnetCommand),
+    /// Start a market of five nodes, buy a document digest on it, and show every step.
+    Demo(Demo),
+    /// Read and change the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The network file: which chain, token, contracts and first peers.
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(super) network: PathBuf,
+    /// Name shown to people.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Restore from the BIP-39 phrase in this file instead of making a new seed.
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(super) restore: Option<PathBuf>,
+    /// Lock the keys with the passphrase in this environment variable instead of an identity file.
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) passphrase_env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    /// JSON-RPC URL of the chain, over the configured one.
+    #[arg(long)]
+    pub(super) rpc: Option<String>,
+    /// One more peer to dial first, with /p2p/<id>; may be given again.
+    #[arg(long)]
+    pub(super) bootstrap: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Find {
+    /// Free text over name, description, tags and skill.
+    pub(super) text: Option<String>,
+    /// Category that must match.
+    #[arg(long)]
+    pub(super) category: Option<String>,
+    /// Tag that must be present.
+    #[arg(long)]
+    pub(super) tag: Option<String>,
+    /// Least price in USDC.
+    #[arg(long)]
+    pub(super) min_price: Option<Usdc>,
+    /// Greatest price in USDC.
+    #[arg(long)]
+    pub(super) max_price: Option<Usdc>,
+    /// cost_per_success, trust_score_desc, price_asc or response_time_asc.
+    #[arg(long, default_value = "cost_per_success")]
+    pub(super) sort: String,
+    /// At most this many (1 to 100).
+    #[arg(long, default_value_t = 20)]
+    pub(super) limit: u32,
+    /// `next` of the page before.
+    #[arg(long)]
+    pub(super) cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Record id of a listing, or DID of an agent.
+    pub(super) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Hire {
+    /// Record id of the listing, as `haggle find` prints it.
+    pub(super) listing: String,
+    /// The input: JSON, plain text, `@file`, or `-` for standard input. Text becomes {"text": …}.
+    #[arg(default_value = "-")]
+    pub(super) input: String,
+    /// The most to pay in USDC, fee not included; default: the listed price.
+    #[arg(long)]
+    pub(super) max: Option<Usdc>,
+    /// Key of the order: the same key never buys twice. Default: a fresh one, printed first.
+    #[arg(long)]
+    pub(super) key: Option<String>,
+    /// Start the order and return at once.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Stop waiting after this long; the order goes on.
+    #[arg(long, default_value = "2m")]
+    pub(super) wait: humantime::Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrderCommand {
+    /// This node's orders, newest first.
+    List {
+        /// `buyer` or `provider`.
+        #[arg(long)]
+        role: Option<String>,
+        /// Only orders in this state.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// One order with its life line.
+    Show {
+        /// Key or order id.
+        id: String,
+    },
+    /// Wait until an order is final.
+    Wait {
+        /// Key or order id.
+        id: String,
+        /// Stop waiting after this long; the order goes on.
+        #[arg(long, default_value = "2m")]
+        wait: humantime::Duration,
+    },
+    /// Cancel an order that is not funded.
+    Cancel {
+        /// Key or order id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentCommand {
+    /// Add an agent and put it on the market.
+    Add(AgentAdd),
+    /// The agents of this node.
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentAdd {
+    /// Name: 1 to 48 of a-z, 0-9, -.
+    pub(super) name: String,
+    /// One of the agents that come with haggle: digest, csv, echo, slow, flaky, liar.
+    #[arg(long, conflicts_with = "url", required_unless_present = "url")]
+    pub(super) builtin: Option<String>,
+    /// Base URL of an A2A 1.0 server that you run.
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// Price of one call in USDC; 0 is free. Default: 0, or the built-in agent's own.
+    #[arg(long)]
+    pub(super) price: Option<Usdc>,
+    /// What it does.
+    #[arg(long)]
+    pub(super) description: Option<String>,
+    /// Primary category.
+    #[arg(long)]
+    pub(super) category: Option<String>,
+    /// A tag; may be given again.
+    #[arg(long)]
+    pub(super) tag: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    /// Name or DID of an agent of this node.
+    pub(super) agent: String,
+    /// New price of one call in USDC.
+    #[arg(long)]
+    pub(super) price: Option<Usdc>,
+    /// Withdraw the listing instead.
+    #[arg(long, conflicts_with = "price")]
+    pub(super) withdraw: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PeerCommand {
+    /// Connected peers.
+    List,
+    /// Dial a peer by multiaddress.
+    Connect {
+        /// Address with /p2p/<id>.
+        address: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DevnetCommand {
+    /// Start a chain, nodes and agents; runs until Ctrl-C.
+    Up {
+        /// How many nodes (1 to 20).
+        #[arg(long, default_value_t = 5)]
+        nodes: u32,
+        /// Where the homes lie.
+        #[arg(long, default_value = "haggle-devnet", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+        /// Seed of every key: the same seed makes the same DIDs.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+    /// Stop a running devnet.
+    Down {
+        /// Where the homes lie.
+        #[arg(long, default_value = "haggle-devnet", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Show a running devnet.
+    Status {
+        /// Where the homes lie.
+        #[arg(long, default_value = "haggle-devnet", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Move the chain's clock forward (chain 31337 only).
+    Time {
+        /// How far, such as 24h.
+        forward: humantime::Duration,
+        /// Where the homes lie.
+        #[arg(long, default_value = "haggle-devnet", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// The document to buy a digest of, at most 512 KiB; default: haggle's own README.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: Option<PathBuf>,
+    /// Leave the market running in the foreground until Ctrl-C.
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Where the homes lie; default: a temporary directory.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print the whole configuration in force.
+    Show,
+    /// Print one value.
+    Get {
+        /// Dotted key, such as budget.per_call.
+        key: String,
+    },
+    /// Change one value in config.toml; comments stay.
+    Set {
+        /// Dotted key.
+        key: String,
+        /// New value.
+        value: String,
+    },
+    /// Say what keys mean.
+    Explain {
+        /// Dotted key; all keys when absent.
+        key: Option<String>,
+    },
+}

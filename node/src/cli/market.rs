@@ -1,0 +1,139 @@
+//! `find` and `show`.
+
+use super::CliError;
+use super::args::{Find, Globals, Show};
+use super::client::Client;
+use super::terminal;
+use haggle_gateway::view::{AgentView, ListingDetail, ListingPage, ListingQuery, ListingView};
+
+pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> {
+    let client = globals.client()?;
+    let query = ListingQuery {
+        q: args.text,
+        category: args.category,
+        tag: args.tag,
+        min_price: args.min_price,
+        max_price: args.max_price,
+        sort: Some(args.sort),
+        limit: Some(args.limit),
+        cursor: args.cursor,
+    };
+    let page: ListingPage = client.get_with("/v1/listings", &query).await?;
+    if globals.json {
+        terminal::json(&page);
+        return Ok(());
+    }
+    if page.items.is_empty() {
+        terminal::line("Nothing matches in this node's copy of the market.");
+        let next = [("haggle status".to_owned(), "shows how many listings and peers there are")];
+        terminal::next(globals.quiet, &next);
+        return Ok(());
+    }
+    for listing in &page.items {
+        print_listing(listing);
+    }
+    let shown = page.items.len();
+    let coverage = if page.complete { "complete" } else { "partial" };
+    terminal::aside(format!("{shown} of {} listings, {coverage}", page.total));
+    if let Some(cursor) = &page.next {
+        terminal::aside(format!("more: --cursor {cursor}"));
+    }
+    if let Some(first) = page.items.first() {
+        let next = [
+            (format!("haggle show {}", first.id), "its promises, its past, and what protects you"),
+            (format!("haggle hire {} @FILE", first.id), "quote, escrow, work, check, release"),
+        ];
+        terminal::next(globals.quiet, &next);
+    }
+    Ok(())
+}
+
+pub(super) fn price_line(listing: &ListingView) -> String {
+    let price = if listing.price.units() == 0 {
+        "free".to_owned()
+    } else {
+        format!("{} USDC a call", listing.price)
+    };
+    let past = match &listing.reputation.success_rate {
+        Some(rate) => format!("{} calls, success {rate}", listing.reputation.total_calls),
+        None => "no calls known".to_owned(),
+    };
+    let live = if listing.online { "online" } else { "not connected" };
+    format!("{price} · {past} · {live}")
+}
+
+fn print_listing(listing: &ListingView) {
+    terminal::heading(format!("{}  {}", listing.name, terminal::short(&listing.agent)));
+    terminal::line(format!("  {}", listing.description));
+    terminal::line(format!("  {}", price_line(listing)));
+    terminal::aside(format!("  {}", listing.id));
+}
+
+pub(super) async fn show(globals: &Globals, args: &Show) -> Result<(), CliError> {
+    let client = globals.client()?;
+    if args.what.starts_with("did:") {
+        show_agent(globals, &client, &args.what).await
+    } else {
+        show_listing(globals, &client, &args.what).await
+    }
+}
+
+async fn show_agent(globals: &Globals, client: &Client, did: &str) -> Result<(), CliError> {
+    let agent: AgentView = client.get(&format!("/v1/agents/{did}")).await?;
+    if globals.json {
+        terminal::json(&agent);
+        return Ok(());
+    }
+    terminal::heading(&agent.name);
+    let paid_at = match (&agent.payment_address, &agent.binding_problem) {
+        (Some(address), _) => address.clone(),
+        (None, Some(problem)) => format!("cannot be paid: {problem}"),
+        (None, None) => "cannot be paid".to_owned(),
+    };
+    let figures = &agent.reputation;
+    let unknown = || "not known yet".to_owned();
+    terminal::pairs([
+        ("did", agent.did.clone()),
+        ("served here", if agent.local { "yes" } else { "no" }.to_owned()),
+        ("paid at", paid_at),
+        ("hosts", agent.hosts.join(", ")),
+        ("calls", figures.total_calls.to_string()),
+        ("success rate", figures.success_rate.clone().unwrap_or_else(unknown)),
+        ("response time", figures.avg_response_ms.map_or_else(unknown, |ms| format!("{ms} ms"))),
+        ("trust score", figures.trust_score.clone().unwrap_or_else(unknown)),
+        ("attestations", figures.attestations.to_string()),
+    ]);
+    for listing in &agent.listings {
+        print_listing(listing);
+    }
+    terminal::aside(&agent.notice);
+    Ok(())
+}
+
+async fn show_listing(globals: &Globals, client: &Client, id: &str) -> Result<(), CliError> {
+    let detail: ListingDetail = client.get(&format!("/v1/listings/{id}")).await?;
+    if globals.json {
+        terminal::json(&detail);
+        return Ok(());
+    }
+    let listing = &detail.listing;
+    let agent: AgentView = client.get(&format!("/v1/agents/{}", listing.agent)).await?;
+    terminal::heading(format!("{}  {}", listing.name, terminal::short(&listing.agent)));
+    terminal::line(format!("  {}", listing.description));
+    terminal::line(format!("  {}", price_line(listing)));
+    terminal::pairs([
+        ("id", listing.id.clone()),
+        ("agent", listing.agent.clone()),
+        ("category", listing.category.clone()),
+        ("tags", listing.tags.join(", ")),
+        ("delivers within", format!("{} s of funding", detail.deliver_within_seconds)),
+        ("review window", format!("{} s after a posted delivery", detail.review_seconds)),
+        ("cost per success", listing.cost_per_success.to_string()),
+        ("expires", listing.expires.clone()),
+        ("signed record", format!("{} bytes, in --json as hex", detail.record.len() / 2)),
+    ]);
+    terminal::aside(&agent.notice);
+    let next = [(format!("haggle hire {} @FILE", listing.id), "quote, escrow, work, check, release")];
+    terminal::next(globals.quiet, &next);
+    Ok(())
+}

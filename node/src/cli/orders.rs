@@ -1,0 +1,191 @@
+//! `hire` and `order`.
+
+use super::args::{Globals, Hire, OrderCommand};
+use super::client::Client;
+use super::terminal::{self, Progress};
+use super::{CliError, Exit};
+use haggle_base::{Clock, Hash, SystemClock};
+use haggle_gateway::view::{HireRequest, OrderPage, OrderQuery, OrderView, StepView};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::time::Duration;
+
+/// Largest input taken: the document a call may carry.
+pub const MAX_INPUT: u64 = 512 * 1024;
+/// How often a waiting command looks at the order.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+pub(super) async fn hire(globals: &Globals, args: Hire) -> Result<(), CliError> {
+    let client = globals.client()?;
+    let key = args.key.map_or_else(fresh_key, Ok)?;
+    let request = HireRequest {
+        listing: args.listing,
+        input: read_input(&args.input)?,
+        max_price: args.max,
+        buyer: None,
+    };
+    if !globals.json && !globals.quiet {
+        terminal::aside(format!("order key {key}: the same key never buys twice"));
+    }
+    let order: OrderView = client.post_once("/v1/orders", &key, &request).await?;
+    if args.no_wait {
+        show_order(globals, &order);
+        return Ok(());
+    }
+    let order = follow(globals, &client, &order.key, args.wait.into()).await?;
+    show_order(globals, &order);
+    verdict(&order)
+}
+
+/// Waits until the order is final, showing each step as it is stored.
+pub(super) async fn follow(globals: &Globals, client: &Client, key: &str, patience: Duration) -> Result<OrderView, CliError> {
+    let progress = Progress::start(globals.json || globals.quiet, "waiting for the first step");
+    let mut shown = 0;
+    let waiting = async {
+        loop {
+            let order: OrderView = client.get(&format!("/v1/orders/{key}")).await?;
+            if !globals.json && !globals.quiet {
+                for step in order.steps.iter().skip(shown) {
+                    progress.above(&step_line(step));
+                }
+                shown = order.steps.len();
+                progress.say(&format!("{} …", order.state));
+            }
+            if order.is_final() || (order.problem.is_some() && order.fund_tx.is_none()) {
+                return Ok(order);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| {
+        Err(CliError {
+            exit: Exit::Timeout,
+            ..CliError::failure(
+                "timeout",
+                format!("the order is not final after {patience:?}; it goes on"),
+                format!("follow it with `haggle order wait {key}`"),
+            )
+        })
+    })
+}
+
+pub(super) async fn run(globals: &Globals, command: OrderCommand) -> Result<(), CliError> {
+    let client = globals.client()?;
+    match command {
+        OrderCommand::List { role, state } => {
+            let query = OrderQuery { role, state, limit: Some(100) };
+            let page: OrderPage = client.get_with("/v1/orders", &query).await?;
+            if globals.json {
+                terminal::json(&page);
+                return Ok(());
+            }
+            if page.items.is_empty() {
+                terminal::line("No orders yet.");
+            }
+            for order in &page.items {
+                terminal::heading(format!("{}  {} as {}", order.state, order.total, order.role));
+                terminal::aside(format!("  key {}  id {}", order.key, order.id.as_deref().unwrap_or("not agreed yet")));
+            }
+            Ok(())
+        }
+        OrderCommand::Show { id } => {
+            let order: OrderView = client.get(&format!("/v1/orders/{id}")).await?;
+            show_order(globals, &order);
+            Ok(())
+        }
+        OrderCommand::Wait { id, wait } => {
+            let order = follow(globals, &client, &id, wait.into()).await?;
+            show_order(globals, &order);
+            verdict(&order)
+        }
+        OrderCommand::Cancel { id } => {
+            let order: OrderView = client.post(&format!("/v1/orders/{id}/cancel"), &json!({})).await?;
+            show_order(globals, &order);
+            Ok(())
+        }
+    }
+}
+
+/// One line of a life line.
+pub(super) fn step_line(step: &StepView) -> String {
+    let tx = step.tx.as_deref().map(|tx| format!("  tx {}", terminal::short(tx))).unwrap_or_default();
+    format!("  {:<20} {}{tx}", step.step, step.note)
+}
+
+fn show_order(globals: &Globals, order: &OrderView) {
+    if globals.json {
+        terminal::json(order);
+        return;
+    }
+    terminal::heading(format!("order {}", order.state));
+    terminal::pairs([
+        ("key", order.key.clone()),
+        ("id", order.id.clone().unwrap_or_else(|| "not agreed yet".to_owned())),
+        ("seller", order.seller.clone()),
+        ("price", format!("{} + fee {} = {} USDC", order.price, order.fee, order.total)),
+        ("funded by", order.fund_tx.clone().unwrap_or_else(|| "-".to_owned())),
+        ("settled by", order.settle_tx.clone().unwrap_or_else(|| "-".to_owned())),
+    ]);
+    if let Some(output) = &order.output {
+        terminal::heading("result");
+        terminal::line(serde_json::to_string_pretty(output).unwrap_or_default());
+    }
+    if let Some(problem) = &order.problem {
+        terminal::line(format!("problem: {problem}: {}", order.problem_detail.as_deref().unwrap_or("")));
+    }
+    terminal::next(globals.quiet, &[(format!("haggle order show {}", order.key), "its whole life line, again")]);
+}
+
+/// An order that ended badly ends the command badly.
+fn verdict(order: &OrderView) -> Result<(), CliError> {
+    match (order.state.as_str(), &order.problem) {
+        ("settled", None) => Ok(()),
+        (state, problem) => Err(CliError::failure(
+            problem.as_deref().unwrap_or(state),
+            order.problem_detail.clone().unwrap_or_else(|| format!("the order ended {state}")),
+            format!("its life line: `haggle order show {}`", order.key),
+        )),
+    }
+}
+
+/// Reads an input argument: `@file`, `-`, JSON, or plain text, which becomes `{"text": …}`.
+pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
+    let unreadable = |name: &str, cause: std::io::Error| {
+        CliError::failure("invalid_input", format!("{name}: {cause}"), "give JSON, text, @file, or - for standard input")
+    };
+    let text = if argument == "-" {
+        read_bounded(std::io::stdin().lock()).map_err(|cause| unreadable("standard input", cause))?
+    } else if let Some(name) = argument.strip_prefix('@') {
+        let file = std::fs::File::open(name).map_err(|cause| unreadable(name, cause))?;
+        read_bounded(file).map_err(|cause| unreadable(name, cause))?
+    } else {
+        argument.to_owned()
+    };
+    if text.len() as u64 > MAX_INPUT {
+        return Err(too_large());
+    }
+    Ok(match serde_json::from_str::<Value>(&text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
+        _ => json!({"text": text}),
+    })
+}
+
+fn too_large() -> CliError {
+    CliError::failure("input_too_large", "the input is larger than 512 KiB", "send a part of it; a call carries at most 512 KiB")
+}
+
+/// Reads one byte more than allowed, so that what is too large is noticed and not read whole.
+fn read_bounded(source: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A key nobody used before.
+pub(super) fn fresh_key() -> Result<String, CliError> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).map_err(|cause| CliError::failure("no_randomness", cause.to_string(), "give a key with --key"))?;
+    let now = SystemClock.now().as_millis();
+    let digest = Hash::of(&[now.to_be_bytes().as_slice(), random.as_slice()].concat()).to_string();
+    Ok(format!("ord_{}", &digest[..24]))
+}

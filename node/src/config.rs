@@ -1,0 +1,235 @@
+//! The node's configuration: one struct per concern, read once, defaults first.
+//!
+//! Order, later wins: [`Config::default`], `config.toml` in the home, environment variables
+//! `HAGGLE_<SECTION>__<KEY>` (`HAGGLE_GATEWAY__LISTEN=127.0.0.1:4981`), flags. A key that does not
+//! exist is an error, never ignored.
+
+use crate::error::NodeError;
+use haggle_base::Usdc;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+mod explain;
+mod layers;
+
+pub use explain::{EXPLANATIONS, Explanation, explain};
+pub use layers::{ENV_PREFIX, set_in_file};
+
+/// Everything an operator may set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name shown to people; it identifies nothing.
+    pub name: String,
+    /// Where the passphrase or identity that opens the keys comes from.
+    pub unlock: Unlock,
+    /// How peers are reached.
+    pub p2p: P2p,
+    /// The chain.
+    pub chain: Chain,
+    /// What an agent of this node may spend.
+    pub budget: Budget,
+    /// What an agent of this node sells at and buys at.
+    pub trade: Trade,
+    /// The local HTTP face.
+    pub gateway: Gateway,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where the secret that opens `keys.age` comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlock {
+    /// An age identity file in the home: unattended start, protected by the file's mode 0600.
+    Identity(String),
+    /// A passphrase in the named environment variable.
+    Env(String),
+    /// A passphrase in a systemd credential of that name.
+    Credential(String),
+    /// A passphrase typed on the terminal.
+    Prompt,
+}
+
+/// How peers are reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct P2p {
+    /// Multiaddresses to listen on; port 0 takes a free one.
+    pub listen: Vec<String>,
+    /// Peers to dial first, each with `/p2p/<id>`; added to the network file's.
+    pub bootstrap: Vec<String>,
+    /// Most connections at once.
+    pub max_connections: u32,
+    /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
+    pub gossip: bool,
+    /// Whether record sets are reconciled with peers on connect. Off leaves gossip alone, for tests.
+    pub sync: bool,
+}
+
+/// The chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chain {
+    /// JSON-RPC URL. One URL is trusted with what it says; the node's status says so.
+    pub rpc: String,
+    /// Blocks below the newest one that count as settled.
+    pub confirmations: u64,
+    /// How often the chain is asked for news.
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
+}
+
+/// What an agent may spend, fee included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Most one call may cost.
+    pub per_call: Usdc,
+    /// Most the calls of any 24 hours may cost.
+    pub per_day: Usdc,
+}
+
+/// How this node trades.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trade {
+    /// Challenge window after an on-chain delivery that this node's listings offer (1 h to 30 d).
+    #[serde(with = "humantime_serde")]
+    pub review: Duration,
+    /// How long a buyer's node waits for the seller to submit a release before it does so itself.
+    #[serde(with = "humantime_serde")]
+    pub release_patience: Duration,
+}
+
+/// The local HTTP face.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Loopback address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Filter in the syntax of tracing-subscriber (`info`, `haggle_trade=debug,warn`).
+    pub level: String,
+    /// Whether lines are JSON objects.
+    pub json: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "haggle".to_owned(),
+            unlock: Unlock::Identity("unlock.key".to_owned()),
+            p2p: P2p::default(),
+            chain: Chain::default(),
+            budget: Budget::default(),
+            trade: Trade::default(),
+            gateway: Gateway::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for P2p {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                "/ip4/0.0.0.0/udp/4900/quic-v1".to_owned(),
+                "/ip4/0.0.0.0/tcp/4900".to_owned(),
+            ],
+            bootstrap: Vec::new(),
+            max_connections: 120,
+            gossip: true,
+            sync: true,
+        }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self {
+            rpc: "http://127.0.0.1:8545".to_owned(),
+            confirmations: 0,
+            poll: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            per_call: Usdc::from_units(250_000),
+            per_day: Usdc::from_units(2_000_000),
+        }
+    }
+}
+
+impl Default for Trade {
+    fn default() -> Self {
+        Self {
+            review: Duration::from_secs(3600),
+            release_patience: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4980)),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            json: false,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path` over the defaults and the environment over both.
+    ///
+    /// # Errors
+    /// `bad_config` when a key is unknown or a value does not fit; a missing file is one too.
+    pub fn load(path: &Path) -> Result<Self, NodeError> {
+        let text = std::fs::read_to_string(path).map_err(NodeError::file(path))?;
+        let from_env = std::env::vars();
+        layers::layered(&text, from_env)
+            .and_then(|config| config.check().map(|()| config))
+            .map_err(|reason| NodeError::BadConfig(path.to_owned(), reason))
+    }
+
+    /// The configuration as TOML, every key in it.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let review = self.trade.review.as_secs();
+        if !(3600..=30 * 86_400).contains(&review) {
+            return Err("trade.review is between 1h and 30days, as the escrow contract asks".to_owned());
+        }
+        if !self.gateway.listen.ip().is_loopback() {
+            return Err("gateway.listen is a loopback address".to_owned());
+        }
+        if self.budget.per_call > self.budget.per_day {
+            return Err("budget.per_call is at most budget.per_day".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

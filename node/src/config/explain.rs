@@ -1,0 +1,41 @@
+//! What every key means, for `haggle config explain`.
+
+/// One key and its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Dotted key.
+    pub key: &'static str,
+    /// What it sets.
+    pub meaning: &'static str,
+}
+
+/// Every key there is.
+pub const EXPLANATIONS: [Explanation; 17] = [
+    row("name", "name shown to people; it identifies nothing"),
+    row("unlock", "what opens keys.age: { identity = \"unlock.key\" }, { env = \"VARIABLE\" }, { credential = \"NAME\" } or \"prompt\""),
+    row("p2p.listen", "multiaddresses to listen on; port 0 takes a free one"),
+    row("p2p.bootstrap", "peers to dial first, each with /p2p/<id>; added to the network file's"),
+    row("p2p.max_connections", "most connections at once"),
+    row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
+    row("p2p.sync", "whether record sets are reconciled on connect; off leaves gossip alone"),
+    row("chain.rpc", "JSON-RPC URL of the chain; it is trusted with what it says"),
+    row("chain.confirmations", "blocks below the newest one that count as settled"),
+    row("chain.poll", "how often the chain is asked for news, such as 2s"),
+    row("budget.per_call", "most one call may cost in USDC, fee included, such as \"0.25\""),
+    row("budget.per_day", "most the calls of any 24 hours may cost in USDC, fee included"),
+    row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
+    row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
+    row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
+    row("log.level", "filter such as info or haggle_trade=debug,warn"),
+    row("log.json", "whether log lines are JSON objects"),
+];
+
+const fn row(key: &'static str, meaning: &'static str) -> Explanation {
+    Explanation { key, meaning }
+}
+
+/// The meaning of one key.
+#[must_use]
+pub fn explain(key: &str) -> Option<Explanation> {
+    EXPLANATIONS.into_iter().find(|row| row.key == key)
+}

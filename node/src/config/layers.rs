@@ -1,0 +1,67 @@
+//! Layers of configuration: file over defaults, environment over file, and edits that keep comments.
+
+use super::Config;
+use crate::error::NodeError;
+use std::path::Path;
+use toml::{Table, Value};
+use toml_edit::DocumentMut;
+
+/// Environment variables that set a key start with this.
+pub const ENV_PREFIX: &str = "HAGGLE_";
+
+/// Reads the file's text with the environment over it.
+pub(super) fn layered(
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, String> {
+    let mut table: Table = text.parse().map_err(|cause: toml::de::Error| cause.to_string())?;
+    for (name, value) in env {
+        // only names with a section count: HAGGLE_HOME and its like are not configuration
+        let Some((section, key)) = name.strip_prefix(ENV_PREFIX).and_then(|rest| rest.split_once("__")) else {
+            continue;
+        };
+        let section = section.to_lowercase();
+        let entry = table.entry(section.as_str()).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = entry else {
+            return Err(format!("{name} sets a key of {section:?}, which is no section"));
+        };
+        inner.insert(key.to_lowercase(), scalar(&value));
+    }
+    table.try_into().map_err(|cause: toml::de::Error| cause.to_string())
+}
+
+/// A value as typed on a command line or in the environment: TOML if it parses as such, else text.
+fn scalar(text: &str) -> Value {
+    format!("value = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Sets one dotted `key` in the file at `path`; comments and order stay.
+///
+/// # Errors
+/// `bad_config` when the key is unknown or the value does not fit: the file is then unchanged.
+pub fn set_in_file(path: &Path, key: &str, value: &str) -> Result<(), NodeError> {
+    let text = std::fs::read_to_string(path).map_err(NodeError::file(path))?;
+    let edited = edited(&text, key, value)
+        .map_err(|reason| NodeError::BadConfig(path.to_owned(), reason))?;
+    crate::home::write_atomically(path, edited.as_bytes())
+}
+
+fn edited(text: &str, key: &str, value: &str) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| cause.to_string())?;
+    let typed = value
+        .parse::<toml_edit::Value>()
+        .unwrap_or_else(|_| toml_edit::Value::from(value));
+    match key.split_once('.') {
+        None => document[key] = toml_edit::value(typed),
+        Some((section, inner)) => {
+            document[section].or_insert(toml_edit::table())[inner] = toml_edit::value(typed);
+        }
+    }
+    let edited = document.to_string();
+    layered(&edited, std::iter::empty()).and_then(|config| config.check())?;
+    Ok(edited)
+}

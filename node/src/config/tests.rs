@@ -1,0 +1,70 @@
+//! The configuration's promises: the shipped file is the default, unknown keys are refused.
+
+use super::{Config, EXPLANATIONS, layers};
+use std::iter;
+
+const SHIPPED: &str = include_str!("../../../config/default.toml");
+
+fn env(name: &str, value: &str) -> iter::Once<(String, String)> {
+    iter::once((name.to_owned(), value.to_owned()))
+}
+
+#[test]
+fn the_shipped_file_is_the_default() {
+    let config = layers::layered(SHIPPED, iter::empty()).unwrap();
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(layers::layered("", iter::empty()).unwrap(), Config::default());
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    let reason = layers::layered("[p2p]\ngosip = true\n", iter::empty()).unwrap_err();
+    assert!(reason.contains("gosip"), "{reason}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = layers::layered("[gateway]\nlisten = \"127.0.0.1:1\"\n", env("HAGGLE_GATEWAY__LISTEN", "127.0.0.1:2")).unwrap();
+    assert_eq!(config.gateway.listen.port(), 2);
+}
+
+#[test]
+fn variables_without_a_section_are_no_configuration() {
+    assert_eq!(layers::layered("", env("HAGGLE_HOME", "/nowhere")).unwrap(), Config::default());
+}
+
+#[test]
+fn setting_a_key_keeps_comments_and_refuses_nonsense() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, SHIPPED).unwrap();
+    super::set_in_file(&path, "budget.per_call", "0.5").unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("# Most one call may cost"), "{text}");
+    assert_eq!(layers::layered(&text, iter::empty()).unwrap().budget.per_call.to_string(), "0.5");
+    assert!(super::set_in_file(&path, "budget.per_cal", "1").is_err());
+    assert!(super::set_in_file(&path, "budget.per_call", "1.1234567").is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn every_key_is_explained() {
+    let table: toml::Table = Config::default().to_toml().parse().unwrap();
+    let mut keys = Vec::new();
+    for (name, value) in &table {
+        match value {
+            toml::Value::Table(inner) if name != "unlock" => {
+                keys.extend(inner.keys().map(|key| format!("{name}.{key}")));
+            }
+            _ => keys.push(name.clone()),
+        }
+    }
+    keys.sort();
+    let mut explained: Vec<_> = EXPLANATIONS.iter().map(|row| row.key.to_owned()).collect();
+    explained.sort();
+    assert_eq!(keys, explained);
+}

@@ -1,0 +1,5 @@
+//! The `haggle` binary.
+
+fn main() -> std::process::ExitCode {
+    haggle::cli::main()
+}
