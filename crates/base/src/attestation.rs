@@ -57,13 +57,7 @@ pub enum ClosedBy {
 
 impl ClosedBy {
     /// Every outcome.
-    pub const ALL: [Self; 5] = [
-        Self::Release,
-        Self::Refund,
-        Self::Expired,
-        Self::UndeliveredPaid,
-        Self::Timeout,
-    ];
+    pub const ALL: [Self; 5] = [Self::Release, Self::Refund, Self::Expired, Self::UndeliveredPaid, Self::Timeout];
 
     /// The escrow contract's code.
     #[must_use]
@@ -89,7 +83,6 @@ impl ClosedBy {
 /// Its canonical CBOR is one half of the terms hash, so the DIDs behind an order can be shown
 /// without the rest of its terms.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Parties {
     /// The buying agent.
     pub buyer: Did,
@@ -166,7 +159,6 @@ pub fn terms_hash_from(parties: &Hash, rest: &Hash) -> Hash {
 /// key of the side signed it and, where it is carried, that the provider consented to the order.
 /// That the order was settled so, on this escrow, with these terms, is the chain's to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Attestation {
     /// The fee, in base units.
     pub fee: Usdc,
@@ -302,9 +294,7 @@ impl Body for Attestation {
 
     fn check(&self) -> Result<(), RecordError> {
         let parties = self.read_parties()?;
-        if parties.buyer == parties.provider
-            || parties.buyer_address == parties.provider_address
-        {
+        if parties.buyer == parties.provider || parties.buyer_address == parties.provider_address {
             return Err(bad("bad_parties", "buyer and provider are the same"));
         }
         if self.subject != parties.did(self.side.other()) {

@@ -14,7 +14,6 @@ use crate::keys::PaymentKey;
 /// The EVM key's half of the tie: it signs the DID, the network and an expiry. The DID's half is
 /// its signature over the card that carries this. Without a valid binding nothing is paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PaymentBinding {
     /// The address that says it belongs to the DID.
     pub address: Address,
@@ -54,13 +53,7 @@ impl Coded for BindingError {
 impl PaymentBinding {
     /// Binds the key's address to `did` until `expires`, which is cut to whole seconds.
     #[must_use]
-    pub fn make(
-        key: &PaymentKey,
-        network: &NetworkId,
-        did: &Did,
-        chain_id: u64,
-        expires: Timestamp,
-    ) -> Self {
+    pub fn make(key: &PaymentKey, network: &NetworkId, did: &Did, chain_id: u64, expires: Timestamp) -> Self {
         let expires = Timestamp::from_u40(expires.to_u40());
         let message = statement(network, did, expires);
         Self {
@@ -96,11 +89,7 @@ impl PaymentBinding {
 }
 
 fn statement(network: &NetworkId, did: &Did, expires: Timestamp) -> DidBinding {
-    DidBinding {
-        network: network.to_string(),
-        did: did.to_string(),
-        expires: expires.to_u40(),
-    }
+    DidBinding { network: network.to_string(), did: did.to_string(), expires: expires.to_u40() }
 }
 
 #[cfg(test)]

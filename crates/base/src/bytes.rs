@@ -6,11 +6,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// Writes bytes; in text formats as `prefix` and lower-case hexadecimal.
-pub(crate) fn serialize<S: Serializer>(
-    bytes: &[u8],
-    prefix: &str,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(bytes: &[u8], prefix: &str, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
         serializer.serialize_str(&format!("{prefix}{}", hex::encode(bytes)))
     } else {
@@ -19,10 +15,7 @@ pub(crate) fn serialize<S: Serializer>(
 }
 
 /// Reads at most `max` bytes; in text formats hexadecimal with or without `0x`.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    max: usize,
-) -> Result<Vec<u8>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D, max: usize) -> Result<Vec<u8>, D::Error> {
     let bytes = if deserializer.is_human_readable() {
         let text = String::deserialize(deserializer)?;
         let digits = text.strip_prefix("0x").unwrap_or(&text);
@@ -44,8 +37,7 @@ pub(crate) fn deserialize_array<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
 ) -> Result<[u8; N], D::Error> {
     let bytes = deserialize(deserializer, N)?;
-    <[u8; N]>::try_from(bytes.as_slice())
-        .map_err(|_| de::Error::custom(format_args!("expected {N} bytes")))
+    <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| de::Error::custom(format_args!("expected {N} bytes")))
 }
 
 struct BytesVisitor;

@@ -15,6 +15,9 @@ mod scan;
 /// The deepest nesting of maps and arrays that is read or written.
 pub const MAX_DEPTH: usize = 32;
 
+/// The longest reason kept from a reader's complaint, in characters.
+const MAX_REASON: usize = 160;
+
 /// Why bytes were refused, or a value could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CborError {
@@ -111,7 +114,7 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CborError> {
         Err(CborError::NotCanonical(Deviation::Unsorted)) => {}
         done => return done.map(|()| bytes),
     }
-    let mut tree = ciborium::from_reader(bytes.as_slice()).map_err(|_| CborError::Malformed)?;
+    let mut tree = read(&bytes)?;
     sort(&mut tree)?;
     bytes.clear();
     write(&tree, &mut bytes)?;
@@ -126,17 +129,10 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CborError> {
 ///
 /// # Errors
 /// Any [`CborError`].
-pub fn from_slice<T: Serialize + DeserializeOwned>(
-    bytes: &[u8],
-    max: usize,
-) -> Result<T, CborError> {
+pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, CborError> {
     check(bytes, max)?;
     let value: T = read(bytes)?;
-    if to_vec(&value)? == bytes {
-        Ok(value)
-    } else {
-        Err(CborError::UnknownFields)
-    }
+    if to_vec(&value)? == bytes { Ok(value) } else { Err(CborError::UnknownFields) }
 }
 
 /// Checks that `bytes` are one canonical value of at most `max` bytes, whatever its type.
@@ -145,10 +141,7 @@ pub fn from_slice<T: Serialize + DeserializeOwned>(
 /// Any [`CborError`] but [`CborError::WrongShape`] and [`CborError::UnknownFields`].
 pub fn check(bytes: &[u8], max: usize) -> Result<(), CborError> {
     if bytes.len() > max {
-        return Err(CborError::TooLarge {
-            len: bytes.len(),
-            max,
-        });
+        return Err(CborError::TooLarge { len: bytes.len(), max });
     }
     scan::check(bytes)
 }
@@ -156,10 +149,16 @@ pub fn check(bytes: &[u8], max: usize) -> Result<(), CborError> {
 /// Reads a type from bytes that passed [`check`], ignoring fields it does not name.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CborError> {
     ciborium::from_reader(bytes).map_err(|error| match error {
-        ciborium::de::Error::Semantic(_, reason) => CborError::WrongShape(reason),
+        ciborium::de::Error::Semantic(_, reason) => CborError::WrongShape(printable(&reason)),
         ciborium::de::Error::Io(_) | ciborium::de::Error::Syntax(_) => CborError::Malformed,
         ciborium::de::Error::RecursionLimitExceeded => CborError::TooDeep,
     })
+}
+
+/// A reason that is safe to log: a stranger's words may stand in it.
+fn printable(reason: &str) -> String {
+    let plain = reason.chars().filter(|letter| !letter.is_control());
+    plain.take(MAX_REASON).collect()
 }
 
 fn write<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), CborError> {

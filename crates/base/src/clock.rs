@@ -14,9 +14,7 @@ const MILLIS_PER_DAY: u64 = 86_400_000;
 const MAX_U40: u64 = (1 << 40) - 1;
 
 /// A moment in Unix time, in milliseconds. Serialised as the plain number of milliseconds.
-#[derive(
-    Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
-)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -108,8 +106,7 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
@@ -130,10 +127,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that reads the machine's wall clock"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's wall clock")]
         let now = SystemTime::now();
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(whole_millis(since_epoch))
@@ -181,10 +175,7 @@ mod tests {
         assert_eq!(of(951_782_400), "2000-02-29T00:00:00.000Z");
         assert_eq!(of(1_709_251_199), "2024-02-29T23:59:59.000Z");
         assert_eq!(of(4_107_542_400), "2100-03-01T00:00:00.000Z");
-        assert_eq!(
-            Timestamp::from_millis(1_795_129_445_250).to_rfc3339(),
-            "2026-11-20T00:24:05.250Z"
-        );
+        assert_eq!(Timestamp::from_millis(1_795_129_445_250).to_rfc3339(), "2026-11-20T00:24:05.250Z");
         let _the_end_of_time_has_a_name = Timestamp::MAX.to_rfc3339();
     }
 

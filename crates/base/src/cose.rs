@@ -65,10 +65,8 @@ pub struct Opened {
 /// Signs `payload` for the purpose `kind` and returns the whole document.
 #[must_use]
 pub fn sign(kind: &str, payload: &[u8], key: &AgentKey) -> Vec<u8> {
-    let header = HeaderBuilder::new()
-        .algorithm(iana::Algorithm::EdDSA)
-        .key_id(key.did().to_string().into_bytes())
-        .build();
+    let header =
+        HeaderBuilder::new().algorithm(iana::Algorithm::EdDSA).key_id(key.did().to_string().into_bytes()).build();
     let document = CoseSign1Builder::new()
         .protected(header)
         .payload(payload.to_vec())
@@ -117,11 +115,7 @@ impl Envelope {
         if document.protected.original_data.as_deref() != Some(&protected_header(&author)) {
             return Err(WrongForm("the protected header is not exactly {1: -8, 4: kid}"));
         }
-        Ok(Self {
-            author,
-            document,
-            signature,
-        })
+        Ok(Self { author, document, signature })
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
@@ -130,14 +124,8 @@ impl Envelope {
 
     pub(crate) fn verify(self, kind: &str) -> Result<Opened, CoseError> {
         let signed = self.document.tbs_data(&aad(kind));
-        self.author
-            .verify(&signed, &self.signature)
-            .map_err(|_| CoseError::BadSignature)?;
-        Ok(Opened {
-            author: self.author,
-            payload: self.document.payload.unwrap_or_default(),
-            id: Hash::of(&signed),
-        })
+        self.author.verify(&signed, &self.signature).map_err(|_| CoseError::BadSignature)?;
+        Ok(Opened { author: self.author, payload: self.document.payload.unwrap_or_default(), id: Hash::of(&signed) })
     }
 }
 

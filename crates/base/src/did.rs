@@ -219,8 +219,7 @@ fn usable(key: &[u8; 32]) -> Option<VerifyingKey> {
 
 fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), DidError> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| DidError::BadSignature)?;
-    key.verify_strict(message, &Signature::from_bytes(signature))
-        .map_err(|_| DidError::BadSignature)
+    key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| DidError::BadSignature)
 }
 
 #[cfg(test)]

@@ -12,8 +12,7 @@ use crate::network_file::TokenFacts;
 mod structs;
 
 pub use structs::{
-    DidBinding, Order, ReceiveWithAuthorization, Refund, Release, SettledReceipt,
-    TransferWithAuthorization,
+    DidBinding, Order, ReceiveWithAuthorization, Refund, Release, SettledReceipt, TransferWithAuthorization,
 };
 
 /// Name and version of the escrow contract's domain.
@@ -41,10 +40,7 @@ impl Domain {
     /// Caches the separator of a domain.
     #[must_use]
     pub fn new(facts: Eip712Domain) -> Self {
-        Self {
-            separator: facts.separator(),
-            facts,
-        }
+        Self { separator: facts.separator(), facts }
     }
 
     /// The cached separator.

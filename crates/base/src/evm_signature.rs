@@ -61,11 +61,7 @@ impl EvmSignature {
     /// # Errors
     /// [`KeyError::BadSignature`].
     pub fn verify(&self, digest: &B256, signer: Address) -> Result<(), KeyError> {
-        if self.recover(digest)? == signer {
-            Ok(())
-        } else {
-            Err(KeyError::BadSignature)
-        }
+        if self.recover(digest)? == signer { Ok(()) } else { Err(KeyError::BadSignature) }
     }
 
     /// The bytes r ‖ s ‖ v.

@@ -96,8 +96,7 @@ impl Seed {
             }
             plain.push_str(word);
         }
-        let mnemonic = Mnemonic::parse_in_normalized(Language::English, &plain)
-            .map_err(|_| KeyError::BadPhrase)?;
+        let mnemonic = Mnemonic::parse_in_normalized(Language::English, &plain).map_err(|_| KeyError::BadPhrase)?;
         Ok(Self::from_mnemonic(&mnemonic))
     }
 
@@ -118,8 +117,7 @@ impl Seed {
     }
 
     fn from_entropy(entropy: &[u8; 32]) -> Result<Self, KeyError> {
-        let mnemonic = Mnemonic::from_entropy_in(Language::English, entropy)
-            .map_err(|_| KeyError::BadPhrase)?;
+        let mnemonic = Mnemonic::from_entropy_in(Language::English, entropy).map_err(|_| KeyError::BadPhrase)?;
         Ok(Self::from_mnemonic(&mnemonic))
     }
 
@@ -183,9 +181,7 @@ impl fmt::Debug for Seed {
 
 fn bip44_ethereum(seed: &[u8; 64], index: u32) -> Result<PaymentKey, KeyError> {
     const PATH: [(u32, bool); 4] = [(PURPOSE, true), (60, true), (0, true), (0, false)];
-    let step = |key: XPrv, (number, hardened)| {
-        key.derive_child(ChildNumber::new(number, hardened)?)
-    };
+    let step = |key: XPrv, (number, hardened)| key.derive_child(ChildNumber::new(number, hardened)?);
     let derived = XPrv::new(seed)
         .and_then(|master| PATH.into_iter().try_fold(master, step))
         .and_then(|account| step(account, (index, false)))
@@ -280,10 +276,7 @@ impl PaymentKey {
         let mut key = SecretKey::from_byte_array(*secret).map_err(|_| KeyError::BadKey)?;
         let address = address_of(&PublicKey::from_secret_key(SECP256K1, &key));
         key.non_secure_erase();
-        Ok(Self {
-            secret: Zeroizing::new(*secret),
-            address,
-        })
+        Ok(Self { secret: Zeroizing::new(*secret), address })
     }
 
     /// The address that pays and is paid.

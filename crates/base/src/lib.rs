@@ -92,9 +92,7 @@ mod slip10;
 
 pub use alloy_primitives::{Address, B256, U256};
 
-pub use attestation::{
-    Attestation, AttestationKind, ClosedBy, Parties, Side, terms_hash, terms_hash_from,
-};
+pub use attestation::{Attestation, AttestationKind, ClosedBy, Parties, Side, terms_hash, terms_hash_from};
 pub use binding::{BindingError, PaymentBinding};
 pub use bounded::{Blob, BoundError, List, Text};
 pub use cbor::CborError;

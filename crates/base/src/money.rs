@@ -216,8 +216,7 @@ impl FromStr for Usdc {
             return Err(AmountError::TooManyDecimals);
         }
         let whole: u64 = whole.parse().map_err(|_| AmountError::TooLarge)?;
-        let fraction: u64 =
-            format!("{decimals:0<6}").parse().map_err(|_| AmountError::BadAmount)?;
+        let fraction: u64 = format!("{decimals:0<6}").parse().map_err(|_| AmountError::BadAmount)?;
         whole
             .checked_mul(UNITS_PER_USDC)
             .and_then(|units| units.checked_add(fraction))
@@ -246,11 +245,7 @@ impl fmt::Debug for Usdc {
 
 impl Serialize for Usdc {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_u64(self.0)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
     }
 }
 

@@ -177,11 +177,7 @@ impl TokenFacts {
         if u32::from(self.decimals) != USDC_DECIMALS {
             return Err(E::BadDecimals);
         }
-        let texts = [
-            ("name", &self.name),
-            ("version", &self.version),
-            ("symbol", &self.symbol),
-        ];
+        let texts = [("name", &self.name), ("version", &self.version), ("symbol", &self.symbol)];
         for (key, text) in texts {
             if text.is_empty() || text.len() > 64 {
                 return Err(E::BadTokenText(key));
@@ -193,9 +189,7 @@ impl TokenFacts {
 
 fn ends_in_peer_id(address: &str) -> bool {
     address.starts_with('/')
-        && address
-            .rsplit_once("/p2p/")
-            .is_some_and(|(_, peer)| peer.parse::<crate::did::PeerId>().is_ok())
+        && address.rsplit_once("/p2p/").is_some_and(|(_, peer)| peer.parse::<crate::did::PeerId>().is_ok())
 }
 
 #[cfg(test)]

@@ -171,7 +171,6 @@ pub trait Body: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync 
 
 /// What an author says. The fields stand in canonical order, which makes writing it cheap.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record<B> {
     /// Higher replaces lower in the same slot; by custom the creation time in milliseconds.
     pub seq: u64,
@@ -193,15 +192,7 @@ impl<B: Body> Record<B> {
     /// A record made now that lives for `ttl`; `seq` is the creation time in milliseconds.
     #[must_use]
     pub fn new(network: NetworkId, slot: Text<64>, now: Timestamp, ttl: Duration, body: B) -> Self {
-        Self {
-            seq: now.as_millis(),
-            body,
-            kind: B::KIND,
-            slot,
-            created: now,
-            expires: now.plus(ttl),
-            network,
-        }
+        Self { seq: now.as_millis(), body, kind: B::KIND, slot, created: now, expires: now.plus(ttl), network }
     }
 
     fn check(&self, author: &Did) -> Result<(), RecordError> {
@@ -252,11 +243,7 @@ impl<B: Body> Signed<B> {
         if kind_of(&envelope)? != B::KIND {
             return Err(RecordError::WrongKind { expected: B::KIND });
         }
-        Ok(Self {
-            bytes: bytes.into(),
-            envelope,
-            body: PhantomData,
-        })
+        Ok(Self { bytes: bytes.into(), envelope, body: PhantomData })
     }
 
     /// The only way to a record's content: verifies the signature, the network, the times at
@@ -266,8 +253,7 @@ impl<B: Body> Signed<B> {
     /// Any [`RecordError`].
     pub fn verify(self, network: &NetworkId, now: Timestamp) -> Result<Verified<B>, RecordError> {
         let opened = self.envelope.verify(B::KIND.as_str())?;
-        let record: Record<B> = cbor::from_slice(&opened.payload, B::MAX_BYTES)
-            .map_err(RecordError::Payload)?;
+        let record: Record<B> = cbor::from_slice(&opened.payload, B::MAX_BYTES).map_err(RecordError::Payload)?;
         if record.network != *network {
             return Err(RecordError::WrongNetwork);
         }

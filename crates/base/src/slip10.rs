@@ -34,10 +34,7 @@ fn split(key: &[u8], data: &[&[u8]]) -> Node {
         mac.update(part);
     }
     let mut out = mac.finalize().into_bytes();
-    let mut node = Node {
-        key: Zeroizing::new([0; 32]),
-        chain_code: Zeroizing::new([0; 32]),
-    };
+    let mut node = Node { key: Zeroizing::new([0; 32]), chain_code: Zeroizing::new([0; 32]) };
     node.key.copy_from_slice(&out[..32]);
     node.chain_code.copy_from_slice(&out[32..]);
     zeroize::Zeroize::zeroize(out.as_mut_slice());

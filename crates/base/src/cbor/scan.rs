@@ -29,12 +29,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), CborError> {
                 let left = if map { head.value.saturating_mul(2) } else { head.value };
                 if left > 0 {
                     let slot = stack.get_mut(depth).ok_or(CborError::TooDeep)?;
-                    *slot = Open {
-                        left,
-                        map,
-                        key_from: at,
-                        previous: (0, 0),
-                    };
+                    *slot = Open { left, map, key_from: at, previous: (0, 0) };
                     depth += 1;
                     continue;
                 }
@@ -47,11 +42,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), CborError> {
         // A value just ended; so may the containers around it.
         loop {
             let Some(open) = depth.checked_sub(1).and_then(|top| stack.get_mut(top)) else {
-                return if at == bytes.len() {
-                    Ok(())
-                } else {
-                    Err(CborError::NotCanonical(Deviation::Trailing))
-                };
+                return if at == bytes.len() { Ok(()) } else { Err(CborError::NotCanonical(Deviation::Trailing)) };
             };
             open.value_ended(bytes, at)?;
             if open.left > 0 {
@@ -63,12 +54,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), CborError> {
 }
 
 impl Open {
-    const EMPTY: Self = Self {
-        left: 0,
-        map: false,
-        key_from: 0,
-        previous: (0, 0),
-    };
+    const EMPTY: Self = Self { left: 0, map: false, key_from: 0, previous: (0, 0) };
 
     /// Counts a value that ended at `at`; a key must be greater than the key before it.
     fn value_ended(&mut self, bytes: &[u8], at: usize) -> Result<(), CborError> {
