@@ -1,0 +1,30 @@
+//! The tables reputation keeps.
+
+use serde::{Deserialize, Serialize};
+
+use haggle_base::{Attestation, Blob, Body, OrderId};
+use haggle_store::Table;
+
+use crate::book::Evidence;
+
+/// A piece of evidence and the record it was read from, byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvidenceRow {
+    pub(crate) evidence: Evidence,
+    pub(crate) record: Blob<{ Attestation::MAX_BYTES }>,
+}
+
+/// Evidence by order, kind and side.
+#[derive(Debug)]
+pub(crate) struct EvidenceTable;
+impl Table for EvidenceTable {
+    const NAME: &'static str = "reputation-evidence-1";
+    type Key = (OrderId, u8, u8);
+    type Value = EvidenceRow;
+}
+
+/// The row's key.
+pub(crate) fn key_of(evidence: &Evidence) -> (OrderId, u8, u8) {
+    (evidence.order, evidence.kind as u8, evidence.side as u8)
+}

@@ -1,0 +1,56 @@
+//! What settlement tells the rest of the node, in the past tense.
+
+use haggle_base::{Did, OrderId, Usdc};
+
+use crate::{budget::ReservationKey, facts::{DeliveredFact, FundedFact, SettledFact}};
+
+/// Something happened to money or to an order on the chain. Sent after it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PaymentEvent {
+    /// Money was set aside.
+    Reserved {
+        /// Who spends.
+        agent: Did,
+        /// On which reservation.
+        key: ReservationKey,
+        /// How much.
+        amount: Usdc,
+    },
+    /// What was set aside is free again.
+    Released {
+        /// Whose it is.
+        agent: Did,
+        /// Of which reservation.
+        key: ReservationKey,
+        /// How much.
+        amount: Usdc,
+    },
+    /// A payment was signed and stored.
+    Authorised {
+        /// Who pays.
+        agent: Did,
+        /// For which order.
+        order: OrderId,
+        /// How much, fee included.
+        deposit: Usdc,
+    },
+    /// A signed payment was not used in time.
+    Abandoned {
+        /// Who would have paid.
+        agent: Did,
+        /// For which order.
+        order: OrderId,
+    },
+    /// The chain says an order is funded. Told of every order on the escrow, not only of ours.
+    Funded(FundedFact),
+    /// The chain says a delivery was posted. Told of every order.
+    Delivered(DeliveredFact),
+    /// The chain says an order is over. Told of every order.
+    Settled(SettledFact),
+    /// The chain took back what it said about this order.
+    Undone {
+        /// The order.
+        order: OrderId,
+    },
+}
