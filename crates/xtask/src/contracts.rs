@@ -1,0 +1,65 @@
+//! `cargo xtask contracts`: the Solidity contracts checked from packages to committed artifacts.
+
+use crate::run::{root, run as execute, say};
+use crate::tools;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Options of the recipe.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Contracts {
+    /// Update the committed artifacts instead of failing when they differ.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Installs the locked packages if they changed, then checks format, compiles, compares the artifacts with the
+/// committed ones (or writes them) and runs the tests in forge's `ci` profile.
+pub(crate) fn run(opts: &Contracts) -> Result<()> {
+    tools::need_node()?;
+    let folder = root().join("contracts");
+    packages(&folder)?;
+    say("contracts: format");
+    execute(forge(&folder).args(["fmt", "--check"]))?;
+    say("contracts: compiling, up to two minutes from nothing");
+    execute(forge(&folder).arg("build"))?;
+    artifacts(&folder, opts.write)?;
+    say("contracts: tests, about a minute");
+    execute(forge(&folder).arg("test"))
+}
+
+/// Installs what package-lock.json names, unless that was done for this very lock.
+fn packages(folder: &Path) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    let wanted = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
+    let stamp = folder.join("node_modules/.installed-lock.json");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    say("contracts: installing the locked npm packages");
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    execute(&mut npm).context("npm comes with Node.js: `apt-get install nodejs npm`, or `brew install node`")?;
+    fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())
+}
+
+/// Compares, or writes, the trimmed artifacts that Rust reads.
+fn artifacts(folder: &Path, write: bool) -> Result<()> {
+    say("contracts: artifacts");
+    let mut script = Command::new("node");
+    script.arg("tools/artifacts.js").current_dir(folder);
+    if write {
+        script.arg("--write");
+    }
+    execute(&mut script)
+        .context("the committed artifacts are not those of the sources: `cargo xtask contracts --write`, then commit")
+}
+
+/// The locked forge, in the profile that CI uses.
+fn forge(folder: &Path) -> Command {
+    let mut command = Command::new(folder.join("node_modules/.bin/forge"));
+    command.env("FOUNDRY_PROFILE", "ci").env("NO_COLOR", "1").current_dir(folder);
+    command
+}
