@@ -17,7 +17,8 @@ pub(crate) fn everything() -> Result<()> {
     run(cargo(&["build", "--release", "--workspace", "--all-targets"]).current_dir(root()))?;
 
     say("== Rust tests and scenarios, those that need Node.js or Python included");
-    let mut tests = cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--", "--include-ignored"]);
+    let mut tests =
+        cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--", "--include-ignored"]);
     run(tests.env("HAGGLE_PYTHON", &interpreter).current_dir(root()))?;
     say("== doc tests");
     run(cargo(&["test", "--release", "--workspace", "--doc"]).current_dir(root()))?;

@@ -12,7 +12,7 @@ const PYTHON_MINOR: u32 = 11;
 pub(crate) fn need_node() -> Result<()> {
     let help = "install Node.js 20 or newer: `apt-get install nodejs npm`, or `brew install node`";
     let printed = output("node", &["--version"]).context(help)?;
-    let major = printed.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    let major = printed.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(major) if major >= NODE_MAJOR => Ok(()),
         _ => bail!("Node.js {printed} is too old: {help}"),
@@ -39,7 +39,8 @@ pub(crate) fn need_python() -> Result<String> {
 }
 
 fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("{program} is not installed"))?;
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("{program} is not installed"))?;
     if !output.status.success() {
         bail!("{program} {} failed", arguments.join(" "));
     }
