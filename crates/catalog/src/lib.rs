@@ -1,1 +1,65 @@
-//! haggle-catalog
+//! The market, public half: who sells what, known to every node without a server.
+//!
+//! Three nouns. A **record** is a signed statement that spreads: a card ([`CardBody`]), a
+//! listing ([`ListingBody`]), its tombstone, an attestation. The [`shelf`] decides which record
+//! stands in which place; it is a pure machine. The [`Catalog`] is the handle: one door
+//! ([`Catalog::put`]) for bytes from anywhere, our own included, then a [`search`](Catalog::search)
+//! over what stands on the shelf.
+//!
+//! # How news travels
+//! Gossip brings news; [`Catalog::sync_with`] brings the truth: over one stream two nodes
+//! compare all shards by negentropy and give each other what is missing, until both hold equal
+//! sets. Bytes are carried as signed and verified by everyone.
+//!
+//! # Bounds
+//! An author who paid for nothing has four listings, and all such authors together a tenth of a
+//! shard. What is refused for quota is remembered by id, so that syncs end.
+//!
+//! # Example
+//! ```
+//! # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use haggle_base::SystemClock;
+//! use haggle_catalog::{Catalog, CatalogConfig, Query, Silent, Unknown};
+//! use haggle_store::Store;
+//!
+//! let config = CatalogConfig::with("devnet-7/1".parse()?, 31337, 4);
+//! let clock = Arc::new(SystemClock);
+//! let catalog = Catalog::start(Store::memory(), config, clock, Arc::new(Silent), Arc::new(Unknown)).await?;
+//! assert_eq!(catalog.search(&Query::words("digest"))?.total, 0);
+//! # Ok(()) }
+//! ```
+//!
+//! # What it does not do
+//! It moves no bytes by itself ([`Announce`] and streams are given to it), judges nobody
+//! ([`Standing`] is given too), and hides nothing: policy filters what is shown elsewhere.
+
+mod bindings;
+pub mod body;
+mod config;
+mod door;
+mod error;
+mod handle;
+mod index;
+mod ports;
+mod publish;
+mod records;
+mod search;
+mod service;
+pub mod shelf;
+pub mod sync;
+pub mod wire;
+
+pub use bindings::Binding;
+pub use body::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla, TombstoneBody};
+pub use config::CatalogConfig;
+pub use door::{AnyRecord, Entry, Place, is_senders_fault, shard_of};
+pub use error::{CatalogError, SyncError};
+pub use handle::{Catalog, CatalogEvent, CatalogStatus, Origin};
+pub use index::{
+    query::{DEFAULT_LIMIT, MAX_LIMIT, Query},
+    sort::{Sort, UnknownSort},
+};
+pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
+pub use search::{Answer, Hit};
+pub use sync::{Role, SyncReport};

@@ -1,0 +1,509 @@
+//! The handle every room and adapter holds: put, read, sync, listen.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use haggle_base::{
+    Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Timestamp, Verified,
+};
+use haggle_store::Store;
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Notify, broadcast, mpsc, oneshot},
+};
+
+use crate::{
+    bindings::{Binding, Bindings},
+    body::{CardBody, ListingBody, listing_slot},
+    config::CatalogConfig,
+    door::{AnyRecord, Entry, Place},
+    error::{CatalogError, SyncError},
+    index::ListingIndex,
+    ports::{Announce, Standing},
+    records,
+    service::{self, Command},
+    shelf::{Shelf, event},
+    sync::{self, Role, SyncReport, session::ShardSet},
+};
+
+/// Verified records kept in memory, so that reading one again does not verify it again.
+const CACHED_RECORDS: usize = 4096;
+
+/// Events a slow subscriber may fall behind before it misses some.
+const EVENT_QUEUE: usize = 1024;
+
+/// Commands that may wait for the worker.
+const COMMAND_QUEUE: usize = 256;
+
+/// Where a record came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// An agent of this node.
+    Local,
+    /// A peer's gossip.
+    Gossip {
+        /// The peer that forwarded it.
+        peer: PeerId,
+    },
+    /// A sync with a peer.
+    Sync {
+        /// The peer.
+        peer: PeerId,
+    },
+}
+
+/// What happened on the shelf. A subscriber that lags reads the catalog again.
+#[derive(Debug, Clone)]
+pub enum CatalogEvent {
+    /// A record stands on the shelf for the first time.
+    Stored {
+        /// The record.
+        record: AnyRecord,
+        /// Where it came from.
+        origin: Origin,
+    },
+    /// A record is gone: replaced, expired or evicted.
+    Removed {
+        /// What was known of it.
+        entry: Entry,
+    },
+}
+
+/// How much the catalog holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CatalogStatus {
+    /// Cards held.
+    pub cards: usize,
+    /// Listings held.
+    pub listings: usize,
+    /// Tombstones held.
+    pub tombstones: usize,
+    /// Attestations held.
+    pub attestations: usize,
+    /// Announcements that wait for a peer.
+    pub waiting_announcements: usize,
+    /// True after a sync in which nothing stayed missing.
+    pub complete: bool,
+}
+
+/// The market's public half on this node. Clones share it; the worker ends when the last clone is
+/// gone or on [`Self::shutdown`].
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(crate) shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What the handles and the workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: CatalogConfig,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) standing: Arc<dyn Standing>,
+    pub(crate) shelf: RwLock<Shelf>,
+    pub(crate) bindings: RwLock<Bindings>,
+    pub(crate) index: ListingIndex,
+    pub(crate) events: broadcast::Sender<CatalogEvent>,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) wake: Notify,
+    complete: AtomicBool,
+    cache: Mutex<HashMap<RecordId, AnyRecord>>,
+}
+
+impl Catalog {
+    /// Loads the shelf from `store`, builds the index and starts the worker.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`] and [`CatalogError::Index`].
+    pub async fn start(
+        store: Store,
+        config: CatalogConfig,
+        clock: Arc<dyn Clock>,
+        announce: Arc<dyn Announce>,
+        standing: Arc<dyn Standing>,
+    ) -> Result<Self, CatalogError> {
+        let shelf = records::load(&store, &config, clock.now()).await?;
+        let index = ListingIndex::create(config.index_dir.as_deref())?;
+        let shared = Arc::new(Shared {
+            config,
+            store,
+            clock,
+            standing,
+            shelf: RwLock::new(shelf),
+            bindings: RwLock::default(),
+            index,
+            events: broadcast::Sender::new(EVENT_QUEUE),
+            waiting: AtomicUsize::new(0),
+            wake: Notify::new(),
+            complete: AtomicBool::new(false),
+            cache: Mutex::default(),
+        });
+        shared.restore()?;
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        service::spawn(Arc::clone(&shared), announce, inbox);
+        Ok(Self { shared, commands })
+    }
+
+    /// The one door: verifies bytes from anywhere and puts the record on the shelf. Returns after
+    /// it is stored.
+    ///
+    /// # Errors
+    /// [`CatalogError::Record`] if the bytes do not verify ([`CatalogError::is_senders_fault`]
+    /// tells whether to blame the sender), [`CatalogError::Store`] if they cannot be kept.
+    pub async fn put(&self, bytes: Vec<u8>, origin: Origin) -> Result<event::Put, CatalogError> {
+        let record = AnyRecord::open(bytes, self.network(), self.shared.clock.now())?;
+        let mut outcomes = self.put_verified(vec![record], origin).await?;
+        outcomes.pop().ok_or(CatalogError::Closed)
+    }
+
+    /// As [`Self::put`], for many records in one commit; one outcome each, in order.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`] if they cannot be kept.
+    pub async fn put_many(
+        &self,
+        records: Vec<Vec<u8>>,
+        origin: Origin,
+    ) -> Result<Vec<Result<event::Put, RecordError>>, CatalogError> {
+        let now = self.shared.clock.now();
+        let opened: Vec<_> = records
+            .into_iter()
+            .map(|bytes| AnyRecord::open(bytes, self.network(), now))
+            .collect();
+        let verified = opened.iter().filter_map(|record| record.as_ref().ok().cloned()).collect();
+        let mut outcomes = self.put_verified(verified, origin).await?.into_iter();
+        opened
+            .into_iter()
+            .map(|record| match record {
+                Ok(_) => outcomes.next().map(Ok).ok_or(CatalogError::Closed),
+                Err(error) => Ok(Err(error)),
+            })
+            .collect()
+    }
+
+    /// An agent's card.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn card(&self, agent: &Did) -> Result<Option<Verified<CardBody>>, CatalogError> {
+        match self.shared.at(&Place::card(agent))? {
+            Some(AnyRecord::Card(card)) => Ok(Some(card)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Which address an agent may be paid at; without one trade refuses with `binding_missing`.
+    #[must_use]
+    pub fn binding(&self, agent: &Did) -> Binding {
+        self.shared.bindings.read().of(agent, self.shared.clock.now())
+    }
+
+    /// A listing by its record id.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn listing(&self, id: &RecordId) -> Result<Option<Verified<ListingBody>>, CatalogError> {
+        match self.shared.record(id)? {
+            Some(AnyRecord::Listing(listing)) => Ok(Some(listing)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The listing of an agent by its name (without `listing/`).
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`], [`CatalogError::Record`] for a name that cannot be one.
+    pub fn listing_named(&self, agent: &Did, name: &str) -> Result<Option<Verified<ListingBody>>, CatalogError> {
+        let slot = listing_slot(name)?;
+        let mut listings = self.listings_of(agent)?;
+        listings.retain(|listing| listing.record().slot == slot);
+        Ok(listings.into_iter().max_by_key(|listing| listing.record().seq))
+    }
+
+    /// Every live listing of an agent, the oldest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn listings_of(&self, agent: &Did) -> Result<Vec<Verified<ListingBody>>, CatalogError> {
+        let ids = self.shared.ids(|shelf| shelf.by_author(agent).filter(|entry| entry.kind == Kind::Listing).map(order).collect());
+        self.shared.read_all(ids, |record| match record {
+            AnyRecord::Listing(listing) => Some(listing),
+            _ => None,
+        })
+    }
+
+    /// At most `limit` live listings of anyone, the oldest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn listings(&self, limit: usize) -> Result<Vec<Verified<ListingBody>>, CatalogError> {
+        let mut ids = self.ids(Kind::Listing);
+        ids.truncate(limit);
+        self.shared.read_all(ids, |record| match record {
+            AnyRecord::Listing(listing) => Some(listing),
+            _ => None,
+        })
+    }
+
+    /// Every attestation about an agent, the oldest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn attestations(&self, subject: &Did) -> Result<Vec<Verified<Attestation>>, CatalogError> {
+        let ids = self.shared.ids(|shelf| shelf.about(subject).map(order).collect());
+        self.shared.read_all(ids, |record| match record {
+            AnyRecord::Attestation(attestation) => Some(attestation),
+            _ => None,
+        })
+    }
+
+    /// Ids of every record of a kind, the oldest first.
+    #[must_use]
+    pub fn ids(&self, kind: Kind) -> Vec<RecordId> {
+        self.shared.ids(|shelf| shelf.iter().filter(|entry| entry.kind == kind).map(order).collect())
+    }
+
+    /// A record of any kind by its id.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
+        self.shared.record(id)
+    }
+
+    /// A record's bytes as signed.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub fn bytes(&self, id: &RecordId) -> Result<Option<Vec<u8>>, CatalogError> {
+        self.shared.bytes(id)
+    }
+
+    /// How much the catalog holds.
+    #[must_use]
+    pub fn status(&self) -> CatalogStatus {
+        let counts = self.shared.shelf.read().counts();
+        let count = |kind| counts.get(&kind).copied().unwrap_or(0);
+        CatalogStatus {
+            cards: count(Kind::Card),
+            listings: count(Kind::Listing),
+            tombstones: count(Kind::Tombstone),
+            attestations: count(Kind::Attestation),
+            waiting_announcements: self.shared.waiting.load(Ordering::Relaxed),
+            complete: self.is_complete(),
+        }
+    }
+
+    /// True after a sync in which nothing stayed missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.shared.complete.load(Ordering::Relaxed)
+    }
+
+    /// What happens on the shelf from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<CatalogEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// The network whose records this catalog holds.
+    #[must_use]
+    pub fn network(&self) -> &NetworkId {
+        &self.shared.config.network
+    }
+
+    /// Runs one sync over a stream, all shards; both sides end with equal sets. Boxed inside, so
+    /// it may be spawned as it is.
+    ///
+    /// # Errors
+    /// [`SyncError`]; [`SyncError::is_peers_fault`] tells whether to penalise the peer.
+    pub async fn sync_with<S>(&self, stream: S, role: Role, peer: PeerId) -> Result<SyncReport, SyncError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.sweep().await?;
+        let patience = self.shared.config.sync_patience;
+        let report = Box::pin(sync::drive(self, stream, role, peer, patience)).await?;
+        if report.missing == 0 {
+            self.shared.complete.store(true, Ordering::Relaxed);
+        }
+        tracing::info!(
+            peer.id = %peer,
+            sync.received = report.received,
+            sync.sent = report.sent,
+            sync.missing = report.missing,
+            "synced with {peer}: {} received, {} sent",
+            report.received,
+            report.sent,
+        );
+        Ok(report)
+    }
+
+    /// Tries waiting announcements now, for when a peer has connected.
+    pub fn retry_announcements(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Makes everything put so far findable by [`Self::search`], without waiting for the tick.
+    ///
+    /// # Errors
+    /// [`CatalogError::Index`].
+    pub async fn flush(&self) -> Result<(), CatalogError> {
+        self.ask(|reply| Command::Flush { reply }).await?
+    }
+
+    /// Removes what has expired, without waiting for the tick.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub async fn sweep(&self) -> Result<(), CatalogError> {
+        self.ask(|reply| Command::Sweep { reply }).await?
+    }
+
+    /// Ends the worker after what waits for it is done.
+    ///
+    /// # Errors
+    /// [`CatalogError::Closed`] if it has ended before.
+    pub async fn shutdown(self) -> Result<(), CatalogError> {
+        self.ask(|reply| Command::Shutdown { reply }).await
+    }
+
+    /// The reconciliation sets of all shards.
+    pub(crate) fn sets(&self) -> Vec<ShardSet> {
+        let shelf = self.shared.shelf.read();
+        (0..shelf.shards()).map(|shard| shelf.set(shard).collect()).collect()
+    }
+
+    async fn put_verified(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| Command::Put { records, origin, reply }).await?
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CatalogError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| CatalogError::Closed)?;
+        answer.await.map_err(|_| CatalogError::Closed)
+    }
+}
+
+impl Shared {
+    /// Builds index and bindings from the loaded shelf; drops what no longer verifies.
+    fn restore(&self) -> Result<(), CatalogError> {
+        let ids = self.ids(|shelf| {
+            let shown = shelf.iter().filter(|entry| matches!(entry.kind, Kind::Card | Kind::Listing));
+            shown.map(order).collect()
+        });
+        for id in ids {
+            match self.record(&id)? {
+                Some(record) => self.show(&record)?,
+                None => tracing::warn!(record.id = %id, "stored record {id} can no longer be read"),
+            }
+        }
+        self.index.commit()?;
+        Ok(())
+    }
+
+    /// Makes a record that stands on the shelf visible.
+    pub(crate) fn show(&self, record: &AnyRecord) -> Result<(), CatalogError> {
+        match record {
+            AnyRecord::Listing(listing) => self.index.add(listing)?,
+            AnyRecord::Card(card) => {
+                let claim = card.body().binding.as_ref().map(|binding| {
+                    let network = &self.config.network;
+                    let checked = binding.verify(network, &card.author(), self.config.chain_id, self.clock.now());
+                    checked.map(|address| (address, binding.expires))
+                });
+                self.bindings.write().set(card.author(), claim);
+            }
+            AnyRecord::Tombstone(_) | AnyRecord::Attestation(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Hides a record that left the shelf.
+    pub(crate) fn hide(&self, entry: &Entry) {
+        self.cache.lock().remove(&entry.id);
+        match entry.kind {
+            Kind::Listing => self.index.remove(&entry.id),
+            Kind::Card => self.bindings.write().set(entry.author, None),
+            Kind::Tombstone | Kind::Attestation => {}
+        }
+    }
+
+    pub(crate) fn bytes(&self, id: &RecordId) -> Result<Option<Vec<u8>>, CatalogError> {
+        let bytes = self.store.get::<records::Bytes>(id)?;
+        Ok(bytes.map(haggle_base::Blob::into_vec))
+    }
+
+    /// A live record that stands on the shelf.
+    pub(crate) fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
+        let now = self.clock.now();
+        match self.shelf.read().get(id) {
+            Some(entry) if entry.expires > now => {}
+            _ => return Ok(None),
+        }
+        if let Some(record) = self.cache.lock().get(id) {
+            return Ok(Some(record.clone()));
+        }
+        let Some(bytes) = self.bytes(id)? else {
+            return Ok(None);
+        };
+        match AnyRecord::open(bytes, &self.config.network, now) {
+            Ok(record) => {
+                self.remember(record.clone());
+                Ok(Some(record))
+            }
+            Err(error) => {
+                tracing::warn!(record.id = %id, %error, "stored record {id} does not verify: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps a verified record in memory; an arbitrary one goes when there are too many.
+    pub(crate) fn remember(&self, record: AnyRecord) {
+        let mut cache = self.cache.lock();
+        if cache.len() >= CACHED_RECORDS
+            && let Some(other) = cache.keys().next().copied()
+        {
+            cache.remove(&other);
+        }
+        cache.insert(record.id(), record);
+    }
+
+    fn at(&self, place: &Place) -> Result<Option<AnyRecord>, CatalogError> {
+        let id = self.shelf.read().at(place).map(|entry| entry.id);
+        id.map_or(Ok(None), |id| self.record(&id))
+    }
+
+    fn ids(&self, select: impl FnOnce(&Shelf) -> Vec<(Timestamp, RecordId)>) -> Vec<RecordId> {
+        let mut found = select(&self.shelf.read());
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn read_all<T>(
+        &self,
+        ids: Vec<RecordId>,
+        pick: impl Fn(AnyRecord) -> Option<T>,
+    ) -> Result<Vec<T>, CatalogError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.record(&id)?.and_then(&pick));
+        }
+        Ok(found)
+    }
+}
+
+fn order(entry: &Entry) -> (Timestamp, RecordId) {
+    (entry.created, entry.id)
+}

@@ -1,0 +1,151 @@
+//! What an agent of this node says: signed here, then put through the same door as anyone's.
+
+use std::time::Duration;
+
+use haggle_base::{AgentKey, Attestation, Body, Record, Signed, Text, Timestamp, Verified};
+
+use crate::{
+    body::{
+        CARD_SLOT, CardBody, LISTING_SLOT_PREFIX, ListingBody, RECORD_TTL, TOMBSTONE_MARGIN, TombstoneBody,
+        listing_slot,
+    },
+    door::Place,
+    error::CatalogError,
+    handle::{Catalog, Origin},
+    shelf::event,
+};
+
+impl Catalog {
+    /// Publishes an agent's card, in the place of the one before.
+    ///
+    /// # Errors
+    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::Store`].
+    pub async fn publish_card(&self, key: &AgentKey, body: CardBody) -> Result<Verified<CardBody>, CatalogError> {
+        let slot = text(CARD_SLOT);
+        self.publish(key, slot, &Place::card(&key.did()), RECORD_TTL, body).await
+    }
+
+    /// Publishes a listing under a name, in the place of the one before. One of the same name in
+    /// another category is withdrawn first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::OverQuota`],
+    /// [`CatalogError::Store`].
+    pub async fn publish_listing(
+        &self,
+        key: &AgentKey,
+        name: &str,
+        body: ListingBody,
+    ) -> Result<Verified<ListingBody>, CatalogError> {
+        body.check()?;
+        let slot = listing_slot(name)?;
+        for other in self.listings_of(&key.did())? {
+            if other.record().slot == slot && other.body().category != body.category {
+                self.bury(key, &other).await?;
+            }
+        }
+        let place = Place::listing(&key.did(), &slot, &body.category);
+        self.publish(key, slot, &place, RECORD_TTL, body).await
+    }
+
+    /// Withdraws the listing of this name: a tombstone takes its place and outlives it by a day.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotListed`] if there is none, [`CatalogError::Store`].
+    pub async fn withdraw(&self, key: &AgentKey, name: &str) -> Result<(), CatalogError> {
+        let slot = listing_slot(name)?;
+        let mut listings = self.listings_of(&key.did())?;
+        listings.retain(|listing| listing.record().slot == slot);
+        if listings.is_empty() {
+            return Err(CatalogError::NotListed);
+        }
+        for listing in &listings {
+            self.bury(key, listing).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what an agent of this node attests of an order.
+    ///
+    /// # Errors
+    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::OverQuota`],
+    /// [`CatalogError::Store`].
+    pub async fn publish_attestation(
+        &self,
+        key: &AgentKey,
+        slot: Text<64>,
+        body: Attestation,
+    ) -> Result<Verified<Attestation>, CatalogError> {
+        let place = Place::attestation(&key.did(), &body);
+        self.publish(key, slot, &place, Attestation::MAX_TTL, body).await
+    }
+
+    /// Signs the agent's card and listings anew that have lived half their time. Returns how
+    /// many; call it now and then for each agent.
+    ///
+    /// # Errors
+    /// As publishing.
+    pub async fn refresh(&self, key: &AgentKey) -> Result<usize, CatalogError> {
+        let now = self.shared.clock.now();
+        let due = |created: Timestamp, expires: Timestamp| now.since(created) * 2 >= expires.since(created);
+        let mut refreshed = 0;
+        if let Some(card) = self.card(&key.did())?
+            && due(card.record().created, card.record().expires)
+        {
+            self.publish_card(key, card.body().clone()).await?;
+            refreshed += 1;
+        }
+        for listing in self.listings_of(&key.did())? {
+            let record = listing.record();
+            if due(record.created, record.expires)
+                && let Some(name) = record.slot.strip_prefix(LISTING_SLOT_PREFIX)
+            {
+                self.publish_listing(key, name, listing.body().clone()).await?;
+                refreshed += 1;
+            }
+        }
+        Ok(refreshed)
+    }
+
+    async fn bury(&self, key: &AgentKey, listing: &Verified<ListingBody>) -> Result<(), CatalogError> {
+        let record = listing.record();
+        let body = TombstoneBody {
+            category: listing.body().category.clone(),
+        };
+        let place = Place::listing(&key.did(), &record.slot, &body.category);
+        let now = self.shared.clock.now();
+        let ttl = record.expires.plus(TOMBSTONE_MARGIN).since(now).min(TombstoneBody::MAX_TTL);
+        self.publish(key, record.slot.clone(), &place, ttl, body).await.map(drop)
+    }
+
+    /// Signs a record with a `seq` above what stands in its place, and puts it.
+    async fn publish<B: Body>(
+        &self,
+        key: &AgentKey,
+        slot: Text<64>,
+        place: &Place,
+        ttl: Duration,
+        body: B,
+    ) -> Result<Verified<B>, CatalogError> {
+        let now = self.shared.clock.now();
+        let mut record = Record::new(self.network().clone(), slot, now, ttl, body);
+        if let Some(held) = self.shared.shelf.read().at(place) {
+            record.seq = record.seq.max(held.seq.saturating_add(1));
+        }
+        let signed = Signed::sign(&record, key)?;
+        let bytes = signed.bytes().to_vec();
+        match self.put(bytes, Origin::Local).await? {
+            event::Put::Fresh { .. } | event::Put::Replaced { .. } | event::Put::Known => {}
+            event::Put::Stale { .. } => return Err(CatalogError::Superseded),
+            event::Put::OverQuota { quota, .. } => return Err(CatalogError::OverQuota(quota)),
+            event::Put::Expired => return Err(haggle_base::RecordError::Expired.into()),
+        }
+        Ok(signed.verify(self.network(), now)?)
+    }
+}
+
+/// A slot of our own, which is short enough.
+#[expect(clippy::expect_used, reason = "a constant of this crate that a test covers")]
+fn text(slot: &'static str) -> Text<64> {
+    Text::try_from(slot).expect("our own slots fit")
+}

@@ -1,0 +1,125 @@
+//! The catalog's tables, and one commit for each thing that happens to the shelf.
+
+use std::ops::Bound;
+
+use haggle_base::{Blob, RecordId, Timestamp, record::MAX_RECORD_BYTES};
+use haggle_store::{Batch, Store, StoreError, Table};
+
+use crate::{
+    config::CatalogConfig,
+    door::Entry,
+    shelf::{Refused, Shelf},
+};
+
+/// Rows read at once when the shelf is loaded.
+const PAGE: usize = 1024;
+
+/// Room for any record's bytes with its CBOR head.
+pub(crate) type RecordBytes = Blob<{ MAX_RECORD_BYTES - 4 }>;
+
+/// The signed bytes, alone.
+pub(crate) struct Bytes;
+
+impl Table for Bytes {
+    const NAME: &'static str = "record-bytes-1";
+    type Key = RecordId;
+    type Value = RecordBytes;
+}
+
+/// What the shelf keeps.
+pub(crate) struct Entries;
+
+impl Table for Entries {
+    const NAME: &'static str = "record-entries-1";
+    type Key = RecordId;
+    type Value = Entry;
+}
+
+/// Records by expiry, so that removing the expired is a range.
+pub(crate) struct ByExpiry;
+
+impl Table for ByExpiry {
+    const NAME: &'static str = "record-expiry-1";
+    type Key = (Timestamp, RecordId);
+    type Value = ();
+}
+
+/// Ids refused for quota.
+pub(crate) struct RefusedIds;
+
+impl Table for RefusedIds {
+    const NAME: &'static str = "record-refused-1";
+    type Key = RecordId;
+    type Value = Refused;
+}
+
+/// Adds a record that now stands on the shelf.
+pub(crate) fn keep(batch: &mut Batch, entry: &Entry, bytes: &[u8]) -> Result<(), StoreError> {
+    let bytes = RecordBytes::try_from(bytes).map_err(|_| StoreError::ValueTooLarge {
+        table: Bytes::NAME,
+        bytes: bytes.len(),
+        max: RecordBytes::MAX,
+    })?;
+    batch.put::<Bytes>(&entry.id, &bytes)?;
+    batch.put::<Entries>(&entry.id, entry)?;
+    batch.put::<ByExpiry>(&(entry.expires, entry.id), &())?;
+    batch.delete::<RefusedIds>(&entry.id);
+    Ok(())
+}
+
+/// Removes a record that left the shelf.
+pub(crate) fn drop_entry(batch: &mut Batch, entry: &Entry) {
+    batch.delete::<Bytes>(&entry.id);
+    batch.delete::<Entries>(&entry.id);
+    batch.delete::<ByExpiry>(&(entry.expires, entry.id));
+}
+
+/// Remembers a refused id.
+pub(crate) fn refuse(batch: &mut Batch, id: &RecordId, refused: &Refused) -> Result<(), StoreError> {
+    batch.put::<RefusedIds>(id, refused).map(drop)
+}
+
+/// Forgets a refused id.
+pub(crate) fn forget(batch: &mut Batch, id: &RecordId) {
+    batch.delete::<RefusedIds>(id);
+}
+
+/// Removes what expired while the node was down, then loads the rest.
+pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) -> Result<Shelf, StoreError> {
+    loop {
+        let due = (now, RecordId::from(haggle_base::Hash::from_bytes([0xff; 32])));
+        let expired = store.between::<ByExpiry>(Bound::Unbounded, Bound::Included(&due), PAGE)?;
+        if expired.is_empty() {
+            break;
+        }
+        let mut batch = Batch::new();
+        for ((expires, id), ()) in expired {
+            batch.delete::<Bytes>(&id);
+            batch.delete::<Entries>(&id);
+            batch.delete::<ByExpiry>(&(expires, id));
+        }
+        store.commit(batch).await?;
+    }
+    let mut shelf = Shelf::new(config.shards, config.shard_capacity);
+    each::<Entries>(store, |_, entry| shelf.restore(entry))?;
+    each::<RefusedIds>(store, |id, refused| shelf.restore_refused(id, refused))?;
+    Ok(shelf)
+}
+
+/// Walks a table a page at a time.
+fn each<T: Table>(store: &Store, mut row: impl FnMut(T::Key, T::Value)) -> Result<(), StoreError>
+where
+    T::Key: Clone,
+{
+    let mut from = None;
+    loop {
+        let page = store.range::<T>(from.as_ref().map_or(Bound::Unbounded, Bound::Excluded), PAGE)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        from = Some(last.clone());
+        for (key, value) in page {
+            row(key, value);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Search: what matches, joined with how its author has done, sorted and paged.
+
+use haggle_base::{Usdc, Verified};
+
+use crate::{
+    bindings::Binding,
+    body::ListingBody,
+    door::AnyRecord,
+    error::CatalogError,
+    handle::Catalog,
+    index::{
+        query::{MAX_LIMIT, Query},
+        sort::Position,
+    },
+    ports::Figures,
+};
+
+/// One listing in an answer, with everything to judge it by. Its bytes carry the author's
+/// signature: nobody has to trust this node.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The listing as signed.
+    pub listing: Verified<ListingBody>,
+    /// How its author has done so far.
+    pub figures: Figures,
+    /// Price per success; none for an author without any.
+    pub cost_per_success: Option<Usdc>,
+    /// Whether the author can be paid.
+    pub binding: Binding,
+}
+
+/// A page of hits.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// In the order asked for.
+    pub items: Vec<Hit>,
+    /// Listings that match, on all pages.
+    pub total: usize,
+    /// False if this node may not know every listing yet.
+    pub complete: bool,
+    /// For the next page, if there is one.
+    pub next: Option<String>,
+}
+
+impl Catalog {
+    /// Finds listings. What was put less than half a second ago may be missing until
+    /// [`Self::flush`].
+    ///
+    /// # Errors
+    /// [`CatalogError::BadCursor`], [`CatalogError::Index`], [`CatalogError::Store`].
+    pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
+        let shared = &self.shared;
+        let after = query.cursor.as_deref().map(Position::from_cursor).transpose()?;
+        let matches = shared.index.matches(query, shared.clock.now())?;
+        let total = matches.len();
+        let mut known = std::collections::HashMap::new();
+        let mut ranked: Vec<_> = matches
+            .into_iter()
+            .map(|found| {
+                let author = found.facts.author;
+                let figures = *known.entry(author).or_insert_with(|| shared.standing.figures(&author));
+                (Position::of(query.sort, &found, &figures), found.facts, figures)
+            })
+            .filter(|(position, ..)| after.is_none_or(|after| *position > after))
+            .collect();
+        let limit = query.limit.clamp(1, MAX_LIMIT);
+        if ranked.len() > limit {
+            ranked.select_nth_unstable_by_key(limit, |(position, ..)| *position);
+        }
+        let more = ranked.len() > limit;
+        ranked.truncate(limit);
+        ranked.sort_unstable_by_key(|(position, ..)| *position);
+        let next = match ranked.last() {
+            Some((last, ..)) if more => Some(last.to_cursor()),
+            _ => None,
+        };
+        let mut items = Vec::with_capacity(ranked.len());
+        for (_, facts, figures) in ranked {
+            if let Some(AnyRecord::Listing(listing)) = shared.record(&facts.id)? {
+                items.push(Hit {
+                    cost_per_success: figures.cost_per_success(listing.body().price),
+                    binding: self.binding(&facts.author),
+                    listing,
+                    figures,
+                });
+            }
+        }
+        Ok(Answer {
+            items,
+            total,
+            complete: self.is_complete(),
+            next,
+        })
+    }
+}

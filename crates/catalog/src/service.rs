@@ -1,0 +1,301 @@
+//! The worker that changes the shelf, and the one that announces.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
+
+use haggle_base::{Coded, RecordId};
+use haggle_store::Batch;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use crate::{
+    door::AnyRecord,
+    error::CatalogError,
+    handle::{CatalogEvent, Origin, Shared},
+    ports::Announce,
+    records,
+    shelf::{Refused, command, event},
+};
+
+/// Announcements that may wait for a peer; the oldest goes first when there are more. A sync
+/// carries what was dropped.
+const MAX_WAITING: usize = 1024;
+
+/// Records changed by one commit.
+const COMMIT_RECORDS: usize = 256;
+
+/// Expired records removed by one commit.
+const SWEEP_RECORDS: usize = 512;
+
+/// What the worker can be asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Put {
+        records: Vec<AnyRecord>,
+        origin: Origin,
+        reply: oneshot::Sender<Result<Vec<event::Put>, CatalogError>>,
+    },
+    Flush {
+        reply: oneshot::Sender<Result<(), CatalogError>>,
+    },
+    Sweep {
+        reply: oneshot::Sender<Result<(), CatalogError>>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// Starts both workers; they end on `Shutdown` or when the last handle is gone.
+pub(crate) fn spawn(shared: Arc<Shared>, announce: Arc<dyn Announce>, inbox: mpsc::Receiver<Command>) {
+    let (news, waiting) = mpsc::channel(MAX_WAITING);
+    tokio::spawn(Announcer::new(Arc::clone(&shared), announce, waiting).run());
+    tokio::spawn(Worker { shared, inbox, news }.run());
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Command>,
+    /// To the announcer; it ends when this is dropped.
+    news: mpsc::Sender<(u16, RecordId)>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut commit = ticks(self.shared.config.commit_every);
+        let mut sweep = ticks(self.shared.config.sweep_every);
+        loop {
+            tokio::select! {
+                command = self.inbox.recv() => match command {
+                    Some(Command::Shutdown { reply }) => {
+                        self.inbox.close();
+                        log_failure("the index is not up to date", self.commit_index().await);
+                        answer(reply, ());
+                        return;
+                    }
+                    Some(command) => self.handle(command).await,
+                    None => return,
+                },
+                _ = commit.tick() => log_failure("the index is not up to date", self.commit_index().await),
+                _ = sweep.tick() => log_failure("expired records stay", self.sweep().await),
+            }
+        }
+    }
+
+    async fn handle(&self, command: Command) {
+        match command {
+            Command::Put { records, origin, reply } => answer(reply, self.put(records, origin).await),
+            Command::Flush { reply } => answer(reply, self.commit_index().await),
+            Command::Sweep { reply } => answer(reply, self.sweep().await),
+            Command::Shutdown { reply } => answer(reply, ()),
+        }
+    }
+
+    async fn put(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {
+        let mut outcomes = Vec::with_capacity(records.len());
+        for group in records.chunks(COMMIT_RECORDS) {
+            let (batch, decided) = self.decide(group)?;
+            if let Err(error) = self.shared.store.commit(batch).await {
+                self.reload().await;
+                return Err(error.into());
+            }
+            for (record, outcome) in group.iter().zip(&decided) {
+                self.follow_up(record, outcome, origin)?;
+            }
+            outcomes.extend(decided);
+        }
+        Ok(outcomes)
+    }
+
+    /// Decides about each record and gathers what to store.
+    fn decide(&self, records: &[AnyRecord]) -> Result<(Batch, Vec<event::Put>), CatalogError> {
+        let now = self.shared.clock.now();
+        let mut shelf = self.shared.shelf.write();
+        let mut batch = Batch::new();
+        let mut outcomes = Vec::with_capacity(records.len());
+        for record in records {
+            let costed = self.shared.standing.costed(&record.author());
+            let entry = record.entry(self.shared.config.shards, costed);
+            let outcome = shelf.put(command::Put { entry: entry.clone() }, now);
+            match &outcome {
+                event::Put::Fresh { evicted } => {
+                    if let Some(evicted) = evicted {
+                        records::drop_entry(&mut batch, evicted);
+                        records::refuse(&mut batch, &evicted.id, &Refused::of(evicted))?;
+                    }
+                    records::keep(&mut batch, &entry, record.bytes())?;
+                }
+                event::Put::Replaced { old } => {
+                    records::drop_entry(&mut batch, old);
+                    records::keep(&mut batch, &entry, record.bytes())?;
+                }
+                event::Put::OverQuota { forgotten, .. } => {
+                    records::refuse(&mut batch, &entry.id, &Refused::of(&entry))?;
+                    if let Some(forgotten) = forgotten {
+                        records::forget(&mut batch, forgotten);
+                    }
+                }
+                event::Put::Known | event::Put::Stale { .. } | event::Put::Expired => {}
+            }
+            outcomes.push(outcome);
+        }
+        Ok((batch, outcomes))
+    }
+
+    /// Shows what is stored now, tells subscribers, and queues our own news.
+    fn follow_up(&self, record: &AnyRecord, outcome: &event::Put, origin: Origin) -> Result<(), CatalogError> {
+        let gone = match outcome {
+            event::Put::Fresh { evicted } => evicted.as_ref(),
+            event::Put::Replaced { old } => Some(old),
+            event::Put::Known | event::Put::Stale { .. } | event::Put::OverQuota { .. } | event::Put::Expired => {
+                return Ok(());
+            }
+        };
+        if let Some(entry) = gone {
+            self.remove(entry.clone());
+        }
+        // A later record of the same group may have taken the place already.
+        let shard = match self.shared.shelf.read().get(&record.id()) {
+            Some(entry) => entry.shard,
+            None => return Ok(()),
+        };
+        self.shared.remember(record.clone());
+        self.shared.show(record)?;
+        self.tell(CatalogEvent::Stored {
+            record: record.clone(),
+            origin,
+        });
+        if origin == Origin::Local && self.news.try_send((shard, record.id())).is_err() {
+            tracing::warn!(record.id = %record.id(), "too many announcements wait; a sync will carry this one");
+        }
+        Ok(())
+    }
+
+    fn remove(&self, entry: crate::door::Entry) {
+        self.shared.hide(&entry);
+        self.tell(CatalogEvent::Removed { entry });
+    }
+
+    fn tell(&self, event: CatalogEvent) {
+        if self.shared.events.send(event).is_err() {
+            tracing::trace!("nobody listens to catalog events");
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), CatalogError> {
+        loop {
+            let now = self.shared.clock.now();
+            let limit = SWEEP_RECORDS;
+            let swept = self.shared.shelf.write().sweep(command::Sweep { limit }, now);
+            if swept.expired.is_empty() && swept.forgotten.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            for entry in &swept.expired {
+                records::drop_entry(&mut batch, entry);
+            }
+            for id in &swept.forgotten {
+                records::forget(&mut batch, id);
+            }
+            self.shared.store.commit(batch).await?;
+            for entry in swept.expired {
+                self.remove(entry);
+            }
+        }
+    }
+
+    async fn commit_index(&self) -> Result<(), CatalogError> {
+        let shared = Arc::clone(&self.shared);
+        let committed = tokio::task::spawn_blocking(move || shared.index.commit()).await;
+        committed.map_err(|_| CatalogError::Closed)?.map_err(CatalogError::from)
+    }
+
+    /// The shelf decided something that could not be stored: go back to what is stored.
+    async fn reload(&self) {
+        let now = self.shared.clock.now();
+        match records::load(&self.shared.store, &self.shared.config, now).await {
+            Ok(shelf) => *self.shared.shelf.write() = shelf,
+            Err(error) => tracing::error!(error.code = error.code(), "the shelf cannot be read again: {error}"),
+        }
+    }
+}
+
+/// Publishes our own records; keeps what nobody took and tries again.
+struct Announcer {
+    shared: Arc<Shared>,
+    announce: Arc<dyn Announce>,
+    inbox: mpsc::Receiver<(u16, RecordId)>,
+    waiting: VecDeque<(u16, RecordId)>,
+}
+
+impl Announcer {
+    const fn new(shared: Arc<Shared>, announce: Arc<dyn Announce>, inbox: mpsc::Receiver<(u16, RecordId)>) -> Self {
+        Self {
+            shared,
+            announce,
+            inbox,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        let mut retry = ticks(self.shared.config.retry_every);
+        loop {
+            tokio::select! {
+                news = self.inbox.recv() => match news {
+                    Some(news) => {
+                        if self.waiting.len() == MAX_WAITING {
+                            self.waiting.pop_front();
+                        }
+                        self.waiting.push_back(news);
+                    }
+                    None => return,
+                },
+                _ = retry.tick() => {}
+                () = self.shared.wake.notified() => {}
+            }
+            self.announce_waiting().await;
+            self.shared.waiting.store(self.waiting.len(), Ordering::Relaxed);
+        }
+    }
+
+    async fn announce_waiting(&mut self) {
+        while let Some((shard, id)) = self.waiting.front().copied() {
+            match self.shared.bytes(&id) {
+                Ok(Some(bytes)) => {
+                    if let Err(error) = self.announce.announce(shard, bytes).await {
+                        tracing::debug!(record.id = %id, error.code = error.code(), "announcement of {id} waits: {error}");
+                        return;
+                    }
+                }
+                // Replaced or expired since.
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error.code = error.code(), "an announcement cannot be read: {error}"),
+            }
+            self.waiting.pop_front();
+        }
+    }
+}
+
+fn ticks(every: std::time::Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn log_failure(what: &str, outcome: Result<(), CatalogError>) {
+    if let Err(error) = outcome {
+        tracing::error!(error.code = error.code(), "{what}: {error}");
+    }
+}
+
+/// The asker may have gone away; what it asked for is done all the same.
+fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    if reply.send(outcome).is_err() {
+        tracing::debug!("a caller left before its answer");
+    }
+}

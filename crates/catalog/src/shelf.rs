@@ -1,0 +1,370 @@
+//! The shelf: which record stands in which place, decided without doing.
+//!
+//! A pure machine. It takes a verified record and `now`, and answers what became of it; bytes,
+//! disk and network are elsewhere. Below quota the outcome does not depend on the order in which
+//! records arrive: in each place stands the one with the highest `seq`, of equals the lowest id.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use haggle_base::{Did, Kind, RecordId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::door::{Entry, Place};
+
+pub mod command;
+pub mod event;
+#[cfg(test)]
+mod tests;
+
+/// Live listings of an author who has paid for nothing.
+pub const FREE_LISTINGS: usize = 4;
+
+/// Listings and tombstones together of such an author: withdrawn slots are remembered too.
+pub const FREE_SLOTS: usize = 20;
+
+/// Percent of a shard's capacity for all such authors together.
+const FREE_SHARE_PERCENT: usize = 10;
+
+/// Percent of a shard's capacity for the attestations of one author.
+const AUTHOR_ATTESTATIONS_PERCENT: usize = 10;
+
+/// Refused ids remembered per shard, as a part of its capacity; the soonest to expire go first.
+const REFUSED_PERCENT: usize = 10;
+
+/// A record id that was refused for quota. It stays in the reconciliation set until it expires,
+/// else every sync would fetch it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its shard.
+    pub shard: u16,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it stops being valid.
+    pub expires: Timestamp,
+}
+
+/// Everything held, by place, id, author, subject, shard and expiry.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    capacity: usize,
+    places: HashMap<Place, RecordId>,
+    entries: HashMap<RecordId, Entry>,
+    refused: HashMap<RecordId, Refused>,
+    by_author: HashMap<Did, BTreeSet<RecordId>>,
+    by_subject: HashMap<Did, BTreeSet<RecordId>>,
+    by_expiry: BTreeSet<(Timestamp, RecordId)>,
+    shards: Vec<Shard>,
+}
+
+/// The counts and the reconciliation set of one shard.
+#[derive(Debug, Clone, Default)]
+struct Shard {
+    /// Held and refused, in the order that reconciliation wants.
+    set: BTreeSet<(Timestamp, RecordId)>,
+    /// Uncosted cards, listings and tombstones, oldest first.
+    free: BTreeSet<(Timestamp, RecordId)>,
+    /// Records held.
+    held: usize,
+    /// Refused ids by expiry.
+    refused: BTreeSet<(Timestamp, RecordId)>,
+}
+
+impl Shelf {
+    /// An empty shelf of `shards` shards for `capacity` records each.
+    #[must_use]
+    pub fn new(shards: u16, capacity: usize) -> Self {
+        Self {
+            capacity,
+            places: HashMap::new(),
+            entries: HashMap::new(),
+            refused: HashMap::new(),
+            by_author: HashMap::new(),
+            by_subject: HashMap::new(),
+            by_expiry: BTreeSet::new(),
+            shards: vec![Shard::default(); usize::from(shards.max(1))],
+        }
+    }
+
+    /// Puts a record in its place, if it belongs there.
+    ///
+    /// # State Transition
+    /// `Fresh`: the place was empty and is taken. `Replaced`: the record that stood there, which
+    /// has a lower `seq` (or the same and a higher id), is gone. `OverQuota`: only the id is
+    /// kept, for reconciliation. `Known`, `Stale`, `Expired`: nothing changes.
+    pub fn put(&mut self, command::Put { entry }: command::Put, now: Timestamp) -> event::Put {
+        if entry.expires <= now {
+            return event::Put::Expired;
+        }
+        if self.entries.contains_key(&entry.id) {
+            return event::Put::Known;
+        }
+        let held = self.places.get(&entry.place).and_then(|id| self.entries.get(id)).cloned();
+        if let Some(held) = &held {
+            let newer = entry.seq > held.seq || (entry.seq == held.seq && entry.id < held.id);
+            if !newer {
+                return event::Put::Stale { held: held.id };
+            }
+        }
+        if let Err(quota) = self.check_author(&entry, held.as_ref()) {
+            let forgotten = self.refuse(entry.id, Refused::of(&entry));
+            return event::Put::OverQuota { quota, forgotten };
+        }
+        let evicted = match self.make_room(&entry, held.is_some()) {
+            Ok(evicted) => evicted,
+            Err(quota) => {
+                let forgotten = self.refuse(entry.id, Refused::of(&entry));
+                return event::Put::OverQuota { quota, forgotten };
+            }
+        };
+        match held {
+            None => {
+                self.insert(entry);
+                event::Put::Fresh { evicted }
+            }
+            Some(old) => {
+                self.remove(&old.id);
+                self.insert(entry);
+                event::Put::Replaced { old }
+            }
+        }
+    }
+
+    /// Removes what expired, at most `limit` records and refused ids each.
+    pub fn sweep(&mut self, command::Sweep { limit }: command::Sweep, now: Timestamp) -> event::Sweep {
+        let due: Vec<RecordId> = self
+            .by_expiry
+            .iter()
+            .take_while(|(expires, _)| *expires <= now)
+            .take(limit)
+            .map(|(_, id)| *id)
+            .collect();
+        let expired: Vec<Entry> = due.iter().filter_map(|id| self.remove(id)).collect();
+        let mut forgotten = Vec::new();
+        for shard in 0..self.shards.len() {
+            while forgotten.len() < limit
+                && let Some(&(expires, id)) = self.shards[shard].refused.first()
+                && expires <= now
+            {
+                self.forget(&id);
+                forgotten.push(id);
+            }
+        }
+        event::Sweep { expired, forgotten }
+    }
+
+    /// Puts back what was stored, without deciding anew.
+    pub fn restore(&mut self, entry: Entry) {
+        self.insert(entry);
+    }
+
+    /// Puts back a refused id that was stored.
+    pub fn restore_refused(&mut self, id: RecordId, refused: Refused) {
+        self.refuse(id, refused);
+    }
+
+    /// What is held of a record.
+    #[must_use]
+    pub fn get(&self, id: &RecordId) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// The record in a place.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> Option<&Entry> {
+        self.entries.get(self.places.get(place)?)
+    }
+
+    /// Every record held of an author, by id.
+    pub fn by_author<'a>(&'a self, author: &Did) -> impl Iterator<Item = &'a Entry> {
+        self.by_author.get(author).into_iter().flatten().filter_map(|id| self.entries.get(id))
+    }
+
+    /// Every attestation held about an agent, by id.
+    pub fn about<'a>(&'a self, subject: &Did) -> impl Iterator<Item = &'a Entry> {
+        self.by_subject.get(subject).into_iter().flatten().filter_map(|id| self.entries.get(id))
+    }
+
+    /// Every record held, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Number of records held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Records held by kind.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<Kind, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in self.entries.values() {
+            *counts.entry(entry.kind).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The reconciliation set of a shard: held and refused ids in order of (created, id).
+    pub fn set(&self, shard: u16) -> impl Iterator<Item = (Timestamp, RecordId)> + '_ {
+        self.shards.get(usize::from(shard)).into_iter().flat_map(|shard| shard.set.iter().copied())
+    }
+
+    fn check_author(&self, entry: &Entry, held: Option<&Entry>) -> Result<(), event::Quota> {
+        if entry.kind == Kind::Attestation {
+            let attested = self.by_author(&entry.author).filter(|own| own.kind == Kind::Attestation).take(self.capacity);
+            let limit = (self.capacity * AUTHOR_ATTESTATIONS_PERCENT / 100).max(1);
+            return if held.is_none() && attested.count() >= limit {
+                Err(event::Quota::AuthorAttestations)
+            } else {
+                Ok(())
+            };
+        }
+        if entry.costed || entry.kind == Kind::Card {
+            return Ok(());
+        }
+        let others = self.by_author(&entry.author).filter(|own| own.place != entry.place);
+        let (mut listings, mut slots) = (0, 0);
+        for own in others {
+            listings += usize::from(own.kind == Kind::Listing);
+            slots += usize::from(matches!(own.kind, Kind::Listing | Kind::Tombstone));
+        }
+        if entry.kind == Kind::Listing && listings >= FREE_LISTINGS {
+            Err(event::Quota::AuthorListings)
+        } else if held.is_none() && slots >= FREE_SLOTS {
+            Err(event::Quota::AuthorSlots)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Room in the shard: uncosted records share a part of it; a costed one may push out the
+    /// oldest uncosted one.
+    fn make_room(&mut self, entry: &Entry, replaces: bool) -> Result<Option<Entry>, event::Quota> {
+        if replaces {
+            return Ok(None);
+        }
+        let capacity = self.capacity;
+        let shard = &self.shards[self.index(entry.shard)];
+        if entry.is_free() && shard.free.len() >= capacity * FREE_SHARE_PERCENT / 100 {
+            return Err(event::Quota::FreeShare);
+        }
+        if shard.held < capacity {
+            return Ok(None);
+        }
+        let oldest = shard.free.first().map(|(_, id)| *id);
+        match oldest {
+            Some(oldest) if entry.costed => {
+                let evicted = self.remove(&oldest);
+                if let Some(evicted) = &evicted {
+                    self.refuse(evicted.id, Refused::of(evicted));
+                }
+                Ok(evicted)
+            }
+            _ => Err(event::Quota::ShardFull),
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        self.forget(&entry.id);
+        let at = self.index(entry.shard);
+        let shard = &mut self.shards[at];
+        shard.set.insert((entry.created, entry.id));
+        shard.held += 1;
+        if entry.is_free() {
+            shard.free.insert((entry.created, entry.id));
+        }
+        self.places.insert(entry.place, entry.id);
+        self.by_author.entry(entry.author).or_default().insert(entry.id);
+        if let Some(subject) = entry.subject {
+            self.by_subject.entry(subject).or_default().insert(entry.id);
+        }
+        self.by_expiry.insert((entry.expires, entry.id));
+        self.entries.insert(entry.id, entry);
+    }
+
+    fn remove(&mut self, id: &RecordId) -> Option<Entry> {
+        let entry = self.entries.remove(id)?;
+        let at = self.index(entry.shard);
+        let shard = &mut self.shards[at];
+        shard.set.remove(&(entry.created, entry.id));
+        shard.free.remove(&(entry.created, entry.id));
+        shard.held -= 1;
+        self.places.remove(&entry.place);
+        take_out(&mut self.by_author, &entry.author, id);
+        if let Some(subject) = entry.subject {
+            take_out(&mut self.by_subject, &subject, id);
+        }
+        self.by_expiry.remove(&(entry.expires, entry.id));
+        Some(entry)
+    }
+
+    /// Remembers a refused id; returns the one that had to be forgotten for it.
+    fn refuse(&mut self, id: RecordId, refused: Refused) -> Option<RecordId> {
+        let at = self.index(refused.shard);
+        self.refused.insert(id, refused);
+        let shard = &mut self.shards[at];
+        shard.set.insert((refused.created, id));
+        shard.refused.insert((refused.expires, id));
+        if shard.refused.len() <= (self.capacity * REFUSED_PERCENT / 100).max(1) {
+            return None;
+        }
+        let forgotten = shard.refused.first().map(|(_, id)| *id)?;
+        self.forget(&forgotten);
+        Some(forgotten)
+    }
+
+    fn forget(&mut self, id: &RecordId) {
+        if let Some(refused) = self.refused.remove(id) {
+            let at = self.index(refused.shard);
+            let shard = &mut self.shards[at];
+            shard.set.remove(&(refused.created, *id));
+            shard.refused.remove(&(refused.expires, *id));
+        }
+    }
+
+    /// Entries name shards below the number of shards; one from a store with another number is
+    /// folded in.
+    fn index(&self, shard: u16) -> usize {
+        usize::from(shard) % self.shards.len()
+    }
+}
+
+impl Refused {
+    pub(crate) const fn of(entry: &Entry) -> Self {
+        Self {
+            shard: entry.shard,
+            created: entry.created,
+            expires: entry.expires,
+        }
+    }
+}
+
+impl Entry {
+    /// True if it takes from the share of authors who paid for nothing. Attestations have bounds
+    /// of their own.
+    fn is_free(&self) -> bool {
+        !self.costed && self.kind != Kind::Attestation
+    }
+}
+
+fn take_out(index: &mut HashMap<Did, BTreeSet<RecordId>>, did: &Did, id: &RecordId) {
+    if let Some(ids) = index.get_mut(did) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(did);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the shelf can be told.
+
+use crate::door::Entry;
+
+/// Put a verified record in its place.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// What the shelf keeps of the record.
+    pub entry: Entry,
+}
+
+/// Remove what expired.
+#[derive(Debug, Clone, Copy)]
+pub struct Sweep {
+    /// At most so many records, and so many refused ids.
+    pub limit: usize,
+}

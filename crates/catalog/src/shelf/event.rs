@@ -1,0 +1,70 @@
+//! What the shelf answers: one enum per operation that names every outcome.
+
+use haggle_base::RecordId;
+
+use crate::door::Entry;
+
+/// What became of a record that was put.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It stands in a place that was empty.
+    Fresh {
+        /// An uncosted record that had to go for it.
+        evicted: Option<Entry>,
+    },
+    /// It stands in the place of an older one.
+    Replaced {
+        /// The older one.
+        old: Entry,
+    },
+    /// This very record is held already.
+    Known,
+    /// The place is taken by a newer one.
+    Stale {
+        /// The newer one.
+        held: RecordId,
+    },
+    /// There is no room for it; its id is remembered so that reconciliation ends.
+    OverQuota {
+        /// The bound that was reached.
+        quota: Quota,
+        /// A refused id that was forgotten to remember this one.
+        forgotten: Option<RecordId>,
+    },
+    /// It expired on the way.
+    Expired,
+}
+
+impl Put {
+    /// True if the record now stands on the shelf for the first time.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        matches!(self, Self::Fresh { .. } | Self::Replaced { .. })
+    }
+}
+
+/// A bound of the shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Listings of an author who paid for nothing.
+    AuthorListings,
+    /// Listings and tombstones of such an author.
+    AuthorSlots,
+    /// Attestations of one author.
+    AuthorAttestations,
+    /// The part of a shard for all such authors together.
+    FreeShare,
+    /// All records of a shard.
+    ShardFull,
+}
+
+/// What a sweep removed.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// Records that expired.
+    pub expired: Vec<Entry>,
+    /// Refused ids that expired.
+    pub forgotten: Vec<RecordId>,
+}

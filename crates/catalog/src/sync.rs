@@ -1,0 +1,211 @@
+//! Making two shelves equal over one stream, all shards at once.
+//!
+//! The sides take turns, so neither ever writes while the other does. The dialling side leads:
+//! in its turn it sends negentropy messages, asks for what it lacks and gives what the other
+//! lacks; the following side answers. When nothing is left to say the leader sends `Done`, the
+//! follower answers `Done` after it has put everything, and both hold the same set.
+//!
+//! [`session`] is the pure machine; this file drives it over a stream.
+
+use std::time::Duration;
+
+use haggle_base::{Coded, PeerId, RecordId};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{
+    door::is_senders_fault,
+    error::{CatalogError, SyncError},
+    handle::{Catalog, Origin},
+    shelf::event,
+    wire::{Frame, MAX_FRAME_BYTES, pack},
+};
+
+pub mod session;
+#[cfg(test)]
+mod tests;
+
+use session::{Session, Step};
+
+/// Bytes of frames that one side may send in a session: 128 MiB.
+const MAX_BYTES_IN: u64 = 128 * 1024 * 1024;
+
+/// Frames in one turn.
+const MAX_FRAMES_PER_TURN: usize = 4096;
+
+/// Which side of a sync this node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Opened the stream and leads.
+    Leader,
+    /// Accepted the stream and follows.
+    Follower,
+}
+
+/// What a finished sync did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SyncReport {
+    /// Turns this side took.
+    pub turns: u32,
+    /// Records that were new to this node.
+    pub received: u32,
+    /// Records this node gave.
+    pub sent: u32,
+    /// Records that came but were not new, refused for quota or outdated.
+    pub declined: u32,
+    /// Ids asked for and not given.
+    pub missing: u32,
+    /// Bytes read.
+    pub bytes_in: u64,
+}
+
+/// Runs one session to its end.
+pub(crate) async fn drive<S>(
+    catalog: &Catalog,
+    stream: S,
+    role: Role,
+    peer: PeerId,
+    patience: Duration,
+) -> Result<SyncReport, SyncError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut talk = Talk {
+        catalog,
+        stream,
+        peer,
+        patience,
+        report: SyncReport::default(),
+    };
+    let mut session = Session::new(role, catalog.network().clone(), catalog.sets())?;
+    if role == Role::Leader {
+        let step = session.start()?;
+        talk.send(step).await?;
+    }
+    loop {
+        if talk.read_turn(&mut session).await? {
+            break;
+        }
+        let step = session.take_turn()?;
+        let done = step.done;
+        talk.send(step).await?;
+        if done && role == Role::Follower {
+            break;
+        }
+    }
+    talk.report.turns = session.turns();
+    talk.report.missing = session.missing();
+    Ok(talk.report)
+}
+
+struct Talk<'a, S> {
+    catalog: &'a Catalog,
+    stream: S,
+    peer: PeerId,
+    patience: Duration,
+    report: SyncReport,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
+    /// Reads frames until it is our turn; true if the other side says that all is done and we
+    /// have nothing to answer.
+    async fn read_turn(&mut self, session: &mut Session) -> Result<bool, SyncError> {
+        for _ in 0..MAX_FRAMES_PER_TURN {
+            let frame = self.read_frame().await?;
+            match session.hear(frame)? {
+                session::Heard::More => {}
+                session::Heard::Records(records) => self.put(records).await?,
+                session::Heard::YourTurn => return Ok(false),
+                session::Heard::Finished => return Ok(true),
+            }
+        }
+        Err(SyncError::TooLong)
+    }
+
+    async fn put(&mut self, records: Vec<Vec<u8>>) -> Result<(), SyncError> {
+        let outcomes = self.catalog.put_many(records, Origin::Sync { peer: self.peer }).await?;
+        for outcome in outcomes {
+            match outcome {
+                Ok(event) if event.is_new() => self.report.received += 1,
+                Ok(
+                    event::Put::Fresh { .. }
+                    | event::Put::Replaced { .. }
+                    | event::Put::Known
+                    | event::Put::Stale { .. }
+                    | event::Put::OverQuota { .. }
+                    | event::Put::Expired,
+                ) => self.report.declined += 1,
+                Err(error) if is_senders_fault(&error) => return Err(SyncError::BadRecord(error)),
+                Err(error) => {
+                    tracing::debug!(error.code = error.code(), "a synced record was declined: {error}");
+                    self.report.declined += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a turn: frames, then records, then whose turn it is.
+    async fn send(&mut self, step: Step) -> Result<(), SyncError> {
+        for frame in &step.frames {
+            self.write_frame(frame).await?;
+        }
+        // Bodies are read a few at a time, so that memory stays bounded.
+        for ids in step.give.chunks(64) {
+            let records = self.read_bodies(ids)?;
+            self.report.sent += u32::try_from(records.len()).unwrap_or(u32::MAX);
+            for frame in pack(records) {
+                self.write_frame(&frame).await?;
+            }
+        }
+        let end = if step.done { Frame::Done } else { Frame::Turn };
+        self.write_frame(&end).await?;
+        self.flush().await
+    }
+
+    fn read_bodies(&self, ids: &[RecordId]) -> Result<Vec<Vec<u8>>, CatalogError> {
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.extend(self.catalog.bytes(id)?);
+        }
+        Ok(records)
+    }
+
+    async fn write_frame(&mut self, frame: &Frame) -> Result<(), SyncError> {
+        let bytes = frame.encode().map_err(SyncError::BadFrame)?;
+        let length = u32::try_from(bytes.len()).map_err(|_| SyncError::TooLong)?;
+        let patience = self.patience;
+        let writing = async {
+            self.stream.write_all(&length.to_be_bytes()).await?;
+            self.stream.write_all(&bytes).await
+        };
+        tokio::time::timeout(patience, writing).await.map_err(|_| SyncError::Timeout)??;
+        Ok(())
+    }
+
+    async fn read_frame(&mut self) -> Result<Frame, SyncError> {
+        let patience = self.patience;
+        let stream = &mut self.stream;
+        let reading = async {
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).await?;
+            let size = u32::from_be_bytes(length);
+            if size as usize > MAX_FRAME_BYTES {
+                return Err(SyncError::FrameTooLarge { bytes: size.into() });
+            }
+            let mut bytes = vec![0; size as usize];
+            stream.read_exact(&mut bytes).await?;
+            Ok(bytes)
+        };
+        let bytes = tokio::time::timeout(patience, reading).await.map_err(|_| SyncError::Timeout)??;
+        self.report.bytes_in += bytes.len() as u64;
+        if self.report.bytes_in > MAX_BYTES_IN {
+            return Err(SyncError::TooLong);
+        }
+        Frame::decode(&bytes).map_err(SyncError::BadFrame)
+    }
+
+    async fn flush(&mut self) -> Result<(), SyncError> {
+        let flushed = tokio::time::timeout(self.patience, self.stream.flush()).await;
+        Ok(flushed.map_err(|_| SyncError::Timeout)??)
+    }
+}

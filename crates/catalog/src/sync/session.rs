@@ -1,0 +1,296 @@
+//! One reconciliation session as a pure machine: frames in, frames and ids out.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use haggle_base::{Blob, List, NetworkId, RecordId, Timestamp};
+use negentropy::{Id, Negentropy, NegentropyStorageVector};
+
+use super::Role;
+use crate::{
+    error::SyncError,
+    wire::{Frame, MAX_WANTED},
+};
+
+/// Frame limit given to negentropy; its messages stay below [`crate::wire::MAX_MESSAGE_BYTES`].
+const NEGENTROPY_LIMIT: u64 = 58_000;
+
+/// Turns of each side in one session.
+const MAX_TURNS: u32 = 4096;
+
+/// Requests in one turn.
+const WANTS_PER_TURN: usize = 2;
+
+/// Records the leader gives unasked in one turn.
+const GIVEN_PER_TURN: usize = 2048;
+
+/// Ids that the leader notes as lacking or to be given.
+const MAX_NOTED: usize = 500_000;
+
+/// What one shard holds, in any order.
+pub type ShardSet = Vec<(Timestamp, RecordId)>;
+
+/// What this side says in its turn.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// Frames to send first.
+    pub frames: Vec<Frame>,
+    /// Records to send then; those no longer held are left out.
+    pub give: Vec<RecordId>,
+    /// True if the turn ends with `Done` instead of `Turn`.
+    pub done: bool,
+}
+
+/// What a frame meant.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Noted; more will come.
+    More,
+    /// Records to put.
+    Records(Vec<Vec<u8>>),
+    /// The other side's turn is over.
+    YourTurn,
+    /// The session is over.
+    Finished,
+}
+
+/// The state of one side.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    network: NetworkId,
+    shards: Vec<Negentropy<'static, NegentropyStorageVector>>,
+    /// The other side has said hello; we have.
+    met: bool,
+    introduced: bool,
+    /// Leader: shards whose reconciliation goes on. Follower: shards asked about in this turn.
+    open: BTreeSet<u16>,
+    /// Reconciliation messages for our next turn.
+    replies: Vec<Frame>,
+    /// Leader: what we lack and have not asked for yet.
+    lacking: VecDeque<RecordId>,
+    /// Leader: how many records we asked for, and how many came.
+    wanted: usize,
+    given_to_us: usize,
+    /// What to give: the leader's own finds, or what the leader wants.
+    giving: VecDeque<RecordId>,
+    turns: u32,
+    /// We, or for the follower the leader, said that all is done.
+    done: bool,
+}
+
+impl Session {
+    /// A session over the sets of all shards.
+    ///
+    /// # Errors
+    /// None in practice; the reconciliation library has a fallible way to build a set.
+    pub fn new(role: Role, network: NetworkId, sets: Vec<ShardSet>) -> Result<Self, SyncError> {
+        let shards = sets.into_iter().map(seal).collect::<Result<_, _>>().map_err(bad_message)?;
+        Ok(Self {
+            role,
+            network,
+            shards,
+            met: false,
+            introduced: false,
+            open: BTreeSet::new(),
+            replies: Vec::new(),
+            lacking: VecDeque::new(),
+            wanted: 0,
+            given_to_us: 0,
+            giving: VecDeque::new(),
+            turns: 0,
+            done: false,
+        })
+    }
+
+    /// Turns this side has taken.
+    #[must_use]
+    pub const fn turns(&self) -> u32 {
+        self.turns
+    }
+
+    /// Ids asked for and not given.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        u32::try_from(self.wanted.saturating_sub(self.given_to_us)).unwrap_or(u32::MAX)
+    }
+
+    /// The leader's first turn: a reconciliation of every shard begins.
+    ///
+    /// # Errors
+    /// [`SyncError::BadMessage`] if a reconciliation was begun before.
+    pub fn start(&mut self) -> Result<Step, SyncError> {
+        for (shard, negentropy) in (0_u16..).zip(&mut self.shards) {
+            let message = negentropy.initiate().map_err(bad_message)?;
+            self.replies.push(reconcile(shard, message)?);
+            self.open.insert(shard);
+        }
+        self.take_turn()
+    }
+
+    /// Takes in one frame of the other side's turn.
+    ///
+    /// # Errors
+    /// [`SyncError`] if the frame breaks the protocol.
+    pub fn hear(&mut self, frame: Frame) -> Result<Heard, SyncError> {
+        if let Frame::Hello { network, shards } = frame {
+            return self.meet(&network, shards);
+        }
+        if !self.met {
+            return Err(SyncError::OutOfTurn);
+        }
+        match (frame, self.role) {
+            (Frame::Reconcile { shard, message }, Role::Leader) => self.lead(shard, &message),
+            (Frame::Reconcile { shard, message }, Role::Follower) => self.follow(shard, &message),
+            (Frame::Want { ids }, Role::Follower) => {
+                if self.giving.len() + ids.len() > WANTS_PER_TURN * MAX_WANTED {
+                    return Err(SyncError::OutOfTurn);
+                }
+                self.giving.extend(ids);
+                Ok(Heard::More)
+            }
+            (Frame::Records { records }, role) => {
+                if role == Role::Leader {
+                    self.given_to_us += records.len();
+                    if self.given_to_us > self.wanted {
+                        return Err(SyncError::OutOfTurn);
+                    }
+                }
+                Ok(Heard::Records(records.into_iter().map(Blob::into_vec).collect()))
+            }
+            (Frame::Turn, _) => Ok(Heard::YourTurn),
+            (Frame::Done, Role::Leader) if self.done => Ok(Heard::Finished),
+            (Frame::Done, Role::Follower) => {
+                self.done = true;
+                Ok(Heard::YourTurn)
+            }
+            (Frame::Want { .. } | Frame::Done, Role::Leader) | (Frame::Hello { .. }, _) => Err(SyncError::OutOfTurn),
+        }
+    }
+
+    /// What this side says now that it is its turn.
+    ///
+    /// # Errors
+    /// [`SyncError::TooLong`] after too many turns.
+    pub fn take_turn(&mut self) -> Result<Step, SyncError> {
+        self.turns += 1;
+        if self.turns > MAX_TURNS {
+            return Err(SyncError::TooLong);
+        }
+        let mut frames = Vec::new();
+        if !self.introduced {
+            self.introduced = true;
+            frames.push(Frame::Hello {
+                network: self.network.clone(),
+                shards: self.shard_count(),
+            });
+        }
+        frames.append(&mut self.replies);
+        let give = self.giving.drain(..self.giving.len().min(GIVEN_PER_TURN)).collect();
+        if self.role == Role::Follower {
+            self.open.clear();
+            return Ok(Step {
+                frames,
+                give,
+                done: self.done,
+            });
+        }
+        let asked = self.ask(&mut frames)?;
+        self.done = !asked && self.open.is_empty() && self.giving.is_empty();
+        Ok(Step {
+            frames,
+            give,
+            done: self.done,
+        })
+    }
+
+    /// Asks for some of what we lack; true if there was something to ask for.
+    fn ask(&mut self, frames: &mut Vec<Frame>) -> Result<bool, SyncError> {
+        for _ in 0..WANTS_PER_TURN {
+            let ids: Vec<RecordId> = self.lacking.drain(..self.lacking.len().min(MAX_WANTED)).collect();
+            if ids.is_empty() {
+                break;
+            }
+            self.wanted += ids.len();
+            let ids = List::try_from(ids).map_err(|_| SyncError::TooLong)?;
+            frames.push(Frame::Want { ids });
+        }
+        Ok(frames.iter().any(|frame| matches!(frame, Frame::Want { .. })))
+    }
+
+    fn meet(&mut self, network: &NetworkId, shards: u16) -> Result<Heard, SyncError> {
+        if self.met {
+            return Err(SyncError::OutOfTurn);
+        }
+        if *network != self.network {
+            return Err(SyncError::WrongNetwork);
+        }
+        if shards != self.shard_count() {
+            return Err(SyncError::WrongShard);
+        }
+        self.met = true;
+        Ok(Heard::More)
+    }
+
+    /// The leader learns what differs in a shard and goes on until nothing does.
+    fn lead(&mut self, shard: u16, message: &[u8]) -> Result<Heard, SyncError> {
+        if !self.open.contains(&shard) {
+            return Err(SyncError::OutOfTurn);
+        }
+        let negentropy = self.shards.get_mut(usize::from(shard)).ok_or(SyncError::WrongShard)?;
+        let (mut have, mut need) = (Vec::new(), Vec::new());
+        let next = negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(bad_message)?;
+        self.giving.extend(have.iter().map(record_id));
+        self.lacking.extend(need.iter().map(record_id));
+        if self.giving.len() + self.lacking.len() > MAX_NOTED {
+            return Err(SyncError::TooLong);
+        }
+        match next {
+            Some(message) => self.replies.push(reconcile(shard, message)?),
+            None => {
+                self.open.remove(&shard);
+            }
+        }
+        Ok(Heard::More)
+    }
+
+    /// The follower answers one message per shard and turn.
+    fn follow(&mut self, shard: u16, message: &[u8]) -> Result<Heard, SyncError> {
+        let negentropy = self.shards.get_mut(usize::from(shard)).ok_or(SyncError::WrongShard)?;
+        if !self.open.insert(shard) {
+            return Err(SyncError::OutOfTurn);
+        }
+        let answer = negentropy.reconcile(message).map_err(bad_message)?;
+        self.replies.push(reconcile(shard, answer)?);
+        Ok(Heard::More)
+    }
+
+    fn shard_count(&self) -> u16 {
+        u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
+    }
+}
+
+fn seal(set: ShardSet) -> Result<Negentropy<'static, NegentropyStorageVector>, negentropy::Error> {
+    let mut storage = NegentropyStorageVector::with_capacity(set.len());
+    for (created, id) in set {
+        storage.insert(created.as_millis(), Id::from_byte_array(*id.as_bytes()))?;
+    }
+    storage.seal()?;
+    Negentropy::owned(storage, NEGENTROPY_LIMIT)
+}
+
+fn record_id(id: &Id) -> RecordId {
+    RecordId::from(haggle_base::Hash::from_bytes(id.to_bytes()))
+}
+
+fn reconcile(shard: u16, message: Vec<u8>) -> Result<Frame, SyncError> {
+    let message = Blob::try_from(message).map_err(|_| SyncError::TooLong)?;
+    Ok(Frame::Reconcile { shard, message })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+fn bad_message(error: negentropy::Error) -> SyncError {
+    tracing::debug!(?error, "a reconciliation message cannot be read");
+    SyncError::BadMessage
+}

@@ -1,0 +1,100 @@
+//! The frames of `/haggle/<network>/sync/1`: a u32 big-endian length and one canonical CBOR item.
+
+use haggle_base::{Blob, CborError, List, NetworkId, RecordId, cbor, record::MAX_RECORD_BYTES};
+use serde::{Deserialize, Serialize};
+
+/// Largest frame without its length, in bytes.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+
+/// Largest reconciliation message inside a frame.
+pub const MAX_MESSAGE_BYTES: usize = 60_000;
+
+/// Ids in one request.
+pub const MAX_WANTED: usize = 1024;
+
+/// Records in one frame; their bytes are bounded by the frame.
+pub const MAX_RECORDS: usize = 256;
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Frame {
+    /// First frame of each side.
+    Hello {
+        /// Network of the records.
+        network: NetworkId,
+        /// Its number of shards.
+        shards: u16,
+    },
+    /// A negentropy message about one shard.
+    Reconcile {
+        /// The shard.
+        shard: u16,
+        /// The message.
+        message: Blob<MAX_MESSAGE_BYTES>,
+    },
+    /// Send me these records.
+    Want {
+        /// Their ids.
+        ids: List<RecordId, MAX_WANTED>,
+    },
+    /// Signed records, wanted or given unasked.
+    Records {
+        /// Their bytes as signed.
+        records: List<Blob<MAX_RECORD_BYTES>, MAX_RECORDS>,
+    },
+    /// Your turn.
+    Turn,
+    /// The sets are equal as far as this session can make them.
+    Done,
+}
+
+impl Frame {
+    /// Canonical bytes without the length.
+    ///
+    /// # Errors
+    /// [`CborError`] if the frame is above [`MAX_FRAME_BYTES`].
+    pub fn encode(&self) -> Result<Vec<u8>, CborError> {
+        let bytes = cbor::to_vec(self)?;
+        cbor::check(&bytes, MAX_FRAME_BYTES)?;
+        Ok(bytes)
+    }
+
+    /// Reads a frame from all of `bytes`.
+    ///
+    /// # Errors
+    /// [`CborError`] unless `bytes` are the canonical encoding of a frame.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        cbor::from_slice(bytes, MAX_FRAME_BYTES)
+    }
+}
+
+/// Packs records into frames.
+pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
+    /// Room for the frame's own head.
+    const BUDGET: usize = MAX_FRAME_BYTES - 64;
+    /// Head of one byte string.
+    const HEAD: usize = 3;
+    let mut frames = Vec::new();
+    let mut current = List::new();
+    let mut size = 0;
+    for record in records {
+        let Ok(blob) = Blob::try_from(record) else {
+            continue;
+        };
+        let cost = blob.len() + HEAD;
+        if size + cost > BUDGET || current.len() == MAX_RECORDS {
+            frames.push(Frame::Records {
+                records: std::mem::take(&mut current),
+            });
+            size = 0;
+        }
+        if current.push(blob).is_ok() {
+            size += cost;
+        }
+    }
+    if !current.is_empty() {
+        frames.push(Frame::Records { records: current });
+    }
+    frames
+}
