@@ -1,1 +1,40 @@
-//! haggle-escrow
+//! The node's way to the chain: reading it, sending to the escrow, watching what it says.
+//!
+//! Money is held by a contract (`contracts/src/Escrow.sol`). This room is the only one that talks to it, and knows how
+//! chains misbehave: endpoints that are down, transactions that may or may not be mined, blocks that are taken back.
+//!
+//! # The three faces
+//! - [`ChainReader`] reads: balances, the latest block, where an order stands. Needs no key.
+//! - [`EscrowClient`] sends with one payment key: [`fund`](EscrowClient::fund), [`release`](EscrowClient::release),
+//!   [`refund`](EscrowClient::refund), [`deliver`](EscrowClient::deliver), [`finalize`](EscrowClient::finalize),
+//!   [`withdraw`](EscrowClient::withdraw). Every step may be asked for twice: if the chain is already there, the answer
+//!   is [`Sent::AlreadyDone`] and nothing is sent.
+//! - [`Watcher`] turns the escrow's logs into [`ChainFact`]s, from a [`Cursor`] that the caller keeps.
+//!
+//! # What it does not do
+//! It stores nothing, decides nothing, and signs nothing but transactions: the parties' signatures come from
+//! `haggle-base`. It trusts the endpoints it is given.
+//!
+//! # Errors
+//! One [`EscrowError`]. The variant to look at is [`EscrowError::UnknownOutcome`]: the transaction is out, and only the
+//! order's status tells what became of it. Everything else either happened or did not.
+
+mod bindings;
+mod chain;
+mod client;
+mod config;
+mod error;
+mod facts;
+mod nonce;
+mod order;
+mod status;
+mod transport;
+mod watcher;
+
+pub use chain::{ChainHead, ChainReader, TokenClient};
+pub use client::{EscrowClient, Sent, Tx};
+pub use config::{DEFAULT_GAS_CAP, DEFAULT_MAX_GAS_PRICE, EscrowConfig, MAX_RPC_URLS};
+pub use error::{BadOrder, EscrowError, Revert};
+pub use facts::{ChainFact, EscrowEvent, Place};
+pub use status::{OnChain, Status};
+pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

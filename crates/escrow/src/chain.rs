@@ -1,0 +1,206 @@
+//! The connection to a chain that all clients of a node share: reading, and nothing that needs a key.
+
+use std::sync::Arc;
+
+use alloy::eips::BlockNumberOrTag;
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{Provider as _, RootProvider};
+use alloy::rpc::client::RpcClient;
+use alloy::rpc::types::Block;
+use alloy::transports::Transport;
+use haggle_base::{OrderId, Timestamp, Usdc};
+
+use crate::bindings::{Escrow, TestUSDC};
+use crate::config::EscrowConfig;
+use crate::error::EscrowError;
+use crate::nonce::Signers;
+use crate::status::{OnChain, Status};
+use crate::transport::Failover;
+
+/// The latest block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// Its time: the chain time that orders' deadlines are read against.
+    pub time: Timestamp,
+}
+
+/// Reads a chain. Clones share one connection.
+#[derive(Debug, Clone)]
+pub struct ChainReader {
+    pub(crate) provider: RootProvider,
+    pub(crate) config: Arc<EscrowConfig>,
+    pub(crate) signers: Arc<Signers>,
+}
+
+impl ChainReader {
+    /// A reader over the configured endpoints. Nothing is asked yet; see [`Self::check`].
+    ///
+    /// # Errors
+    /// [`EscrowError::BadUrl`].
+    pub fn new(config: EscrowConfig) -> Result<Self, EscrowError> {
+        let transport = Failover::new(&config.rpc_urls, config.request_timeout)?;
+        Ok(Self::over(transport, config))
+    }
+
+    /// A reader over any alloy transport, such as a chain in the same process.
+    #[must_use]
+    pub fn over<T: Transport + Clone>(transport: T, config: EscrowConfig) -> Self {
+        let client = RpcClient::new(transport, true);
+        client.set_poll_interval(config.poll_interval);
+        Self { provider: RootProvider::new(client), config: Arc::new(config), signers: Arc::default() }
+    }
+
+    /// Asks whether the endpoint serves the right chain, and the escrow's address holds the right contract.
+    ///
+    /// # Errors
+    /// [`EscrowError::WrongChain`], [`EscrowError::WrongContract`], or that nobody answers.
+    pub async fn check(&self) -> Result<(), EscrowError> {
+        let got = self.chain_id().await?;
+        if got != self.config.chain_id {
+            return Err(EscrowError::WrongChain { expected: self.config.chain_id, got });
+        }
+        let (escrow, token) = (self.config.escrow, self.config.token);
+        match contract_answer(self.escrow().token().call().await) {
+            Ok(held) if held == token => Ok(()),
+            Err(error @ EscrowError::RpcDown { .. }) => Err(error),
+            _ => Err(EscrowError::WrongContract { escrow, token }),
+        }
+    }
+
+    /// The chain id the endpoint says it serves.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn chain_id(&self) -> Result<u64, EscrowError> {
+        Ok(self.provider.get_chain_id().await?)
+    }
+
+    /// The latest block.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn latest(&self) -> Result<ChainHead, EscrowError> {
+        self.block(BlockNumberOrTag::Latest).await?.ok_or(EscrowError::RpcBadAnswer)
+    }
+
+    /// The block of this number, if the chain has it.
+    pub(crate) async fn block(&self, number: BlockNumberOrTag) -> Result<Option<ChainHead>, EscrowError> {
+        let block: Option<Block> = self.provider.get_block_by_number(number).await?;
+        Ok(block.map(|block| ChainHead {
+            number: block.header.number,
+            hash: block.header.hash,
+            time: Timestamp::from_secs(block.header.timestamp),
+        }))
+    }
+
+    /// USDC an account has, at the latest block.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn balance_of(&self, account: Address) -> Result<Usdc, EscrowError> {
+        self.token().balance_of(account).await
+    }
+
+    /// Wei an account has, at the latest block.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn eth_balance(&self, account: Address) -> Result<U256, EscrowError> {
+        Ok(self.provider.get_balance(account).await?)
+    }
+
+    /// Whether a payment with this nonce was used or cancelled by its payer.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, EscrowError> {
+        self.token().authorization_used(payer, nonce).await
+    }
+
+    /// Where an order stands. An order that was never funded is [`Status::None`].
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn status(&self, order: &OrderId) -> Result<OnChain, EscrowError> {
+        let answer = contract_answer(self.escrow().statusOfId(*order.as_b256()).call().await)?;
+        let review_ends = answer.reviewEnds.to::<u64>();
+        Ok(OnChain {
+            status: Status::from_code(answer.status),
+            closed_by: haggle_base::ClosedBy::from_outcome(answer.outcome),
+            consented: answer.consented,
+            review_ends: (review_ends > 0).then(|| Timestamp::from_secs(review_ends)),
+        })
+    }
+
+    /// What waits in the escrow for an account: fees, and transfers that failed.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn owed(&self, account: Address) -> Result<Usdc, EscrowError> {
+        usdc(contract_answer(self.escrow().owed(account).call().await)?)
+    }
+
+    /// Reads the token alone.
+    #[must_use]
+    pub fn token(&self) -> TokenClient {
+        TokenClient { token: TestUSDC::new(self.config.token, self.provider.clone()) }
+    }
+
+    /// The settings this reader was made with.
+    #[must_use]
+    pub fn config(&self) -> &EscrowConfig {
+        &self.config
+    }
+
+    pub(crate) fn escrow(&self) -> Escrow::EscrowInstance<RootProvider> {
+        Escrow::new(self.config.escrow, self.provider.clone())
+    }
+}
+
+/// Reads the token. What it uses of it, every USDC has.
+#[derive(Debug, Clone)]
+pub struct TokenClient {
+    token: TestUSDC::TestUSDCInstance<RootProvider>,
+}
+
+impl TokenClient {
+    /// USDC an account has, at the latest block.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn balance_of(&self, account: Address) -> Result<Usdc, EscrowError> {
+        usdc(contract_answer(self.token.balanceOf(account).call().await)?)
+    }
+
+    /// USDC that exists.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn total_supply(&self) -> Result<Usdc, EscrowError> {
+        usdc(contract_answer(self.token.totalSupply().call().await)?)
+    }
+
+    /// Whether a payment with this nonce was used or cancelled by its payer.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, EscrowError> {
+        contract_answer(self.token.authorizationState(payer, nonce).call().await)
+    }
+}
+
+pub(crate) fn usdc(units: U256) -> Result<Usdc, EscrowError> {
+    Usdc::try_from(units).map_err(|_| EscrowError::AmountTooLarge(units))
+}
+
+/// A contract's answer; one that cannot be read comes from something that is not the contract.
+fn contract_answer<T>(answer: Result<T, alloy::contract::Error>) -> Result<T, EscrowError> {
+    answer.map_err(|error| match error {
+        alloy::contract::Error::TransportError(error) => error.into(),
+        _ => EscrowError::RpcBadAnswer,
+    })
+}
