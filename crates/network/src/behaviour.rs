@@ -37,6 +37,9 @@ const MAX_STREAMS_PER_CONNECTION: usize = 256;
 const MAX_CONTROL_MESSAGES: usize = 400;
 /// Size of the control part of a gossip message that is accepted, in bytes.
 const MAX_CONTROL_BYTES: usize = 64 * 1024;
+/// What gossipsub puts around a message: its own limit counts the whole packet when it receives,
+/// but only the message when it sends.
+const GOSSIP_OVERHEAD: usize = 1024;
 /// Messages queued for one slow peer before they are dropped.
 const GOSSIP_QUEUE: usize = 1000;
 /// How long a gossip message is remembered as seen.
@@ -98,6 +101,20 @@ pub(crate) fn swarm(
                 .with_smart_dial()
         })
         .build())
+}
+
+/// The addresses a swarm listens on and its external ones, each with its `/p2p/` part.
+pub(crate) fn addrs(swarm: &Swarm<Behaviour>) -> Vec<String> {
+    let local = *swarm.local_peer_id();
+    let mut addrs: Vec<String> = swarm
+        .listeners()
+        .chain(swarm.external_addresses())
+        .filter_map(|addr| addr.clone().with_p2p(local).ok())
+        .map(|addr| addr.to_string())
+        .collect();
+    addrs.sort_unstable();
+    addrs.dedup();
+    addrs
 }
 
 fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NetworkError {
@@ -172,7 +189,7 @@ fn gossip(config: &NetworkConfig, registry: &mut Registry) -> Result<Gossipsub, 
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .message_id_fn(|message| MessageId::new(&gossip_id(&message.data)))
-        .max_transmit_size(config.max_gossip_bytes)
+        .max_transmit_size(config.max_gossip_bytes + GOSSIP_OVERHEAD)
         .max_control_messages_sent(MAX_CONTROL_MESSAGES)
         .max_control_message_size(MAX_CONTROL_BYTES)
         .connection_handler_queue_len(GOSSIP_QUEUE)

@@ -98,6 +98,7 @@ impl Network {
         let libp2p_metrics = libp2p::metrics::Metrics::new(registry);
         let limits = Limits { gossip_rate: config.gossip_rate, streams_per_peer: config.max_streams_per_peer };
         let shared = Arc::new(Shared::new(limits));
+        shared.set_listen(behaviour::addrs(&swarm));
         let token = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::connecting::{Bootstrap, Discovery, Waiting};
 use self::pointing::Query;
 use crate::address;
-use crate::behaviour::{Behaviour, BehaviourEvent};
+use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::command::{Command, Reply};
 use crate::config::NetworkConfig;
 use crate::did::Proofs;
@@ -112,7 +112,6 @@ impl Worker {
 
     /// Runs until the token is cancelled or all handles are gone.
     pub(crate) async fn run(mut self) {
-        self.on_listeners_changed();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -260,18 +259,8 @@ impl Worker {
         let _listeners = self.events.send(event);
     }
 
-    fn addrs_with_peer(&self) -> Vec<String> {
-        let local = *self.swarm.local_peer_id();
-        self.swarm
-            .listeners()
-            .chain(self.swarm.external_addresses())
-            .filter_map(|addr| addr.clone().with_p2p(local).ok())
-            .map(|addr| addr.to_string())
-            .collect()
-    }
-
     fn on_listeners_changed(&self) {
-        self.shared.set_listen(self.addrs_with_peer());
+        self.shared.set_listen(behaviour::addrs(&self.swarm));
     }
 }
 

@@ -1,1 +1,119 @@
 //! Stories of the peer book.
+
+use haggle_base::NodeKey;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+fn book() -> Book {
+    Book::new(Limits { gossip_rate: Rate { per_second: 1, burst: 2 }, streams_per_peer: 4 })
+}
+
+fn peer(number: u16) -> PeerId {
+    let mut secret = [0; 32];
+    secret[..2].copy_from_slice(&number.to_be_bytes());
+    NodeKey::from_bytes(&secret).peer_id()
+}
+
+fn addr() -> Multiaddr {
+    "/ip4/127.0.0.1/tcp/4404".parse().unwrap()
+}
+
+fn connection(number: usize) -> ConnectionId {
+    ConnectionId::new_unchecked(number)
+}
+
+fn linked(book: &mut Book, peer: &PeerId, id: usize) {
+    book.link(peer, connection(id), addr(), true, NOW, Duration::ZERO);
+}
+
+#[test]
+fn a_peer_counts_as_connected_only_after_it_told_who_it_is() {
+    let (mut book, alice) = (book(), peer(1));
+    assert_eq!(book.admit(&alice, "haggle", vec![], NOW), Admit::NotConnected);
+    linked(&mut book, &alice, 1);
+    assert!(!book.is_admitted(&alice));
+    assert!(book.all_facts(false, NOW).is_empty());
+    assert!(matches!(book.admit(&alice, "haggle", vec![addr()], NOW), Admit::Admitted { .. }));
+    assert_eq!(book.admit(&alice, "haggle", vec![addr()], NOW), Admit::Known);
+    let facts = book.facts(&alice, NOW).unwrap();
+    assert_eq!(facts.connected_since, Some(NOW));
+    assert_eq!(facts.last_dial_ok, Some(NOW));
+    assert_eq!(facts.transport, Some(Transport::Tcp));
+}
+
+#[test]
+fn a_peer_is_gone_with_its_last_connection_and_its_dids_with_it() {
+    let (mut book, alice) = (book(), peer(1));
+    linked(&mut book, &alice, 1);
+    linked(&mut book, &alice, 2);
+    let Admit::Admitted { round, .. } = book.admit(&alice, "haggle", vec![], NOW) else { panic!() };
+    let did = haggle_base::AgentKey::from_bytes(&[3; 32]).did();
+    assert_eq!(book.proofs_done(&alice, round, vec![did]), [did]);
+    assert_eq!(book.speakers(&did), [alice]);
+    assert_eq!(book.unlink(&alice, connection(1), NOW), Unlinked::Quiet);
+    assert_eq!(book.dids(&alice).0, [did]);
+    assert_eq!(book.unlink(&alice, connection(2), NOW), Unlinked::Gone);
+    assert!(book.dids(&alice).0.is_empty());
+    assert_eq!(book.unlink(&alice, connection(2), NOW), Unlinked::Quiet);
+}
+
+#[test]
+fn an_older_exchange_of_proofs_does_not_end_a_newer_one() {
+    let (mut book, alice) = (book(), peer(1));
+    linked(&mut book, &alice, 1);
+    let Admit::Admitted { round, .. } = book.admit(&alice, "haggle", vec![], NOW) else { panic!() };
+    let newer = book.proofs_pending(&alice).unwrap();
+    assert!(book.proofs_done(&alice, round, vec![]).is_empty());
+    assert_eq!(book.dids(&alice).1, Proving::Pending);
+    assert!(book.proofs_done(&alice, newer, vec![]).is_empty());
+    assert_eq!(book.dids(&alice).1, Proving::Done);
+}
+
+#[test]
+fn penalties_add_up_to_a_ban_and_are_forgiven_with_time() {
+    let (mut book, eve) = (book(), peer(9));
+    let at = Duration::from_secs;
+    assert_eq!(book.penalise(&eve, Severity::High, at(0)), Penalised::Noted { points: 50 });
+    assert_eq!(book.penalise(&eve, Severity::Low, at(600)), Penalised::Noted { points: 31 });
+    assert_eq!(book.penalise(&eve, Severity::Medium, at(600)), Penalised::Noted { points: 41 });
+    assert_eq!(book.penalise(&eve, Severity::High, at(601)), Penalised::Noted { points: 91 });
+    assert_eq!(book.penalise(&eve, Severity::Medium, at(602)), Penalised::Ban);
+    assert_eq!(book.penalise(&eve, Severity::Fatal, at(603)), Penalised::Ban);
+}
+
+#[test]
+fn the_book_is_bounded_and_keeps_the_connected() {
+    let mut book = book();
+    let alice = peer(0);
+    linked(&mut book, &alice, 1);
+    for number in 1..=u16::try_from(MAX_PEERS).unwrap() + 50 {
+        book.learn(&peer(number), vec![addr()], Duration::ZERO);
+    }
+    assert_eq!(book.entries.len(), MAX_PEERS);
+    assert!(book.is_linked(&alice));
+    assert!(book.facts(&peer(1), NOW).is_none(), "the stalest went first");
+}
+
+#[test]
+fn gossip_and_questions_are_rationed_per_peer() {
+    let (mut book, eve, bob) = (book(), peer(9), peer(2));
+    let zero = Duration::ZERO;
+    assert!(book.takes_gossip(&eve, zero) && book.takes_gossip(&eve, zero));
+    assert!(!book.takes_gossip(&eve, zero));
+    assert!(book.takes_gossip(&bob, zero), "Bob's share is his own");
+    assert!(book.takes_gossip(&eve, Duration::from_secs(1)));
+    let questions = (0..100).filter(|_| book.takes_question(&eve, zero)).count();
+    assert_eq!(questions, usize::try_from(QUESTION_RATE.burst).unwrap());
+}
+
+#[test]
+fn failed_pings_in_a_row_are_counted() {
+    let (mut book, alice) = (book(), peer(1));
+    linked(&mut book, &alice, 1);
+    assert_eq!(book.pinged(&alice, connection(1), None), 1);
+    assert_eq!(book.pinged(&alice, connection(1), None), 2);
+    assert_eq!(book.pinged(&alice, connection(1), Some(Duration::from_millis(1))), 0);
+    assert_eq!(book.pinged(&alice, connection(2), None), 0, "an unknown connection");
+}

@@ -331,8 +331,11 @@ impl Worker {
             return;
         }
         // Our own neighbourhood first; later any part of the network.
-        let target =
-            if self.discovery.rounds % 3 == 0 { libp2p::PeerId::random() } else { *self.swarm.local_peer_id() };
+        let target = if self.discovery.rounds.is_multiple_of(3) {
+            libp2p::PeerId::random()
+        } else {
+            *self.swarm.local_peer_id()
+        };
         let id = self.swarm.behaviour_mut().kad.get_closest_peers(target);
         self.queries.insert(id, Query::Discover);
     }

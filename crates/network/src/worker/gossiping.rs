@@ -44,7 +44,7 @@ impl Worker {
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
-                self.on_message(propagation_source, message_id, message);
+                self.on_message(propagation_source, &message_id, message);
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 if let Some(peer) = address::from_libp2p(&peer_id) {
@@ -58,19 +58,23 @@ impl Worker {
         }
     }
 
-    fn on_message(&mut self, source: libp2p::PeerId, id: MessageId, message: gossipsub::Message) {
-        let outcome = match address::from_libp2p(&source) {
-            None => "refused",
-            Some(from) => match self.hand_over(from, source, &id, message) {
+    fn on_message(&mut self, source: libp2p::PeerId, id: &MessageId, message: gossipsub::Message) {
+        let (outcome, acceptance) = match address::from_libp2p(&source) {
+            None => ("refused", MessageAcceptance::Ignore),
+            Some(peer) if message.data.len() > self.config.max_gossip_bytes => {
+                self.penalise(peer, Severity::Medium);
+                ("too_large", MessageAcceptance::Reject)
+            }
+            Some(from) => match self.hand_over(from, source, id, message) {
                 Ok(()) => {
                     self.metrics.gossip("received");
                     return;
                 }
-                Err(outcome) => outcome,
+                Err(outcome) => (outcome, MessageAcceptance::Ignore),
             },
         };
         self.metrics.gossip(outcome);
-        self.rule(&id, &source, MessageAcceptance::Ignore);
+        self.rule(id, &source, acceptance);
     }
 
     /// Puts a message into the inbox, or says why it is ignored.

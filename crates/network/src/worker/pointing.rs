@@ -72,7 +72,7 @@ impl Worker {
     pub(super) fn on_kad(&mut self, event: kad::Event) {
         match event {
             kad::Event::InboundRequest { request: InboundRequest::PutRecord { source, record: Some(record), .. } } => {
-                self.on_put_by_peer(source, record)
+                self.on_put_by_peer(source, record);
             }
             kad::Event::OutboundQueryProgressed { id, result, step, .. } => {
                 self.on_query(id, result, step.last);

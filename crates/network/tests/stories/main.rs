@@ -1,0 +1,18 @@
+//! Stories of real nodes on loopback: Alice, Bob, Carol, and Eve who means harm.
+
+#[cfg(test)]
+mod dids;
+#[cfg(test)]
+mod finding;
+#[cfg(test)]
+mod forging;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod gossip;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod pointers;
+#[cfg(test)]
+mod streams;
