@@ -1,0 +1,375 @@
+//! The seller's desk: answers buyers, does the work of funded orders, and gets paid.
+//!
+//! [`Desk::handle`] answers one message of a buyer; a repeated message gets the same answer from what
+//! is stored. [`Desk::tick`] drives every open order: funding, the work, the receipt, the chain.
+
+use std::{
+    collections::HashMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use haggle_base::{Clock, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
+use haggle_store::{Batch, Blobs, Store};
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+use tracing::{debug, info};
+
+use crate::{
+    buyer::read_lines,
+    config::TradeConfig,
+    document::Quote,
+    error::{Refusal, TradeError},
+    event::{EVENT_QUEUE, MAX_LINES, OrderEvent, OrderView},
+    order::job::Step,
+    ports::{Attestor, Faults, Market, Money, Signer, TxRef, Work},
+    records::{Job, Jobs, Line, Lines, Negotiations, NegotiationsByExpiry, OpenJobs, line_key},
+    rounds::{Progress, Rounds},
+    terms::Agreement,
+    wire::{TradeMessage, TradeReply},
+};
+
+mod drive;
+mod messages;
+
+/// What the seller's side needs from the node.
+#[derive(Clone, Debug)]
+pub struct DeskPorts {
+    /// What is sold.
+    pub market: Arc<dyn Market>,
+    /// Our agents' document keys.
+    pub signer: Arc<dyn Signer>,
+    /// Payment keys, the chain.
+    pub money: Arc<dyn Money>,
+    /// The agents.
+    pub work: Arc<dyn Work>,
+    /// The memory of the market.
+    pub attestor: Arc<dyn Attestor>,
+    /// Where crash tests stop us.
+    pub faults: Arc<dyn Faults>,
+}
+
+/// How one listing is sold, beyond what it says in public.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SellingRules {
+    /// The least that is accepted; `None` means the list price.
+    pub floor: Option<Usdc>,
+    /// How much each round takes off the list price.
+    pub step: Usdc,
+}
+
+/// The seller's side of all our orders. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: TradeConfig,
+    store: Store,
+    blobs: Blobs,
+    clock: Arc<dyn Clock>,
+    ports: DeskPorts,
+    rules: Mutex<HashMap<(Did, Text<64>), SellingRules>>,
+    rounds: Arc<Rounds<OrderId>>,
+    /// Orders that hold capacity, with their buyer.
+    open: Mutex<HashMap<OrderId, Did>>,
+    /// Live negotiations.
+    negotiations: AtomicUsize,
+    /// Orders whose last attempt to submit the release failed.
+    release_failed: Mutex<HashMap<OrderId, ()>>,
+    events: broadcast::Sender<OrderEvent>,
+}
+
+/// What one step came to.
+enum Flow {
+    /// A new step is on disk.
+    Moved,
+    /// Nothing to do for now.
+    Wait,
+    /// Nothing to do ever.
+    Done,
+}
+
+impl Desk {
+    /// Opens the seller's side on its store and takes up every order that is not over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(
+        config: TradeConfig,
+        store: Store,
+        blobs: Blobs,
+        clock: Arc<dyn Clock>,
+        ports: DeskPorts,
+    ) -> Result<Self, TradeError> {
+        let ids: Vec<OrderId> =
+            store.range::<OpenJobs>(Bound::Unbounded, usize::MAX)?.into_iter().map(|(id, ())| id).collect();
+        let mut open = HashMap::new();
+        for id in &ids {
+            if let Some(job) = store.get::<Jobs>(id)?
+                && job.step.is_open()
+            {
+                open.insert(*id, job.buyer);
+            }
+        }
+        let negotiations = usize::try_from(store.count::<Negotiations>()?).unwrap_or(usize::MAX);
+        let inner = Inner {
+            config,
+            store,
+            blobs,
+            clock,
+            ports,
+            rules: Mutex::new(HashMap::new()),
+            rounds: Arc::new(Rounds::new(ids)),
+            open: Mutex::new(open),
+            negotiations: AtomicUsize::new(negotiations),
+            release_failed: Mutex::new(HashMap::new()),
+            events: broadcast::Sender::new(EVENT_QUEUE),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Sets how a listing is sold; without this it is sold at its list price.
+    pub fn set_rules(&self, agent: Did, slot: Text<64>, rules: SellingRules) {
+        self.inner.rules.lock().insert((agent, slot), rules);
+    }
+
+    /// Answers one message to `agent` from a caller whose channel proved the DIDs in `proven`.
+    pub async fn handle(&self, proven: &[Did], agent: &Did, message: TradeMessage) -> TradeReply {
+        Box::pin(self.inner.handle(proven, agent, message)).await
+    }
+
+    /// Makes every open order due at once; returns how many there are.
+    pub fn resume_all(&self) -> usize {
+        let open = self.inner.rounds.all();
+        for id in &open {
+            self.inner.rounds.add(*id);
+        }
+        open.len()
+    }
+
+    /// Drives every order that is due, each in its own task.
+    pub fn tick(&self) {
+        for id in self.inner.rounds.due(self.inner.clock.now()) {
+            let Some(permit) = self.inner.rounds.permit() else { return };
+            let inner = Arc::clone(&self.inner);
+            tokio::spawn(async move {
+                let _progress = inner.advance(id).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Waits until an order became due before its time.
+    pub async fn woken(&self) {
+        self.inner.rounds.woken().await;
+    }
+
+    /// Drives one order as far as it goes now.
+    pub async fn advance(&self, id: OrderId) -> Progress {
+        self.inner.advance(id).await
+    }
+
+    /// The ids of the orders that are not over.
+    pub fn open_orders(&self) -> Vec<OrderId> {
+        self.inner.rounds.all()
+    }
+
+    /// Our sales in the order of their ids, at most `limit`, after `after`.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub fn list(&self, after: Option<OrderId>, limit: usize) -> Result<Vec<OrderView>, TradeError> {
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.inner.store.range::<Jobs>(from, limit)?;
+        rows.iter().map(|(id, job)| self.inner.view(*id, job, false)).collect()
+    }
+
+    /// One sale, with its life line.
+    ///
+    /// # Errors
+    /// `order_not_found`, or a failure of the store.
+    pub fn show(&self, id: &OrderId) -> Result<OrderView, TradeError> {
+        let job = self.inner.store.get::<Jobs>(id)?.ok_or(Refusal::OrderNotFound)?;
+        self.inner.view(*id, &job, true)
+    }
+
+    /// The input or output of one of our orders.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub fn payload(&self, hash: &Hash) -> Result<Option<Vec<u8>>, TradeError> {
+        Ok(self.inner.blobs.get(hash)?)
+    }
+
+    /// Every step of every sale from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<OrderEvent> {
+        self.inner.events.subscribe()
+    }
+
+    /// Starts no further drive and waits for those under way.
+    pub async fn shutdown(&self) {
+        self.inner.rounds.close().await;
+    }
+}
+
+impl Inner {
+    fn rules(&self, agent: &Did, slot: &Text<64>) -> SellingRules {
+        self.rules.lock().get(&(*agent, slot.clone())).copied().unwrap_or_default()
+    }
+
+    /// Forgets negotiations whose time is over, a few at a time.
+    async fn sweep(&self, now: Timestamp) -> Result<(), TradeError> {
+        const AT_ONCE: usize = 64;
+        let rows = self.store.range::<NegotiationsByExpiry>(Bound::Unbounded, AT_ONCE)?;
+        let mut batch = Batch::new();
+        let mut forgotten = 0;
+        for ((expires, buyer, request), ()) in rows {
+            if expires > now {
+                break;
+            }
+            batch.delete::<NegotiationsByExpiry>(&(expires, buyer, request));
+            // The row may have been renewed since; then its newer expiry has an entry of its own.
+            if self.store.get::<Negotiations>(&(buyer, request))?.is_some_and(|row| row.expires <= now) {
+                batch.delete::<Negotiations>(&(buyer, request));
+                forgotten += 1;
+            }
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?;
+            self.negotiations.fetch_sub(forgotten, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Refuses an order beyond what we hold open for one buyer and in total.
+    fn check_capacity(&self, buyer: &Did) -> Result<(), TradeError> {
+        let open = self.open.lock();
+        let of_buyer = open.values().filter(|of| *of == buyer).count();
+        if open.len() >= self.config.max_open || of_buyer >= self.config.max_open_per_buyer {
+            return Err(Refusal::CapacityFull.into());
+        }
+        Ok(())
+    }
+
+    /// Writes a row with its life line and everything in `batch`, then tells everybody.
+    async fn commit(
+        &self,
+        id: OrderId,
+        job: &mut Job,
+        mut batch: Batch,
+        chain: Option<Timestamp>,
+        tx: Option<TxRef>,
+    ) -> Result<(), TradeError> {
+        let at = self.clock.now();
+        let state = job.machine.state();
+        let step = job.step.as_str();
+        if job.lines < MAX_LINES {
+            let line = Line { step: Text::try_from(step).map_err(|_| Refusal::BadDocument)?, state, at, chain, tx };
+            batch.put::<Lines>(&line_key(Side::Provider, &id.to_string(), job.lines), &line)?;
+            job.lines += 1;
+        }
+        if job.step.is_final() {
+            batch.delete::<OpenJobs>(&id);
+        }
+        batch.put::<Jobs>(&id, job)?;
+        self.store.commit(batch).await?;
+        if job.step.is_open() {
+            self.open.lock().insert(id, job.buyer);
+        } else {
+            self.open.lock().remove(&id);
+        }
+        info!(order.id = %id, job.step = step, order.state = %state, "order {id} is at {step}");
+        let event = OrderEvent {
+            side: Side::Provider,
+            agent: job.agent,
+            counterparty: job.buyer,
+            hire: None,
+            order: Some(id),
+            step,
+            state,
+            at,
+            tx,
+            failure: job.failure.clone(),
+            is_final: job.step.is_final(),
+        };
+        if self.events.send(event).is_err() {
+            debug!(order.id = %id, "nobody listens to order events");
+        }
+        self.ports.faults.reached(step).await;
+        Ok(())
+    }
+
+    /// Replaces `old` by `new`, unless somebody else changed the row in between.
+    async fn replace(
+        &self,
+        id: OrderId,
+        old: &Job,
+        mut new: Job,
+        chain: Option<Timestamp>,
+        tx: Option<TxRef>,
+    ) -> Result<(), TradeError> {
+        let mut batch = Batch::new();
+        batch.require_equals::<Jobs>(&id, old)?;
+        self.commit(id, &mut new, batch, chain, tx).await
+    }
+
+    fn agreement(&self, job: &Job) -> Result<Agreement, TradeError> {
+        Agreement::open(&job.their_terms, &job.buyer, &self.config.venue)
+    }
+
+    fn view(&self, id: OrderId, job: &Job, with_lines: bool) -> Result<OrderView, TradeError> {
+        let agreement = self.agreement(job)?;
+        let terms = &agreement.terms;
+        let lines = if with_lines {
+            read_lines(&self.store, &line_key(Side::Provider, &id.to_string(), 0).0)?
+        } else {
+            Vec::new()
+        };
+        Ok(OrderView {
+            side: Side::Provider,
+            hire: None,
+            id: Some(id),
+            buyer: job.buyer,
+            provider: job.agent,
+            listing: Some(terms.listing),
+            slot: job.slot.clone(),
+            title: job.title.clone(),
+            state: job.machine.state(),
+            step: job.step.as_str(),
+            is_final: job.step.is_final(),
+            price: Some(terms.price),
+            fee: Some(terms.fee.of(terms.price)),
+            deposit: Some(terms.deposit()?),
+            clocks: Some(terms.clocks()),
+            input: job.input,
+            output: job.output,
+            verdict: None,
+            ending: job.ending,
+            fund_tx: job.fund_tx,
+            failure: job.failure.clone(),
+            started: job.started,
+            lines,
+        })
+    }
+}
+
+/// The quote of a negotiation that reached one.
+fn quote_of(bytes: &[u8], agent: &Did) -> Result<crate::document::SignedQuote, TradeError> {
+    Quote::open(bytes, agent)
+}
+
+/// Whether the row's step allows what the message asks; the step's state tells the buyer.
+fn wrong_state(job: &Job) -> TradeError {
+    TradeError::WrongState { state: job.machine.state() }
+}
+
+/// Steps at which a release may still arrive and be of use.
+fn awaits_release(step: Step) -> bool {
+    matches!(step, Step::ReceiptSigned | Step::DeliveredOnChain)
+}

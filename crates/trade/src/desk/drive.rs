@@ -1,0 +1,256 @@
+//! Acting on the job's decisions: one effect, then the next step on disk.
+
+use haggle_base::{Blob, ClosedBy, Coded, Hash, OrderId, Side, Text, Timestamp, Usdc, cbor};
+use haggle_store::StoreError;
+use tracing::{debug, warn};
+
+use super::{Flow, Inner};
+use crate::{
+    buyer::{attested, latency, moved, put_blob, settled_facts},
+    config::MAX_PAYLOAD_BYTES,
+    document::{RECEIPT_KIND, Receipt},
+    error::{Refusal, TradeError},
+    order::{
+        command::Command,
+        job::{self, Next, Step},
+        saga::ChainView,
+    },
+    ports::{Closing, OnChain, Phase, TxRef, WorkError},
+    records::{Ending, Held, Job, Jobs},
+    rounds::Progress,
+    terms::Agreement,
+};
+
+/// What the chain shows, and by which transaction.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    view: ChainView,
+    tx: Option<TxRef>,
+}
+
+impl Inner {
+    /// Drives one order until it waits, is in trouble, or is over.
+    pub(super) async fn advance(&self, id: OrderId) -> Progress {
+        let Some(drive) = self.rounds.take(id) else { return Progress::Busy };
+        let progress = self.drive(id).await;
+        if progress == Progress::Finished {
+            self.release_failed.lock().remove(&id);
+        }
+        drive.done(progress, self.clock.now(), self.config.poll_every);
+        progress
+    }
+
+    async fn drive(&self, id: OrderId) -> Progress {
+        loop {
+            let job = match self.store.get::<Jobs>(&id) {
+                Ok(Some(job)) => job,
+                Ok(None) => return Progress::Finished,
+                Err(error) => {
+                    warn!(order.id = %id, error.code = error.code(), "cannot read order {id}: {error}");
+                    return Progress::Troubled;
+                }
+            };
+            match Box::pin(self.step(id, &job)).await {
+                Ok(Flow::Moved) | Err(TradeError::Store(StoreError::Precondition { .. })) => {}
+                Ok(Flow::Wait) => return Progress::Waiting,
+                Ok(Flow::Done) => return Progress::Finished,
+                Err(error) => {
+                    debug!(order.id = %id, error.code = error.code(), "order {id} at {} met: {error}", job.step);
+                    return Progress::Troubled;
+                }
+            }
+        }
+    }
+
+    async fn step(&self, id: OrderId, job: &Job) -> Result<Flow, TradeError> {
+        if job.step.is_final() {
+            return Ok(Flow::Done);
+        }
+        let agreement = self.agreement(job)?;
+        let look = if job.step.watches_chain() { Some(self.look(&agreement).await?) } else { None };
+        let seen = job::Seen {
+            step: job.step,
+            clocks: agreement.terms.clocks(),
+            chain: look.map(|look| look.view),
+            auto_deliver: self.ports.work.posts_delivery(&job.agent),
+            release_failed: self.release_failed.lock().contains_key(&id),
+        };
+        match (job::next(&seen), look) {
+            (Next::Expire, Some(look)) => self.expire(id, job, look).await,
+            (Next::SubmitFund, Some(_)) => self.submit_fund(job, &agreement).await,
+            (Next::NoteFunded, Some(look)) => self.note_funded(id, job, look).await,
+            (Next::Execute, Some(look)) => self.execute(id, job, &agreement, look).await,
+            (Next::SignReceipt, _) => self.sign_receipt(id, job).await,
+            (Next::SubmitRelease, Some(_)) => self.submit_release(id, job, &agreement).await,
+            (Next::SubmitDeliver, Some(_)) => self.submit_deliver(job, &agreement).await,
+            (Next::NoteDelivered, Some(look)) => self.note_delivered(id, job, look).await,
+            (Next::SubmitRefund, Some(_)) => {
+                self.ports.money.submit_refund(&job.agent, &agreement.order).await?;
+                Ok(Flow::Wait)
+            }
+            (Next::Finalize, Some(_)) => {
+                self.ports.money.submit_finalize(&job.agent, &agreement.order).await?;
+                Ok(Flow::Wait)
+            }
+            (Next::NoteClosed, Some(look)) => self.note_closed(id, job, look).await,
+            (Next::Attest, _) => self.attest(id, job, &agreement).await,
+            (Next::Done, _) => Ok(Flow::Done),
+            (_, _) => Ok(Flow::Wait),
+        }
+    }
+
+    /// Reads the time first, then the phase, so that a phase read after a deadline counts.
+    async fn look(&self, agreement: &Agreement) -> Result<Look, TradeError> {
+        let now = self.ports.money.chain_now().await?;
+        let OnChain { phase, tx } = self.ports.money.on_chain(&agreement.id, &agreement.order).await?;
+        Ok(Look { view: ChainView { phase, now }, tx })
+    }
+
+    async fn expire(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
+        let mut next = job.clone();
+        moved(next.machine.apply(Command::Expire, look.view.now))?;
+        next.failure = Text::try_from("order_expired").ok();
+        next.step = Step::Closed;
+        self.replace(id, job, next, Some(look.view.now), None).await?;
+        Ok(Flow::Moved)
+    }
+
+    async fn submit_fund(&self, job: &Job, agreement: &Agreement) -> Result<Flow, TradeError> {
+        let authorisation = job.authorisation.ok_or(Refusal::BadDocument)?;
+        let consent = job.consent.ok_or(Refusal::BadDocument)?;
+        self.ports.money.submit_fund(&job.agent, &agreement.order, &authorisation, &consent).await?;
+        Ok(Flow::Wait)
+    }
+
+    async fn note_funded(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
+        let mut next = job.clone();
+        moved(next.machine.apply(Command::Fund, look.view.now))?;
+        next.funded_at = Some(self.clock.now());
+        next.fund_tx = look.tx.filter(|_| look.view.phase == Phase::Funded);
+        next.step = Step::Funded;
+        let tx = next.fund_tx;
+        self.replace(id, job, next, Some(look.view.now), tx).await?;
+        Ok(Flow::Moved)
+    }
+
+    /// Runs the agent, at most until the delivery deadline, and keeps its output before anything else.
+    async fn execute(&self, id: OrderId, job: &Job, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
+        let input = self.blobs.get(&job.input)?.ok_or(Refusal::BadDocument)?;
+        let left = agreement.terms.clocks().deliver_by.since(look.view.now);
+        let work = self.ports.work.run(&job.agent, &id, &input);
+        let mut next = job.clone();
+        match tokio::time::timeout(left, work).await {
+            Ok(Ok(output)) if output.len() <= MAX_PAYLOAD_BYTES => {
+                next.output = Some(put_blob(&self.blobs, output).await?);
+                next.step = Step::Executed;
+            }
+            Ok(Ok(_)) => fail_work(&mut next, "output_too_large"),
+            Ok(Err(WorkError::Failed(why))) => {
+                warn!(order.id = %id, "the agent failed at order {id}: {why}");
+                fail_work(&mut next, "work_failed");
+            }
+            Ok(Err(WorkError::NotNow(why))) => {
+                debug!(order.id = %id, "the agent is not ready for order {id}: {why}");
+                return Err(Refusal::TryAgain.into());
+            }
+            Err(_elapsed) => fail_work(&mut next, TradeError::Timeout.code()),
+        }
+        self.replace(id, job, next, None, None).await?;
+        Ok(Flow::Moved)
+    }
+
+    async fn sign_receipt(&self, id: OrderId, job: &Job) -> Result<Flow, TradeError> {
+        let output = job.output.ok_or(Refusal::BadDocument)?;
+        let bytes = self.blobs.get(&output)?.ok_or(Refusal::BadDocument)?;
+        let chain_now = self.ports.money.chain_now().await?;
+        let mut next = job.clone();
+        if let Err(error) = moved(next.machine.apply(Command::Receive, chain_now)) {
+            // Too late to deliver: the buyer will not pay for it, so the money goes back at once.
+            debug!(order.id = %id, "order {id} was ready too late: {error}");
+            fail_work(&mut next, TradeError::TooLate.code());
+            self.replace(id, job, next, Some(chain_now), None).await?;
+            return Ok(Flow::Moved);
+        }
+        let at = self.clock.now();
+        let receipt = Receipt { order: id, output, output_bytes: bytes.len() as u64, at };
+        let signed = self.ports.signer.sign(&job.agent, RECEIPT_KIND, &cbor::to_vec(&receipt)?)?;
+        let receipt = Blob::try_from(signed).map_err(|_| Refusal::BadDocument)?;
+        next.held = Some(Held { receipt, output, at });
+        next.step = Step::ReceiptSigned;
+        self.replace(id, job, next, Some(chain_now), None).await?;
+        Ok(Flow::Moved)
+    }
+
+    async fn submit_release(&self, id: OrderId, job: &Job, agreement: &Agreement) -> Result<Flow, TradeError> {
+        let signature = job.release.ok_or(Refusal::BadDocument)?;
+        match self.ports.money.submit_release(&job.agent, &agreement.order, &signature).await {
+            Ok(_) => Ok(Flow::Wait),
+            Err(error) => {
+                self.release_failed.lock().insert(id, ());
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn submit_deliver(&self, job: &Job, agreement: &Agreement) -> Result<Flow, TradeError> {
+        let output = job.output.ok_or(Refusal::BadDocument)?;
+        self.ports.money.submit_deliver(&job.agent, &agreement.order, &output).await?;
+        Ok(Flow::Wait)
+    }
+
+    async fn note_delivered(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
+        let Phase::Delivered { review_ends } = look.view.phase else { return Ok(Flow::Wait) };
+        let mut next = job.clone();
+        moved(next.machine.apply(Command::Deliver { review_ends }, look.view.now))?;
+        next.step = Step::DeliveredOnChain;
+        self.replace(id, job, next, Some(look.view.now), look.tx).await?;
+        Ok(Flow::Moved)
+    }
+
+    async fn note_closed(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
+        let Phase::Settled { closed_by, paid, fee } = look.view.phase else { return Ok(Flow::Wait) };
+        let mut next = job.clone();
+        next.machine.catch_up(&look.view.phase, look.view.now);
+        next.ending = Some(Ending { closed_by, paid, fee, tx: look.tx });
+        next.step = match closed_by {
+            ClosedBy::Release => Step::Released,
+            ClosedBy::Timeout | ClosedBy::UndeliveredPaid => Step::Settled,
+            ClosedBy::Refund | ClosedBy::Expired => Step::Refunded,
+        };
+        if paid == Usdc::ZERO && next.failure.is_none() {
+            next.failure = Text::try_from("not_paid").ok();
+        }
+        self.replace(id, job, next, Some(look.view.now), look.tx).await?;
+        Ok(Flow::Moved)
+    }
+
+    async fn attest(&self, id: OrderId, job: &Job, agreement: &Agreement) -> Result<Flow, TradeError> {
+        let ending = job.ending.ok_or(Refusal::BadDocument)?;
+        let closing = Closing {
+            id,
+            order: agreement.order.clone(),
+            agent: job.agent,
+            side: Side::Provider,
+            closed_by: ending.closed_by,
+            paid: ending.paid,
+            fee: ending.fee,
+            tx: ending.tx,
+        };
+        self.ports.money.settled(None, &closing).await?;
+        let held_at: Option<Timestamp> = job.held.as_ref().map(|held| held.at);
+        let response: Option<Hash> = job.held.as_ref().map(|held| held.output);
+        let consent = job.consent.ok_or(Refusal::BadDocument)?;
+        let facts = settled_facts(agreement, &ending, latency(job.funded_at, held_at), response, consent, None);
+        attested(self.ports.attestor.attest(facts, Side::Provider).await)?;
+        let mut next = job.clone();
+        next.step = Step::Attested;
+        self.replace(id, job, next, None, None).await?;
+        Ok(Flow::Moved)
+    }
+}
+
+/// The work will not be delivered: the buyer's money goes back.
+fn fail_work(job: &mut Job, code: &str) {
+    job.failure = Text::try_from(code).ok();
+    job.step = Step::WorkFailed;
+}

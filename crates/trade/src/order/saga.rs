@@ -1,0 +1,359 @@
+//! The buyer's saga: which step is on disk, and what must happen next.
+//!
+//! A step is written and flushed before the effect that it allows, so a buyer killed anywhere repeats
+//! at most the last effect, and every effect is idempotent. `docs/protocols/orders.md` has the table of
+//! steps and crash outcomes. This file only decides; `buyer` acts.
+
+use std::{fmt, time::Duration};
+
+use haggle_base::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    order::{Clocks, OrderState},
+    ports::Phase,
+};
+
+/// The last step a buyer has on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The hire is written down; its budget may be reserved.
+    Reserved,
+    /// The provider's signed quote is held; terms may be signed.
+    Quoted,
+    /// Our signed terms are held; they may leave.
+    TermsSigned,
+    /// The provider's signed terms are held; the input may leave.
+    InputSent,
+    /// The provider's signature over the order is held; the payment may be signed.
+    OrderCountersigned,
+    /// Our payment signature is held; it may leave.
+    Authorised,
+    /// The chain shows the order funded; the result may be asked for.
+    Funded,
+    /// The signed receipt and the output are held; the output may be judged.
+    ReceiptHeld,
+    /// The verdict is held; the release may be signed, or not.
+    Checked,
+    /// Our release signature is held; it may leave.
+    ReleaseSigned,
+    /// The chain paid the provider; the books may be closed.
+    Released,
+    /// The chain paid us back; the books may be closed.
+    Refunded,
+    /// Books closed and attested: nothing more to do.
+    Attested,
+    /// Given up before any money moved; the reservation may be returned.
+    Failed,
+    /// Reservation returned: nothing more to do.
+    Closed,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 15] = [
+        Self::Reserved,
+        Self::Quoted,
+        Self::TermsSigned,
+        Self::InputSent,
+        Self::OrderCountersigned,
+        Self::Authorised,
+        Self::Funded,
+        Self::ReceiptHeld,
+        Self::Checked,
+        Self::ReleaseSigned,
+        Self::Released,
+        Self::Refunded,
+        Self::Attested,
+        Self::Failed,
+        Self::Closed,
+    ];
+
+    /// The stable word for this step.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Quoted => "quoted",
+            Self::TermsSigned => "terms_signed",
+            Self::InputSent => "input_sent",
+            Self::OrderCountersigned => "order_countersigned",
+            Self::Authorised => "authorised",
+            Self::Funded => "funded",
+            Self::ReceiptHeld => "receipt_held",
+            Self::Checked => "checked",
+            Self::ReleaseSigned => "release_signed",
+            Self::Released => "released",
+            Self::Refunded => "refunded",
+            Self::Attested => "attested",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Attested | Self::Closed)
+    }
+
+    /// Whether a payment signature may have left, so that only the chain can end the order.
+    pub fn is_committed(self) -> bool {
+        match self {
+            Self::Reserved
+            | Self::Quoted
+            | Self::TermsSigned
+            | Self::InputSent
+            | Self::OrderCountersigned
+            | Self::Failed
+            | Self::Closed => false,
+            Self::Authorised
+            | Self::Funded
+            | Self::ReceiptHeld
+            | Self::Checked
+            | Self::ReleaseSigned
+            | Self::Released
+            | Self::Refunded
+            | Self::Attested => true,
+        }
+    }
+
+    /// Whether the next decision needs a look at the chain.
+    pub fn watches_chain(self) -> bool {
+        matches!(
+            self,
+            Self::TermsSigned
+                | Self::InputSent
+                | Self::OrderCountersigned
+                | Self::Authorised
+                | Self::Funded
+                | Self::Checked
+                | Self::ReleaseSigned
+        )
+    }
+
+    /// The order's state that a view shows while this step is the last one.
+    pub fn shown_state(self) -> OrderState {
+        match self {
+            Self::Reserved | Self::Quoted | Self::TermsSigned | Self::InputSent => OrderState::Proposed,
+            Self::OrderCountersigned | Self::Authorised => OrderState::Agreed,
+            Self::Funded => OrderState::Funded,
+            Self::ReceiptHeld | Self::Checked => OrderState::Delivered,
+            Self::ReleaseSigned => OrderState::Accepted,
+            Self::Released | Self::Attested => OrderState::Settled,
+            Self::Refunded => OrderState::Refunded,
+            Self::Failed | Self::Closed => OrderState::Cancelled,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the output was judged to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It fits the output schema: pay.
+    Fits,
+    /// It does not: do not pay, take the money back at the deadline.
+    Misfits,
+}
+
+/// What the chain shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainView {
+    /// The order's phase.
+    pub phase: Phase,
+    /// The time of the latest block, read **before** the phase: if this time is past a deadline, the
+    /// phase is final with respect to it.
+    pub now: Timestamp,
+}
+
+/// Everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The last step on disk.
+    pub step: Step,
+    /// The order's clocks, once there are terms.
+    pub clocks: Option<Clocks>,
+    /// The chain, if this step watches it.
+    pub chain: Option<ChainView>,
+    /// The verdict, once the output was judged.
+    pub verdict: Option<Verdict>,
+    /// How long ago the release was signed, wall time.
+    pub since_release: Duration,
+    /// How long to wait for the provider to submit the release.
+    pub settle_wait: Duration,
+}
+
+/// What the buyer does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Reserve the budget, then negotiate a price.
+    ReserveAndNegotiate,
+    /// Build the terms from the quote and sign them.
+    SignTerms,
+    /// Send our terms and take the provider's signed copy.
+    ExchangeTerms,
+    /// Send the input, then ask for the signature over the order.
+    SendInput,
+    /// Sign the payment.
+    Authorise,
+    /// Hand the payment signature to the provider and wait for the chain.
+    Pay,
+    /// The chain shows the money in the escrow.
+    NoteFunded,
+    /// The time to fund is over.
+    Expire,
+    /// Ask for the result.
+    Collect,
+    /// Judge the output.
+    Check,
+    /// Sign the release.
+    SignRelease,
+    /// Hand the release to the provider and wait for the chain.
+    SendRelease,
+    /// Put the release on chain ourselves.
+    SubmitRelease,
+    /// Take the timed refund.
+    Finalize,
+    /// The chain closed the order.
+    NoteClosed,
+    /// Close the books and attest.
+    Attest,
+    /// Return the reservation.
+    ReturnReservation,
+    /// Nothing until something changes.
+    Wait,
+    /// Nothing ever.
+    Done,
+}
+
+/// Decides the buyer's next act.
+pub fn next(seen: &Seen) -> Next {
+    let late = |end: fn(&Clocks) -> Timestamp| match (&seen.clocks, &seen.chain) {
+        (Some(clocks), Some(chain)) => chain.now >= end(clocks),
+        (_, _) => false,
+    };
+    let phase = seen.chain.map(|chain| chain.phase);
+    let unfundable = late(|clocks| clocks.fund_by);
+    let undelivered = late(|clocks| clocks.deliver_by);
+    match seen.step {
+        Step::Reserved => Next::ReserveAndNegotiate,
+        Step::Quoted => Next::SignTerms,
+        Step::TermsSigned | Step::InputSent | Step::OrderCountersigned if unfundable => Next::Expire,
+        Step::TermsSigned => Next::ExchangeTerms,
+        Step::InputSent => Next::SendInput,
+        Step::OrderCountersigned => Next::Authorise,
+        Step::Authorised => match phase {
+            None => Next::Wait,
+            Some(Phase::Unfunded) if unfundable => Next::Expire,
+            Some(Phase::Unfunded) => Next::Pay,
+            Some(Phase::Funded | Phase::Delivered { .. } | Phase::Settled { .. }) => Next::NoteFunded,
+        },
+        Step::Funded => match phase {
+            None | Some(Phase::Unfunded) => Next::Wait,
+            Some(Phase::Settled { .. }) => Next::NoteClosed,
+            Some(Phase::Funded) if undelivered => Next::Finalize,
+            Some(Phase::Funded | Phase::Delivered { .. }) => Next::Collect,
+        },
+        Step::ReceiptHeld => Next::Check,
+        Step::Checked => match (phase, seen.verdict) {
+            (Some(Phase::Settled { .. }), _) => Next::NoteClosed,
+            (_, Some(Verdict::Fits)) => Next::SignRelease,
+            (Some(Phase::Funded), _) if undelivered => Next::Finalize,
+            (_, _) => Next::Wait,
+        },
+        Step::ReleaseSigned => match phase {
+            Some(Phase::Settled { .. }) => Next::NoteClosed,
+            None => Next::Wait,
+            Some(_) if seen.since_release >= seen.settle_wait => Next::SubmitRelease,
+            Some(_) => Next::SendRelease,
+        },
+        Step::Released | Step::Refunded => Next::Attest,
+        Step::Failed => Next::ReturnReservation,
+        Step::Attested | Step::Closed => Next::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn seen(step: Step, phase: Phase, now: u64) -> Seen {
+        Seen {
+            step,
+            clocks: Some(Clocks { fund_by: at(100), deliver_by: at(200), review_secs: 3_600 }),
+            chain: Some(ChainView { phase, now: at(now) }),
+            verdict: None,
+            since_release: Duration::ZERO,
+            settle_wait: Duration::from_secs(30),
+        }
+    }
+
+    fn settled() -> Phase {
+        Phase::Settled {
+            closed_by: haggle_base::ClosedBy::Expired,
+            paid: haggle_base::Usdc::ZERO,
+            fee: haggle_base::Usdc::ZERO,
+        }
+    }
+
+    #[test]
+    fn nothing_is_signed_for_an_order_that_can_no_longer_be_funded() {
+        for step in [Step::TermsSigned, Step::InputSent, Step::OrderCountersigned] {
+            assert_eq!(next(&seen(step, Phase::Unfunded, 100)), Next::Expire, "{step}");
+        }
+        assert_eq!(next(&seen(Step::OrderCountersigned, Phase::Unfunded, 99)), Next::Authorise);
+    }
+
+    #[test]
+    fn an_authorised_order_expires_only_if_the_chain_still_shows_it_unfunded() {
+        assert_eq!(next(&seen(Step::Authorised, Phase::Unfunded, 99)), Next::Pay);
+        assert_eq!(next(&seen(Step::Authorised, Phase::Unfunded, 100)), Next::Expire);
+        assert_eq!(next(&seen(Step::Authorised, Phase::Funded, 150)), Next::NoteFunded);
+    }
+
+    #[test]
+    fn an_undelivered_order_is_refunded_at_the_deadline() {
+        assert_eq!(next(&seen(Step::Funded, Phase::Funded, 199)), Next::Collect);
+        assert_eq!(next(&seen(Step::Funded, Phase::Funded, 200)), Next::Finalize);
+        assert_eq!(next(&seen(Step::Funded, settled(), 201)), Next::NoteClosed);
+    }
+
+    #[test]
+    fn a_misfit_is_never_released_and_refunded_at_the_deadline() {
+        let mut seen = seen(Step::Checked, Phase::Funded, 150);
+        seen.verdict = Some(Verdict::Misfits);
+        assert_eq!(next(&seen), Next::Wait);
+        seen.chain = Some(ChainView { phase: Phase::Funded, now: at(200) });
+        assert_eq!(next(&seen), Next::Finalize);
+        seen.verdict = Some(Verdict::Fits);
+        assert_eq!(next(&seen), Next::SignRelease);
+    }
+
+    #[test]
+    fn a_release_nobody_submits_is_submitted_by_the_buyer_after_the_wait() {
+        let mut seen = seen(Step::ReleaseSigned, Phase::Funded, 150);
+        assert_eq!(next(&seen), Next::SendRelease);
+        seen.since_release = Duration::from_secs(30);
+        assert_eq!(next(&seen), Next::SubmitRelease);
+    }
+
+    #[test]
+    fn a_dark_chain_moves_nothing() {
+        for step in [Step::Authorised, Step::Funded, Step::Checked, Step::ReleaseSigned] {
+            let mut seen = seen(step, Phase::Funded, 150);
+            seen.chain = None;
+            assert_eq!(next(&seen), Next::Wait, "{step}");
+        }
+    }
+}

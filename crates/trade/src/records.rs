@@ -1,0 +1,349 @@
+//! What a trading node keeps: hires (we buy), jobs (we sell), live quotes, life lines.
+
+use haggle_base::{Address, Blob, ClosedBy, Did, EvmSignature, Hash, OrderId, RecordId, Side, Text, Timestamp, Usdc};
+use haggle_store::Table;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    document::{MAX_QUOTE_BYTES, MAX_RECEIPT_BYTES},
+    error::FailureCode,
+    negotiation::{Asking, Bidding},
+    order::{OrderMachine, OrderState, job, saga},
+    ports::TxRef,
+    terms::MAX_TERMS_BYTES,
+};
+
+/// A buyer's local number of one purchase; the order id exists only once there are terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HireId(pub u64);
+
+impl std::fmt::Display for HireId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "hire-{}", self.0)
+    }
+}
+
+impl std::str::FromStr for HireId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("hire-").unwrap_or(text).parse().map(Self)
+    }
+}
+
+impl HireId {
+    /// The key of its budget reservation.
+    pub fn reservation(self) -> String {
+        self.to_string()
+    }
+}
+
+/// How an order ended on chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// Which exit closed it.
+    pub closed_by: ClosedBy,
+    /// What the provider's side was paid of the price.
+    pub paid: Usdc,
+    /// The fee that was taken.
+    pub fee: Usdc,
+    /// The closing transaction, where known.
+    pub tx: Option<TxRef>,
+}
+
+/// A result that is held: its receipt and where the output lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The provider's signed receipt, as received.
+    pub receipt: Blob<MAX_RECEIPT_BYTES>,
+    /// The output, in the blobs.
+    pub output: Hash,
+    /// When it was held, wall time.
+    pub at: Timestamp,
+}
+
+/// One purchase of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hire {
+    /// Our agent that buys.
+    pub agent: Did,
+    /// The seller.
+    pub provider: Did,
+    /// The listing's record.
+    pub listing: RecordId,
+    /// The listing's slot.
+    pub slot: Text<64>,
+    /// The listing's version.
+    pub seq: u64,
+    /// What it is called.
+    pub title: Text<120>,
+    /// The input, in the blobs.
+    pub input: Hash,
+    /// Size of the input in bytes.
+    pub input_bytes: u64,
+    /// The most this may cost, fee included.
+    pub max_price: Usdc,
+    /// What is reserved of the budget, fee included.
+    pub reserved: Usdc,
+    /// Our half of the negotiation.
+    pub bidding: Bidding,
+    /// Our name for the negotiation.
+    pub request: Hash,
+    /// What makes the order unlike any other.
+    pub salt: Hash,
+    /// The last step on disk.
+    pub step: saga::Step,
+    /// When it began, wall time.
+    pub started: Timestamp,
+    /// The provider's signed quote.
+    pub quote: Option<Blob<MAX_QUOTE_BYTES>>,
+    /// Our signed terms.
+    pub own_terms: Option<Blob<MAX_TERMS_BYTES>>,
+    /// The provider's signature over the terms (its whole signed copy is checked, then its id kept).
+    pub their_terms: Option<Hash>,
+    /// The order's id, once there are terms.
+    pub order: Option<OrderId>,
+    /// The order's machine, once there are terms.
+    pub machine: Option<OrderMachine>,
+    /// The provider's signature over the order.
+    pub consent: Option<EvmSignature>,
+    /// Our payment signature.
+    pub authorisation: Option<EvmSignature>,
+    /// The funding transaction, where known.
+    pub fund_tx: Option<TxRef>,
+    /// When the chain showed it funded, wall time.
+    pub funded_at: Option<Timestamp>,
+    /// The result.
+    pub held: Option<Held>,
+    /// What the result was judged to be.
+    pub verdict: Option<saga::Verdict>,
+    /// Our release signature.
+    pub release: Option<EvmSignature>,
+    /// When we signed the release, wall time.
+    pub release_at: Option<Timestamp>,
+    /// How the chain closed it.
+    pub ending: Option<Ending>,
+    /// Why it ended badly, if it did.
+    pub failure: Option<FailureCode>,
+    /// The caller's idempotency key.
+    pub key: Option<Text<64>>,
+    /// The rating to attest with, if one was given.
+    pub rating: Option<u8>,
+    /// Lines in the life line so far.
+    pub lines: u32,
+}
+
+/// One sale of ours, from signed terms on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Our agent that sells.
+    pub agent: Did,
+    /// The buyer.
+    pub buyer: Did,
+    /// The negotiation it came from.
+    pub request: Hash,
+    /// The listing's slot.
+    pub slot: Text<64>,
+    /// What it is called.
+    pub title: Text<120>,
+    /// The buyer's signed terms.
+    pub their_terms: Blob<MAX_TERMS_BYTES>,
+    /// Our signed copy.
+    pub own_terms: Blob<MAX_TERMS_BYTES>,
+    /// The last step on disk.
+    pub step: job::Step,
+    /// The order's machine.
+    pub machine: OrderMachine,
+    /// blake3 of the input that was agreed.
+    pub input: Hash,
+    /// blake3 of the input schema's text, which lies in the blobs.
+    pub input_schema: Option<Hash>,
+    /// When it began, wall time.
+    pub started: Timestamp,
+    /// Our signature over the order.
+    pub consent: Option<EvmSignature>,
+    /// The buyer's payment signature.
+    pub authorisation: Option<EvmSignature>,
+    /// The funding transaction, where known.
+    pub fund_tx: Option<TxRef>,
+    /// When the chain showed it funded, wall time.
+    pub funded_at: Option<Timestamp>,
+    /// The output, in the blobs; set once, never recomputed.
+    pub output: Option<Hash>,
+    /// The result with our receipt.
+    pub held: Option<Held>,
+    /// The buyer's release.
+    pub release: Option<EvmSignature>,
+    /// How the chain closed it.
+    pub ending: Option<Ending>,
+    /// Why it ended badly, if it did.
+    pub failure: Option<FailureCode>,
+    /// Lines in the life line so far.
+    pub lines: u32,
+}
+
+/// What a provider last answered in a negotiation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A signed quote.
+    Quoted(Blob<MAX_QUOTE_BYTES>),
+    /// A counter.
+    Countered(Usdc),
+    /// No agreement.
+    Ended,
+}
+
+/// One negotiation of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Negotiation {
+    /// Our agent that sells.
+    pub agent: Did,
+    /// The address the buyer proved to pay from.
+    pub buyer_address: Address,
+    /// The listing's record.
+    pub listing: RecordId,
+    /// The listing's slot.
+    pub slot: Text<64>,
+    /// The listing's version.
+    pub seq: u64,
+    /// What it is called.
+    pub title: Text<120>,
+    /// blake3 of the input.
+    pub input: Hash,
+    /// blake3 of the input schema's text, which lies in the blobs.
+    pub input_schema: Option<Hash>,
+    /// The bid of each round that was answered, the last one.
+    pub last_bid: Usdc,
+    /// Rounds answered so far.
+    pub round: u8,
+    /// Our half.
+    pub asking: Asking,
+    /// What we answered last.
+    pub answer: Answer,
+    /// Wall time after which it is forgotten.
+    pub expires: Timestamp,
+    /// The order that was made of it.
+    pub order: Option<OrderId>,
+}
+
+/// One line of an order's life line: what was on disk, when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The step's name.
+    pub step: Text<32>,
+    /// The order's state after it.
+    pub state: OrderState,
+    /// Wall time.
+    pub at: Timestamp,
+    /// Chain time, where it was looked at.
+    pub chain: Option<Timestamp>,
+    /// The transaction it is about.
+    pub tx: Option<TxRef>,
+}
+
+/// Which row a life line belongs to.
+pub(crate) fn line_key(side: Side, id: &str, line: u32) -> (String, u32) {
+    let side = match side {
+        Side::Buyer => "buyer",
+        Side::Provider => "provider",
+    };
+    (format!("{side}/{id}"), line)
+}
+
+/// Hires by number.
+#[derive(Debug)]
+pub struct Hires;
+impl Table for Hires {
+    const NAME: &'static str = "trade-hires-1";
+    type Key = u64;
+    type Value = Hire;
+}
+
+/// Hires that are not over.
+#[derive(Debug)]
+pub struct OpenHires;
+impl Table for OpenHires {
+    const NAME: &'static str = "trade-hires-open-1";
+    type Key = u64;
+    type Value = ();
+}
+
+/// Hires by order id.
+#[derive(Debug)]
+pub struct HiresByOrder;
+impl Table for HiresByOrder {
+    const NAME: &'static str = "trade-hires-by-order-1";
+    type Key = OrderId;
+    type Value = u64;
+}
+
+/// Hires by the caller's idempotency key.
+#[derive(Debug)]
+pub struct HiresByKey;
+impl Table for HiresByKey {
+    const NAME: &'static str = "trade-hires-by-key-1";
+    type Key = (Did, String);
+    type Value = u64;
+}
+
+/// Jobs by order id.
+#[derive(Debug)]
+pub struct Jobs;
+impl Table for Jobs {
+    const NAME: &'static str = "trade-jobs-1";
+    type Key = OrderId;
+    type Value = Job;
+}
+
+/// Jobs that are not over.
+#[derive(Debug)]
+pub struct OpenJobs;
+impl Table for OpenJobs {
+    const NAME: &'static str = "trade-jobs-open-1";
+    type Key = OrderId;
+    type Value = ();
+}
+
+/// Live negotiations by buyer and request.
+#[derive(Debug)]
+pub struct Negotiations;
+impl Table for Negotiations {
+    const NAME: &'static str = "trade-negotiations-1";
+    type Key = (Did, Hash);
+    type Value = Negotiation;
+}
+
+/// Negotiations by when they are forgotten.
+#[derive(Debug)]
+pub struct NegotiationsByExpiry;
+impl Table for NegotiationsByExpiry {
+    const NAME: &'static str = "trade-negotiations-by-expiry-1";
+    type Key = (Timestamp, Did, Hash);
+    type Value = ();
+}
+
+/// Life lines.
+#[derive(Debug)]
+pub struct Lines;
+impl Table for Lines {
+    const NAME: &'static str = "trade-lines-1";
+    type Key = (String, u32);
+    type Value = Line;
+}
+
+/// The home's random half of every salt, drawn once.
+#[derive(Debug)]
+pub struct Salts;
+impl Table for Salts {
+    const NAME: &'static str = "trade-salt-1";
+    type Key = ();
+    type Value = Blob<16>;
+}
