@@ -35,6 +35,9 @@ mod server;
 mod stream;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::Client;
 pub use config::{ClientLimits, Limits};
 pub use executor::{

@@ -6,11 +6,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use haggle_a2a::{A2aError, Kind, Task, types::TaskState};
+use haggle_a2a::{A2aError, Kind, Task, message, types::TaskState};
 use haggle_base::{Blob, Clock, Did, Hash, Timestamp};
 use haggle_store::{Batch, Blobs, Store, StoreError, Table};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Limits;
 
@@ -163,9 +163,9 @@ impl Shelf {
     async fn fail_if_cut_off(&self, id: &str, row: Row, now: Timestamp) -> Result<(), A2aError> {
         let Some(mut stored) = self.read(&row)? else { return Ok(()) };
         if matches!(stored.task.state(), TaskState::Submitted | TaskState::Working) {
-            let told = haggle_a2a::message::agent(
+            let told = message::agent(
                 &format!("{id}-restart"),
-                vec![haggle_a2a::message::text("the node restarted while the agent worked")],
+                vec![message::text("the node restarted while the agent worked")],
             );
             if stored.task.abandon(TaskState::Failed, Some(told), now).changed() {
                 let owner = Owner { agent: row.agent, root: row.root, scope: row.scope };
@@ -188,7 +188,8 @@ impl Shelf {
     /// allowed pushes out the oldest ended one.
     pub(crate) async fn put(&self, owner: &Owner, task: &Task, resume: Option<&Value>) -> Result<(), A2aError> {
         let id = task.id().to_owned();
-        let json = json!({ "task": task.to_json(None), "resume": resume }).to_string();
+        let resume = resume.cloned().unwrap_or_default();
+        let json = message::object([("task", task.to_json(None)), ("resume", resume)]).to_string();
         let body = self.spill(json.into_bytes()).await?;
         let ended = task.state().is_terminal();
         let row = Row {
@@ -212,7 +213,7 @@ impl Shelf {
             index.insert(id.clone(), Entry { root: owner.root.clone(), changed: task.changed(), ended });
             gone
         };
-        let mut leftover: Vec<Hash> = before.iter().filter_map(|old| file_of(old)).collect();
+        let mut leftover: Vec<Hash> = before.iter().filter_map(file_of).collect();
         leftover.retain(|old| Some(*old) != file_of(&row));
         let mut batch = Batch::new();
         for (gone, _) in &evicted {

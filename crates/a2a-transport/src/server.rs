@@ -121,6 +121,11 @@ impl Server {
         self.served(agent).map(|served| served.executor)
     }
 
+    /// How many inbound streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.shared.streams.taken()
+    }
+
     fn served(&self, agent: &Did) -> Option<Served> {
         self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }

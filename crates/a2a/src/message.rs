@@ -1,6 +1,6 @@
 //! Messages and their parts: build ours, check a stranger's, read the text or the data out of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{A2aError, Kind};
 
@@ -9,6 +9,11 @@ pub const MAX_PARTS: usize = 64;
 /// Longest id (message, task, context) in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
+/// A JSON object of these fields; unlike `json!` it takes the values as they are, without a copy.
+pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value))))
+}
+
 /// A text part.
 pub fn text(text: &str) -> Value {
     json!({ "text": text })
@@ -16,17 +21,17 @@ pub fn text(text: &str) -> Value {
 
 /// A data part: any JSON.
 pub fn data(data: Value) -> Value {
-    json!({ "data": data })
+    object([("data", data)])
 }
 
 /// A message from the asking side.
 pub fn user(id: &str, parts: Vec<Value>) -> Value {
-    json!({ "messageId": id, "role": "ROLE_USER", "parts": parts })
+    object([("messageId", id.into()), ("role", "ROLE_USER".into()), ("parts", parts.into())])
 }
 
 /// A message from the agent.
 pub fn agent(id: &str, parts: Vec<Value>) -> Value {
-    json!({ "messageId": id, "role": "ROLE_AGENT", "parts": parts })
+    object([("messageId", id.into()), ("role", "ROLE_AGENT".into()), ("parts", parts.into())])
 }
 
 /// Names an extension in a message, beside its other fields.

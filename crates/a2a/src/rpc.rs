@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{A2aError, Kind, MAX_BODY_BYTES};
+use crate::{A2aError, Kind, MAX_BODY_BYTES, message::object};
 
 /// Longest text id of a call, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
@@ -95,15 +95,16 @@ fn is_id(id: &Value) -> bool {
 
 /// A request of ours.
 pub fn request(id: u64, method: &str, params: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+    object([("jsonrpc", "2.0".into()), ("id", id.into()), ("method", method.into()), ("params", params)])
 }
 
 /// The answer to the request with this id.
 pub fn response(id: Value, outcome: Result<Value, A2aError>) -> Value {
-    match outcome {
-        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error.to_json() }),
-    }
+    let (name, body) = match outcome {
+        Ok(result) => ("result", result),
+        Err(error) => ("error", error.to_json()),
+    };
+    object([("jsonrpc", "2.0".into()), ("id", id), (name, body)])
 }
 
 /// Takes the result out of a JSON-RPC response that a stranger sent.

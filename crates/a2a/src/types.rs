@@ -4,5 +4,5 @@
 
 pub use a2a::{
     AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentProvider, AgentSkill, Artifact, Message, Part,
-    PartContent, Role, SendMessageRequest, TaskState, TaskStatus, error_code, methods,
+    PartContent, Role, SendMessageRequest, Task as TaskView, TaskState, TaskStatus, error_code, methods,
 };

@@ -25,6 +25,11 @@ impl Seats {
         Self { per_caller, all, taken: Mutex::default() }
     }
 
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
     /// Takes a place, if there is one.
     pub(super) fn enter(self: &Arc<Self>, caller: &str) -> Option<Seat> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,9 +69,12 @@ mod tests {
         assert!(alice.iter().all(Option::is_some));
         assert!(seats.enter("alice").is_none());
         let bob = seats.enter("bob");
-        assert!(bob.is_some() && seats.enter("eve").is_none());
+        assert!(bob.is_some());
+        assert!(seats.enter("eve").is_none());
         drop(alice);
-        assert!(seats.enter("alice").is_some());
-        assert_eq!(seats.taken.lock().unwrap().1, 1);
+        let again = seats.enter("alice");
+        assert!(again.is_some());
+        drop((again, bob));
+        assert_eq!(seats.taken(), 0);
     }
 }

@@ -50,7 +50,7 @@ impl Server {
         let (task, resume, is_new) = self.task_for(&context, &message)?;
         let (claim, call) = self.prepare(&context, task, message, resume, &wish)?;
         match self.admit(context.caller, &call).await? {
-            Admission::Handled(reply) => return bounded(json!({ "message": reply })),
+            Admission::Handled(reply) => return bounded(message::object([("message", reply)])),
             Admission::Run => {}
         }
         if !is_new {
@@ -161,7 +161,7 @@ impl Server {
                 tracing::warn!(task.id = task, error = %error, "task {task} ended, but its end is not stored: {error}");
             }
         });
-        Ok(json!({ "task": result(task, history)? }))
+        Ok(message::object([("task", result(task, history)?)]))
     }
 
     fn start(&self, job: &Job) -> (JoinHandle<Result<Outcome, A2aError>>, Duration) {
@@ -182,14 +182,14 @@ impl Server {
         let live = &job.claim.live;
         let mut task = live.task.lock().await;
         if task.state().is_terminal() {
-            return Ok(json!({ "task": result(task.clone(), history)? }));
+            return Ok(message::object([("task", result(task.clone(), history)?)]));
         }
         let (finish, resume) = match outcome? {
             Outcome::Message(mut reply) if job.is_new => {
                 if let Some(map) = reply.as_object_mut() {
                     map.entry("contextId").or_insert_with(|| json!(task.context()));
                 }
-                return bounded(json!({ "message": reply }));
+                return bounded(message::object([("message", reply)]));
             }
             outcome => finish_of(as_task(outcome)),
         };
@@ -206,7 +206,7 @@ impl Server {
             fail(&mut task, "the agent's result is over 1 MiB", now);
         }
         self.shared.shelf.put(&live.owner, &task, resume.as_ref()).await?;
-        Ok(json!({ "task": result(task.clone(), history)? }))
+        Ok(message::object([("task", result(task.clone(), history)?)]))
     }
 }
 

@@ -1,16 +1,17 @@
 //! Stories of one stream: calls open, run, are cancelled, and rule breakers are shown the door.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
 
-fn agent() -> Did {
-    haggle_base::Seed::devnet(7, 1).agent_key(0).did()
-}
+/// Derived once: a seed phrase takes its time.
+static AGENT: LazyLock<Did> = LazyLock::new(|| haggle_base::Seed::devnet(7, 1).agent_key(0).did());
 
 fn params() -> CallParams {
     CallParams {
-        agent: agent(),
+        agent: *AGENT,
         params: ServiceParams {
             version: Some("1.0".into()),
             extensions: vec!["urn:x".into()],

@@ -79,7 +79,7 @@ fn fields_of_newer_versions_survive() {
 fn the_official_types_read_what_we_write() {
     let mut task = asked();
     assert!(task.begin(at(1)).changed());
-    let view: a2a::Task = serde_json::from_value(task.to_json(None)).unwrap();
+    let view: crate::types::TaskView = serde_json::from_value(task.to_json(None)).unwrap();
     assert_eq!(view.status.state, TaskState::Working);
 }
 

@@ -1,0 +1,143 @@
+//! The unmodified A2A Python SDK on both sides: its server behind our node, its client before it.
+//!
+//! `HAGGLE_PYTHON` names the interpreter of an environment with `testnet/peers/a2a-python/requirements.txt`.
+
+use std::process::Stdio;
+
+use axum::Router;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+};
+
+use super::{binding::Cable, *};
+use crate::{CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
+
+fn script(name: &str) -> Command {
+    let python = std::env::var("HAGGLE_PYTHON").expect("HAGGLE_PYTHON names the interpreter");
+    let path = format!("{}/../../testnet/peers/a2a-python/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(python);
+    command.arg(path).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// The SDK's server, and its URL.
+async fn sdk_server() -> (Child, String) {
+    let mut child = script("server.py").arg("--port").arg("0").spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let port = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    (child, format!("http://127.0.0.1:{port}"))
+}
+
+/// Asks with the SDK's client.
+async fn sdk_client(url: &str, text: &str, also: &[&str]) -> Value {
+    let asked = script("client.py").arg(url).args(["--text", text, "--token", "secret"]).args(also).output();
+    let output = tokio::time::timeout(2 * PATIENCE, asked).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Serves the routes behind a layer that takes the token of the SDK's client; the base URL.
+async fn listen(routes: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let guarded = routes.layer(axum::middleware::from_fn(
+        async |mut request: axum::extract::Request, next: axum::middleware::Next| {
+            if request.headers().get("authorization").is_some_and(|token| token == "Bearer secret") {
+                request.extensions_mut().insert(CallerScope("alice".into()));
+            }
+            next.run(request).await
+        },
+    ));
+    tokio::spawn(async move { axum::serve(listener, guarded).await });
+    url
+}
+
+#[tokio::test]
+#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+async fn an_sdk_server_is_wrapped() {
+    let (_child, url) = sdk_server().await;
+    let wrapped = HttpExecutor::new(&url).unwrap();
+    let card = wrapped.card().await.unwrap();
+    assert_eq!(card["name"], "Python Echo");
+    let echoed = run(&wrapped, *AGENT, "hello".into(), PATIENCE).await.unwrap();
+    assert_eq!(echoed, "hello");
+
+    let node = node().await;
+    let own = card::adopt(&card, &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] });
+    card::check(&own).unwrap();
+    node.server.serve(*AGENT, own, Arc::new(wrapped));
+    let task = node.ask(alice(), send("hi")).await.unwrap()["task"].clone();
+    assert_eq!(task["artifacts"][0]["name"], "echo");
+    let said = node.ask(alice(), send("message: yo")).await.unwrap();
+    assert_eq!(said["message"]["parts"][0]["text"], "message: yo");
+    let broken = node.ask(alice(), send("break")).await.unwrap_err();
+    assert_eq!(broken.kind(), Kind::Internal);
+
+    let asked = node.ask(alice(), send("ask: which?")).await.unwrap()["task"].clone();
+    assert_eq!(state(&asked), "TASK_STATE_INPUT_REQUIRED");
+    let mut answer = send("the red one");
+    answer["params"]["message"]["taskId"] = asked["id"].clone();
+    let task = node.ask(alice(), answer).await.unwrap()["task"].clone();
+    assert_eq!(state(&task), "TASK_STATE_COMPLETED");
+    assert_eq!(task["id"], asked["id"], "our id, whatever the backend calls it");
+    assert_eq!(task["artifacts"][0]["parts"][0]["text"], "the red one");
+
+    let again = node.ask(alice(), send("ask: which?")).await.unwrap()["task"].clone();
+    let gone = node.ask(alice(), cancel(again["id"].as_str().unwrap())).await.unwrap();
+    assert_eq!(state(&gone), "TASK_STATE_CANCELED");
+}
+
+#[tokio::test]
+#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+async fn an_sdk_client_calls_a_local_agent() {
+    let node = node().await;
+    let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true };
+    let base = listen(router(config)).await;
+    let url = format!("{base}/a2a/{}", *AGENT);
+    let reply = sdk_client(&url, "hello", &[]).await;
+    assert_eq!(reply["task"]["status"]["message"]["parts"][0]["text"], "Hello");
+    assert_eq!(sdk_client(&url, "say", &[]).await["message"]["parts"][0]["text"], "said");
+    let read = sdk_client(&url, "read again", &["--get"]).await;
+    assert_eq!(read["artifacts"][0]["parts"][0]["text"], "read again");
+}
+
+/// A gateway on one node that reaches the agent on another over the libp2p binding.
+struct Afar {
+    client: Client,
+    card: Value,
+}
+
+#[async_trait]
+impl Remote for Afar {
+    async fn card(&self, _: &Did) -> Option<Value> {
+        Some(self.card.clone())
+    }
+
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
+        self.client.call_with(&ALICE, agent, call.request, call.params, call.deadline).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
+    let (_child, backend) = sdk_server().await;
+    let wrapped = HttpExecutor::new(&backend).unwrap();
+    let card =
+        card::adopt(&*wrapped.card().await.unwrap(), &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] });
+    let provider = node().await;
+    provider.server.serve(*AGENT, card.clone(), Arc::new(wrapped));
+
+    let near = node().await;
+    near.server.remove(&AGENT);
+    let client = Client::new(Cable::to(&provider) as Arc<dyn Dial>);
+    let remote: Arc<dyn Remote> = Arc::new(Afar { client, card });
+    let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
+    let url = format!("{}/a2a/{}", listen(router(config)).await, *AGENT);
+    let reply = sdk_client(&url, "across", &[]).await;
+    assert_eq!(reply["task"]["artifacts"][0]["parts"][0]["text"], "across");
+    let read = sdk_client(&url, "once more", &["--get"]).await;
+    assert_eq!(read["artifacts"][0]["parts"][0]["text"], "once more");
+}
