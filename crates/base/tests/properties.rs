@@ -1,5 +1,6 @@
 //! Laws of the decoders: nothing a stranger sends makes them panic or accept a second encoding.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use ciborium::Value;
@@ -36,9 +37,9 @@ fn network() -> NetworkId {
     "devnet-7/1".parse().unwrap()
 }
 
-fn alice() -> AgentKey {
-    AgentKey::from_bytes(&[1; 32])
-}
+static ALICE: LazyLock<AgentKey> = LazyLock::new(|| AgentKey::from_bytes(&[1; 32]));
+static SIGNED: LazyLock<Vec<u8>> = LazyLock::new(|| Signed::sign(&record(), &ALICE).unwrap().bytes().to_vec());
+static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| cbor::to_vec(&record()).unwrap());
 
 fn record() -> Record<Stall> {
     let body = Stall {
@@ -165,7 +166,7 @@ proptest! {
 
     #[test]
     fn a_truncated_or_mutated_record_is_refused(harms in harms()) {
-        let bytes = Signed::sign(&record(), &alice()).unwrap().bytes().to_vec();
+        let bytes = SIGNED.clone();
         let changed = harmed(bytes.clone(), &harms);
         prop_assert_eq!(opened(&changed), changed == bytes);
     }
@@ -173,8 +174,8 @@ proptest! {
     #[test]
     fn a_signed_payload_is_accepted_only_in_its_one_encoding(harms in harms()) {
         // The author signs whatever came out, so that only the gate stands in the way.
-        let payload = harmed(cbor::to_vec(&record()).unwrap(), &harms);
-        let bytes = cose::sign("listing", &payload, &alice());
+        let payload = harmed(PAYLOAD.clone(), &harms);
+        let bytes = cose::sign("listing", &payload, &ALICE);
         if let Ok(verified) =
             Signed::<Stall>::from_bytes(bytes).and_then(|signed| signed.verify(&network(), NOW))
         {

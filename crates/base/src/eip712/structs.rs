@@ -150,21 +150,29 @@ sol! {
 }
 
 impl Order {
-    /// What the buyer pays in: the amount, and the fee if it comes on top. `None` if the sum
-    /// does not fit.
+    /// What the buyer pays in: the amount, and the fee if it comes on top. `None` if the sum does
+    /// not fit the width of an amount; nobody owns so much.
     #[must_use]
     pub fn deposit(&self) -> Option<U96> {
-        if self.flags & FLAG_FEE_ON_TOP == 0 {
-            return Some(self.amount);
-        }
-        self.amount.checked_add(self.fee_on(self.amount))
+        let deposit = self.payment_value();
+        (deposit <= U256::from(U96::MAX)).then(|| deposit.to::<U96>())
     }
 
-    /// The fee on a payment of `pay` base units, rounded down as the contract does.
+    /// The deposit at the full width of a token payment, exactly as the contract computes it.
+    #[must_use]
+    pub fn payment_value(&self) -> U256 {
+        let amount = U256::from(self.amount);
+        if self.flags & FLAG_FEE_ON_TOP == 0 { amount } else { amount + self.wide_fee(self.amount) }
+    }
+
+    /// The fee on a payment of `pay` base units, rounded down as the contract does; saturates
+    /// only for a fee above 10,000 bps, which the contract refuses.
     #[must_use]
     pub fn fee_on(&self, pay: U96) -> U96 {
-        let fee = U256::from(pay) * U256::from(self.feeBps) / U256::from(10_000);
-        // A fee of more than 10,000 bps is refused by the contract; saturate rather than wrap.
-        fee.min(U256::from(U96::MAX)).to::<U96>()
+        self.wide_fee(pay).min(U256::from(U96::MAX)).to::<U96>()
+    }
+
+    fn wide_fee(&self, pay: U96) -> U256 {
+        U256::from(pay) * U256::from(self.feeBps) / U256::from(10_000)
     }
 }

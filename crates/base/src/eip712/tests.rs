@@ -91,12 +91,12 @@ fn orders_releases_refunds_and_payments_have_the_contracts_digests() {
         let refund = digest(&Refund { orderId: case.order_id.into() }, &escrow);
         assert_eq!(refund, case.refund_digest, "{name}");
 
-        let deposit = order.deposit().unwrap();
+        let deposit = order.payment_value();
         assert_eq!(deposit.to_string(), case.deposit, "{name}");
         let payment = ReceiveWithAuthorization {
             from: order.buyer,
             to: case.escrow,
-            value: U256::from(deposit),
+            value: deposit,
             validAfter: U256::ZERO,
             validBefore: U256::from(order.fundBy),
             nonce: case.order_id.into(),
