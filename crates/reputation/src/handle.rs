@@ -414,3 +414,6 @@ fn unheld(record: &Verified<Attestation>, reason: &'static str) -> Explained {
 
 /// The outcome was asked for before; putting it in cannot end differently.
 fn drop_put(_: Put) {}
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,6 @@ fn whole_blocks(facts: &[Fact]) -> usize {
         Some(first) => first,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -516,3 +516,6 @@ fn authorise_now(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

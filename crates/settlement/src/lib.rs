@@ -36,6 +36,11 @@ mod handle;
 mod records;
 mod submit;
 
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod testing;
+
 pub use config::SettlementConfig;
 pub use error::SettlementError;
 pub use events::PaymentEvent;

@@ -187,3 +187,6 @@ fn signed(
 ) -> Result<(), SettlementError> {
     signature.verify(digest, signer).map_err(|_| SettlementError::BadSignature { by })
 }
+
+#[cfg(test)]
+mod tests;
