@@ -58,7 +58,7 @@ fn records(c: &mut Criterion) {
     let signed = Signed::sign(&record, &key).expect("a valid record");
     let bytes = signed.bytes().to_vec();
     let payload = cbor::to_vec(&record).expect("canonical");
-    println!("signed record: {} bytes, payload: {} bytes", bytes.len(), payload.len());
+    eprintln!("signed record: {} bytes, payload: {} bytes", bytes.len(), payload.len());
 
     let raw_key = SigningKey::from_bytes(&[7; 32]);
     let raw_signature: Signature = raw_key.sign(&payload);

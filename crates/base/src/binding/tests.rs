@@ -28,9 +28,9 @@ fn a_binding_ties_one_address_to_one_did_on_one_network() {
     assert_eq!(binding.verify(&network(), &eve.agent_key(0).did(), CHAIN, NOW), invalid);
     assert_eq!(binding.verify(&network(), &did, 8453, NOW), invalid);
 
-    let stolen = PaymentBinding { address: eve.payment_key(0).address(), ..binding.clone() };
+    let stolen = PaymentBinding { address: eve.payment_key(0).address(), ..binding };
     assert_eq!(stolen.verify(&network(), &did, CHAIN, NOW), invalid);
-    let prolonged = PaymentBinding { expires: expires.plus(Duration::from_secs(1)), ..binding.clone() };
+    let prolonged = PaymentBinding { expires: expires.plus(Duration::from_secs(1)), ..binding };
     assert_eq!(prolonged.verify(&network(), &did, CHAIN, NOW), invalid);
     let fraction = PaymentBinding { expires: expires.plus(Duration::from_millis(1)), ..binding };
     assert_eq!(fraction.verify(&network(), &did, CHAIN, NOW), invalid);

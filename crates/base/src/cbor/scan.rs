@@ -62,7 +62,7 @@ impl Open {
         if !self.map {
             return Ok(());
         }
-        if self.left % 2 == 0 {
+        if self.left.is_multiple_of(2) {
             self.key_from = at;
             return Ok(());
         }
