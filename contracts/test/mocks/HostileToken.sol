@@ -82,9 +82,10 @@ contract HostileToken {
             }
         }
         if (transfers == Transfers.BurnGas) {
-            uint256 end = gasleft() > gasToBurn ? gasleft() - gasToBurn : 0;
-            while (gasleft() > end && gasleft() > 500) {}
-            require(end != 0, "out of gas");
+            // with too little it gives up at once, and leaves its caller the rest
+            require(gasleft() > gasToBurn, "out of gas");
+            uint256 end = gasleft() - gasToBurn;
+            while (gasleft() > end) {}
         }
         balanceOf[msg.sender] -= value;
         balanceOf[to] += value;

@@ -3,18 +3,15 @@ pragma solidity 0.8.37;
 
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
-
-interface IEscrowHarness is IEscrow {
-    function settle(Order calldata order, uint256 pay, uint8 outcome) external;
-}
+import {EscrowHarness} from "../../harness/EscrowHarness.sol";
 
 /// @notice The one function every settlement passes, with any payment between nothing and everything.
 contract SettleTest is EscrowBase {
-    IEscrowHarness private harness;
+    EscrowHarness private harness;
 
     function setUp() public override {
         super.setUp();
-        harness = IEscrowHarness(vm.deployCode("EscrowHarness.sol:EscrowHarness", abi.encode(address(usdc))));
+        harness = EscrowHarness(vm.deployCode("EscrowHarness.sol:EscrowHarness", abi.encode(address(usdc))));
         escrow = harness;
     }
 
