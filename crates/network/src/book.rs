@@ -248,6 +248,13 @@ impl Book {
         self.entries.get(peer).is_some_and(|entry| !entry.links.is_empty())
     }
 
+    /// Whether the peer is connected for less than `age`.
+    pub(crate) fn is_younger(&self, peer: &PeerId, age: Duration, elapsed: Duration) -> bool {
+        self.entries
+            .get(peer)
+            .is_some_and(|entry| !entry.links.is_empty() && elapsed.saturating_sub(entry.linked_at) < age)
+    }
+
     pub(crate) fn admitted_count(&self) -> usize {
         self.entries.values().filter(|entry| entry.admitted).count()
     }

@@ -381,8 +381,17 @@ fn report(commands: &mpsc::Sender<Command>, peer: PeerId, severity: Severity) {
     }
 }
 
-fn checked_bootstrap(config: &NetworkConfig) -> Result<Vec<(PeerId, Multiaddr)>, NetworkError> {
-    config.bootstrap.iter().map(|addr| address::parse_with_peer(addr)).collect()
+/// The peers to begin with, each with all its addresses.
+fn checked_bootstrap(config: &NetworkConfig) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, NetworkError> {
+    let mut peers: Vec<(PeerId, Vec<Multiaddr>)> = Vec::new();
+    for addr in &config.bootstrap {
+        let (peer, addr) = address::parse_with_peer(addr)?;
+        match peers.iter_mut().find(|(known, _)| *known == peer) {
+            Some((_, addrs)) => addrs.push(addr),
+            None => peers.push((peer, vec![addr])),
+        }
+    }
+    Ok(peers)
 }
 
 /// Listens on all configured addresses and waits until each is up.

@@ -37,6 +37,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// First and longest pause between two attempts to open a stream.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
+/// How long after connecting a peer may still be setting up its services. Until then a protocol
+/// that it does not speak is asked for again.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// The answer to an opened stream.
 const ACCEPTED: u8 = 0;
 /// The peer holds as many streams as it may.
@@ -136,16 +140,23 @@ impl Streams {
     async fn open_with_retries(&self, peer: &PeerId, protocol: &StreamProtocol) -> Result<Stream, NetworkError> {
         let (mut pause, longest) = RETRY_PAUSE;
         loop {
-            match self.open_once(peer, protocol).await {
-                Err(NetworkError::StreamReset { .. }) => {
-                    tokio::time::sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(longest);
-                    // The control would dial by itself and wait for ever if that is refused.
-                    if !self.shared.with(|book| book.is_linked(peer)) {
-                        return Err(NetworkError::PeerUnreachable { peer: *peer });
-                    }
+            let opened = self.open_once(peer, protocol).await;
+            let elapsed = self.shared.elapsed();
+            let again = match &opened {
+                Err(NetworkError::StreamReset { .. }) => true,
+                Err(NetworkError::Unsupported { .. }) => {
+                    self.shared.with(|book| book.is_younger(peer, SETTLING, elapsed))
                 }
-                done => return done,
+                _ => false,
+            };
+            if !again {
+                return opened;
+            }
+            tokio::time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(longest);
+            // The control would dial by itself and wait for ever if that is refused.
+            if !self.shared.with(|book| book.is_linked(peer)) {
+                return Err(NetworkError::PeerUnreachable { peer: *peer });
             }
         }
     }

@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) swarm: Box<Swarm<Behaviour>>,
     pub(crate) config: NetworkConfig,
     pub(crate) local: PeerId,
-    pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
+    pub(crate) bootstrap: Vec<(PeerId, Vec<Multiaddr>)>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -44,14 +44,14 @@ pub(super) struct Waiting {
 /// A peer to begin with.
 pub(super) struct Bootstrap {
     peer: PeerId,
-    addr: Multiaddr,
+    addrs: Vec<Multiaddr>,
     due: Duration,
     pause: Duration,
 }
 
 impl Bootstrap {
-    pub(super) fn new((peer, addr): (PeerId, Multiaddr)) -> Self {
-        Self { peer, addr, due: Duration::ZERO, pause: FIRST_PAUSE }
+    pub(super) fn new((peer, addrs): (PeerId, Vec<Multiaddr>)) -> Self {
+        Self { peer, addrs, due: Duration::ZERO, pause: FIRST_PAUSE }
     }
 }
 
@@ -308,8 +308,8 @@ impl Worker {
             } else if entry.due <= elapsed && peer != self.local && !self.bans.contains_key(&peer) {
                 entry.due = elapsed + entry.pause;
                 entry.pause = (entry.pause * 2).min(longest);
-                let addr = entry.addr.clone();
-                let _is_dialling = self.dial_peer(&peer, vec![addr]);
+                let addrs = entry.addrs.clone();
+                let _is_dialling = self.dial_peer(&peer, addrs);
             }
         }
     }

@@ -73,6 +73,17 @@ async fn opening_connects_by_itself() {
     echoes(&carol, &bob).await;
 }
 
+/// A node that has just started may be connected before its services are up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_comes_up_right_after_connecting_is_found() {
+    let (alice, bob) = couple().await;
+    let (opener, peer) = (alice.network.clone(), bob.peer_id());
+    let opened = tokio::spawn(async move { opener.open(&peer, ECHO).await });
+    tokio::task::yield_now().await;
+    serve_echo(bob.accept(ECHO).unwrap());
+    within(opened).await.unwrap().unwrap();
+}
+
 /// libp2p-stream drops inbound streams when many open at once; nobody may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_streams_all_arrive() {
