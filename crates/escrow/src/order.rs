@@ -27,3 +27,6 @@ pub(crate) fn to_binding(order: &Order) -> IEscrow::Order {
         salt: order.salt,
     }
 }
+
+#[cfg(test)]
+mod tests;
