@@ -309,7 +309,7 @@ pub fn written_in(dir: &std::path::Path) -> Result<Written, CliError> {
 fn network_file(chain: &DevChain, seed: u64) -> Result<NetworkFile, CliError> {
     let unusable = |cause: String| CliError::failure("chain_error", cause, "start the devnet anew");
     let deployment = chain.deployment().map_err(|cause| unusable(cause.to_string()))?;
-    let id = NetworkId::try_from(format!("devnet-{seed}/1")).map_err(|error| NodeError::room(&error))?;
+    let id = format!("devnet-{seed}/1").parse::<NetworkId>().map_err(|error| NodeError::room(&error))?;
     Ok(NetworkFile {
         id,
         chain_id: DEV_CHAIN_ID,

@@ -5,10 +5,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use haggle_a2a_transport::CallerScope;
 use haggle_base::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// The one caller that a gateway with one token knows; A2A tasks are scoped to it.
+const OPERATOR: &str = "operator";
 
 /// Decides from a request's headers whether it may pass.
 #[derive(Clone, Debug)]
@@ -100,12 +104,15 @@ fn is_open(path: &str) -> bool {
 }
 
 /// Middleware that turns strangers away before any handler runs.
-pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let verdict = guard
         .check_site(request.headers())
         .and_then(|()| if is_open(request.uri().path()) { Ok(()) } else { guard.check_token(request.headers()) });
     match verdict {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(CallerScope(OPERATOR.to_owned()));
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }

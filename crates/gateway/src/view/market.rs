@@ -18,6 +18,8 @@ pub enum Executor {
         /// Base URL of the server; its card is read from the well-known path below it.
         url: String,
     },
+    /// A function of the program that embeds the node; the API cannot add one.
+    Embedded,
 }
 
 /// `POST /v1/agents`: put an agent of this node on the market.

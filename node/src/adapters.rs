@@ -1,0 +1,10 @@
+//! Where ports meet rooms: glue only, no rules.
+
+pub(crate) mod a2a;
+pub(crate) mod attest;
+pub(crate) mod catalog;
+pub(crate) mod chain;
+pub(crate) mod faults;
+pub(crate) mod memory;
+pub(crate) mod money;
+pub(crate) mod trade;

@@ -1,0 +1,123 @@
+//! What the A2A room asks of the node: streams, the gate, agents on other nodes.
+
+use crate::agents::Agents;
+use async_trait::async_trait;
+use haggle_a2a::{A2aError, Kind, ServiceParams};
+use haggle_a2a_transport::{Admission, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Remote, RemoteCall};
+use haggle_base::{Coded, Did, Hash, PeerId};
+use haggle_catalog::Catalog;
+use haggle_network::Network;
+use haggle_reputation::Reputation;
+use haggle_trade::{Desk, TradeError, TradeMessage, TradeReply};
+use serde_json::Value;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Opens A2A streams over libp2p.
+pub(crate) struct StreamDial(pub(crate) Network);
+
+#[async_trait]
+impl Dial for StreamDial {
+    async fn open(&self, peer: &PeerId) -> Result<BoxStream, A2aError> {
+        let stream = self.0.open(peer, PROTOCOL).await.map_err(|error| unreachable_peer(peer, &error))?;
+        Ok(Box::new(stream))
+    }
+}
+
+fn unreachable_peer(peer: &PeerId, error: &dyn Coded) -> A2aError {
+    A2aError::new(Kind::Unreachable, format!("{peer} cannot be reached: {error}")).with("code", error.code())
+}
+
+/// Stands before every agent of this node: trade messages go to the desk, priced work needs an order.
+pub(crate) struct FrontDoor {
+    /// Set once the desk is open; it needs the agents, which need this door.
+    pub(crate) desk: Arc<OnceLock<Desk>>,
+    pub(crate) agents: Agents,
+}
+
+#[async_trait]
+impl Gate for FrontDoor {
+    async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError> {
+        match TradeMessage::from_a2a(message) {
+            Ok(None) if self.agents.is_free(agent) => Ok(Admission::Run),
+            Ok(None) => Err(A2aError::refused(
+                "order_needed",
+                "this agent's work has a price: agree on an order first (extension urn:haggle:a2a:negotiate:1)",
+            )),
+            Ok(Some(trade)) => {
+                let desk = self.desk.get().ok_or_else(|| A2aError::new(Kind::Busy, "the node is still starting"))?;
+                let reply = desk.handle(&caller.dids, agent, trade).await;
+                Ok(Admission::Handled(reply.to_a2a(&reply_id(message))))
+            }
+            Err(error) => Ok(Admission::Handled(TradeReply::reject(&error).to_a2a(&reply_id(message)))),
+        }
+    }
+}
+
+/// The same message gets the same reply, so its id follows from the message's.
+fn reply_id(message: &Value) -> String {
+    let asked = message.get("messageId").and_then(Value::as_str).unwrap_or_default();
+    format!("re-{}", &Hash::of(asked.as_bytes()).to_string()[..24])
+}
+
+/// Agents on other nodes, found through their cards.
+#[derive(Clone)]
+pub(crate) struct Directory {
+    pub(crate) catalog: Catalog,
+    pub(crate) network: Network,
+    pub(crate) client: Client,
+    pub(crate) reputation: Reputation,
+    pub(crate) clock: Arc<dyn haggle_base::Clock>,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// Sends a JSON-RPC request to the first host of the agent that can be reached.
+    pub(crate) async fn call(
+        &self,
+        agent: &Did,
+        request: Value,
+        params: ServiceParams,
+        deadline: Duration,
+    ) -> Result<Value, A2aError> {
+        let card = self.catalog.card(agent).map_err(|error| {
+            A2aError::new(Kind::Internal, error.to_string())
+        })?;
+        let card = card.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no card of this agent is known here"))?;
+        let mut last = A2aError::new(Kind::Unreachable, "the agent's card names no host");
+        for host in card.body().hosts.iter() {
+            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
+            let reached = self.network.connect(&host.peer, &addresses).await;
+            self.reputation.note_dial(agent, reached.is_ok(), self.clock.now());
+            if let Err(error) = reached {
+                last = unreachable_peer(&host.peer, &error);
+                continue;
+            }
+            return self.client.call_with(&host.peer, agent, request, params, deadline).await;
+        }
+        Err(last)
+    }
+}
+
+#[async_trait]
+impl Remote for Directory {
+    async fn card(&self, agent: &Did) -> Option<Value> {
+        let card = self.catalog.card(agent).ok().flatten()?;
+        serde_json::from_str(&card.body().agent_card).ok()
+    }
+
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
+        Self::call(self, agent, call.request, call.params, call.deadline).await
+    }
+}
+
+/// The error a trade error becomes on its way to a caller of A2A.
+pub(crate) fn refused(error: &TradeError) -> A2aError {
+    A2aError::refused(error.code(), error.to_string())
+}

@@ -1,0 +1,226 @@
+//! The agents this node serves: what runs them, and what they look like to others.
+
+use crate::agent::{AgentDraft, Worker};
+use crate::records::{AgentRow, Runner};
+use haggle_a2a::card::{Draft, Places, Skill};
+use haggle_a2a_transport::{Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run};
+use haggle_base::{Did, PeerId, Text};
+use haggle_gateway::ApiError;
+use haggle_gateway::view::{self, NewAgent};
+use haggle_trade::ports::WorkError;
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest work on one order before it is given up and tried again.
+const WORK_PATIENCE: Duration = Duration::from_secs(120);
+/// Most agents on one node.
+pub(crate) const MAX_AGENTS: u64 = 1000;
+
+/// What runs an agent, ready to be called.
+#[derive(Clone)]
+pub(crate) enum Engine {
+    /// A function in this process.
+    Function(Worker),
+    /// An A2A server.
+    Http(Arc<HttpExecutor>),
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Function(_) => "Function",
+            Self::Http(_) => "Http",
+        })
+    }
+}
+
+impl Engine {
+    /// The engine of a stored agent; an embedded one has none until its closure is given again.
+    pub(crate) fn of(runner: &Runner) -> Result<Option<Self>, ApiError> {
+        match runner {
+            Runner::Builtin(name) if crate::builtin::draft(name).is_some() => {
+                Ok(Some(Self::Function(Worker::builtin(name))))
+            }
+            Runner::Builtin(name) => Err(ApiError::not_found(
+                "agent_not_found",
+                format!("there is no built-in agent named {:?}", name.as_str()),
+                "take one of digest, csv, echo, slow, flaky, liar",
+            )),
+            Runner::Http(url) => {
+                let executor = HttpExecutor::new(url).map_err(|error| ApiError::from_coded(&error))?;
+                Ok(Some(Self::Http(Arc::new(executor))))
+            }
+            Runner::Embedded => Ok(None),
+        }
+    }
+
+    /// The engine as the A2A server calls it.
+    pub(crate) fn executor(&self) -> Arc<dyn Executor> {
+        match self {
+            Self::Http(executor) => Arc::<HttpExecutor>::clone(executor),
+            Self::Function(worker) => {
+                let worker = worker.clone();
+                Arc::new(FnExecutor::new(move |input: Input| {
+                    let worker = worker.clone();
+                    async move {
+                        let call = input.call().task_id.clone();
+                        let given = input.json().or_else(|_| input.text().map(|text| json!({"text": text})))?;
+                        worker.work(given, call).await.map(Output::json).map_err(Failure::new)
+                    }
+                }))
+            }
+        }
+    }
+}
+
+/// One served agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) index: u64,
+    pub(crate) row: AgentRow,
+    pub(crate) engine: Option<Engine>,
+}
+
+/// The agents of this node; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agents(Arc<RwLock<BTreeMap<Did, Served>>>);
+
+impl Agents {
+    pub(crate) fn insert(&self, served: Served) {
+        self.0.write().insert(served.row.did, served);
+    }
+
+    pub(crate) fn get(&self, did: &Did) -> Option<Served> {
+        self.0.read().get(did).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Served> {
+        let mut all: Vec<_> = self.0.read().values().cloned().collect();
+        all.sort_by_key(|served| served.index);
+        all
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<Served> {
+        self.all().into_iter().find(|served| served.row.name.as_str() == name)
+    }
+
+    pub(crate) fn is_free(&self, did: &Did) -> bool {
+        self.get(did).is_some_and(|served| served.row.price.is_zero())
+    }
+
+    /// Runs an agent on the input of a funded order; `call` is the same when the run is repeated.
+    pub(crate) async fn run(&self, did: &Did, input: Value, call: &str) -> Result<Value, WorkError> {
+        let engine = self.get(did).and_then(|served| served.engine);
+        let engine = engine.ok_or_else(|| WorkError::NotNow("the agent is not served at the moment".to_owned()))?;
+        match engine {
+            Engine::Function(worker) => tokio::time::timeout(WORK_PATIENCE, worker.work(input, call.to_owned()))
+                .await
+                .map_err(|_| WorkError::NotNow(format!("the agent took longer than {WORK_PATIENCE:?}")))?
+                .map_err(WorkError::Failed),
+            Engine::Http(executor) => run(&*executor, *did, input, WORK_PATIENCE).await.map_err(|error| {
+                if error.is_retryable() { WorkError::NotNow(error.to_string()) } else { WorkError::Failed(error.to_string()) }
+            }),
+        }
+    }
+}
+
+/// The row of a new agent, every field checked.
+pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRow, ApiError> {
+    let name_fits = !draft.name.is_empty()
+        && draft.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !name_fits {
+        return Err(ApiError::bad_request(
+            "bad_name",
+            format!("{:?} is no name for an agent", draft.name),
+            "take 1 to 48 of a-z, 0-9 and -",
+        ));
+    }
+    let schema = |given: Option<Value>| given.map(|schema| bounded(&schema.to_string(), "a schema")).transpose();
+    let tags = draft.tags.iter().map(|tag| bounded(tag, "a tag")).collect::<Result<Vec<_>, _>>()?;
+    let deliver_within_secs = u32::try_from(draft.deliver_within.as_secs()).unwrap_or(u32::MAX);
+    Ok(AgentRow {
+        did,
+        name: bounded(&draft.name, "the name")?,
+        description: bounded(&draft.description, "the description")?,
+        category: bounded(&draft.category, "the category")?,
+        tags: tags.try_into().map_err(|_| too_long("the list of tags"))?,
+        price: draft.price,
+        input_schema: schema(draft.input_schema)?,
+        output_schema: schema(draft.output_schema)?,
+        deliver_within_secs,
+        posts_delivery: draft.posts_delivery,
+        runner,
+        withdrawn: false,
+    })
+}
+
+fn bounded<const N: usize>(text: &str, what: &'static str) -> Result<Text<N>, ApiError> {
+    Text::try_from(text).map_err(|_| too_long(what))
+}
+
+fn too_long(what: &'static str) -> ApiError {
+    ApiError::bad_request(
+        "invalid_agent",
+        format!("{what} is too long or holds control characters"),
+        "shorten it: name 48 bytes, description 512, tag 32, schema 1024, at most 16 tags",
+    )
+}
+
+/// The draft and the runner that a request of the API asks for.
+pub(crate) fn asked(new: NewAgent) -> Result<(AgentDraft, Runner), ApiError> {
+    let runner = match &new.executor {
+        view::Executor::Builtin { name } => Runner::Builtin(bounded(name, "the built-in agent's name")?),
+        view::Executor::Http { url } => Runner::Http(bounded(url, "the URL")?),
+        view::Executor::Embedded => {
+            return Err(ApiError::bad_request(
+                "invalid_agent",
+                "only the program that embeds a node can serve a function of its own",
+                "name a built-in agent, or the URL of an A2A server",
+            ));
+        }
+    };
+    let posts_delivery = match &new.executor {
+        view::Executor::Builtin { name } => crate::builtin::draft(name).is_none_or(|draft| draft.posts_delivery),
+        view::Executor::Http { .. } | view::Executor::Embedded => true,
+    };
+    let draft = AgentDraft {
+        name: new.name,
+        description: new.description,
+        category: new.category,
+        tags: new.tags,
+        price: new.price,
+        input_schema: new.input_schema,
+        output_schema: new.output_schema,
+        deliver_within: Duration::from_secs(u64::from(new.deliver_within_seconds)),
+        posts_delivery,
+    };
+    Ok((draft, runner))
+}
+
+/// The A2A card of an agent of this node.
+pub(crate) fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
+    let description = if row.description.is_empty() { row.name.as_str() } else { row.description.as_str() };
+    let tags: Vec<String> = if row.tags.is_empty() {
+        vec![row.category.as_str().to_owned()]
+    } else {
+        row.tags.iter().map(|tag| tag.as_str().to_owned()).collect()
+    };
+    let draft = Draft {
+        name: row.name.as_str().to_owned(),
+        description: description.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        skills: vec![Skill {
+            id: row.name.as_str().to_owned(),
+            name: row.name.as_str().to_owned(),
+            description: description.to_owned(),
+            tags,
+        }],
+        modes: vec!["text/plain".to_owned(), "application/json".to_owned()],
+        extensions: if row.price.is_zero() { Vec::new() } else { vec![haggle_trade::EXTENSION_URI.to_owned()] },
+    };
+    haggle_a2a::card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] })
+}

@@ -1,0 +1,90 @@
+//! The keys of the agents this node serves, in one place: nothing else in the process holds a secret.
+
+use async_trait::async_trait;
+use haggle_base::{
+    Address, AgentKey, B256, Clock, Did, EvmSignature, NetworkFile, PaymentBinding, PaymentKey, Seed,
+};
+use haggle_settlement::ports::{NoKey, Wallet};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a payment binding stands; the card that carries it is renewed long before.
+const BINDING_LIVES: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// One agent's two keys.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentKeys {
+    /// Its DID's key.
+    pub(crate) agent: Arc<AgentKey>,
+    /// Its money's key.
+    pub(crate) payment: PaymentKey,
+}
+
+/// Every agent whose keys this node uses, by DID.
+pub(crate) struct Keyring {
+    seed: Seed,
+    network: NetworkFile,
+    clock: Arc<dyn Clock>,
+    agents: RwLock<BTreeMap<Did, AgentKeys>>,
+}
+
+impl Keyring {
+    pub(crate) fn new(seed: Seed, network: NetworkFile, clock: Arc<dyn Clock>) -> Self {
+        Self { seed, network, clock, agents: RwLock::default() }
+    }
+
+    /// Derives the keys of agent `index` and holds them from now on.
+    pub(crate) fn add(&self, index: u32) -> AgentKeys {
+        let keys = AgentKeys {
+            agent: Arc::new(self.seed.agent_key(index)),
+            payment: self.seed.payment_key(index),
+        };
+        self.agents.write().insert(keys.agent.did(), keys.clone());
+        keys
+    }
+
+    /// The keys of one agent.
+    pub(crate) fn get(&self, did: &Did) -> Option<AgentKeys> {
+        self.agents.read().get(did).cloned()
+    }
+
+    /// The agent and the payment key behind an address.
+    pub(crate) fn at(&self, address: &Address) -> Option<(Did, PaymentKey)> {
+        let agents = self.agents.read();
+        agents
+            .iter()
+            .find(|(_, keys)| keys.payment.address() == *address)
+            .map(|(did, keys)| (*did, keys.payment.clone()))
+    }
+
+    /// A fresh binding of the agent's address to its DID.
+    pub(crate) fn bind(&self, did: &Did) -> Option<PaymentBinding> {
+        let keys = self.get(did)?;
+        let expires = self.clock.now().plus(BINDING_LIVES);
+        Some(PaymentBinding::make(&keys.payment, &self.network.id, did, self.network.chain_id, expires))
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("agents", &self.agents.read().len()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Wallet for Keyring {
+    fn address(&self, agent: &Did) -> Option<Address> {
+        self.get(agent).map(|keys| keys.payment.address())
+    }
+
+    fn agent_at(&self, address: &Address) -> Option<Did> {
+        self.at(address).map(|(did, _)| did)
+    }
+
+    fn sign(&self, agent: &Did, digest: &B256) -> Result<EvmSignature, NoKey> {
+        self.get(agent).map(|keys| keys.payment.sign_digest(digest)).ok_or(NoKey)
+    }
+}

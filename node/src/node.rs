@@ -1,0 +1,234 @@
+//! A running node: the rooms joined, the loops between them, and what an embedding program asks of it.
+
+mod api;
+mod builder;
+mod compose;
+mod loops;
+mod publish;
+mod views;
+
+pub use builder::NodeBuilder;
+
+use crate::agent::{AgentDraft, Worker};
+use crate::agents::Agents;
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::events::Events;
+use crate::home::{Home, HomeLock};
+use crate::keyring::Keyring;
+use haggle_a2a_transport::Server;
+use haggle_base::{Clock, NetworkFile, PeerId, Timestamp};
+use haggle_catalog::Catalog;
+use haggle_escrow::ChainReader;
+use haggle_gateway::view::{AgentSummary, EventView, HireRequest, ListingQuery, ListingView, OrderView};
+use haggle_gateway::{ApiError, Gateway, NodeApi};
+use haggle_network::Network;
+use haggle_reputation::Reputation;
+use haggle_settlement::Settlement;
+use haggle_store::Store;
+use haggle_trade::{Buyer, Desk};
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{Mutex, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A running node.
+///
+/// Dropping it stops its loops; [`Node::shutdown`] also waits until everything is on disk.
+///
+/// ```no_run
+/// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+/// use haggle::{AgentDraft, Node, Worker};
+/// use serde_json::json;
+///
+/// let node = Node::builder("./seller").network_file("network.toml").chain("http://127.0.0.1:8545").start().await?;
+/// let shout = Worker::new(|input, _call| async move {
+///     let text = input["text"].as_str().ok_or("give me a text")?;
+///     Ok(json!({"text": text.to_uppercase()}))
+/// });
+/// node.serve(AgentDraft::new("shout").category("text").price("0.01".parse()?), shout).await?;
+/// node.until_stopped().await;
+/// # Ok(()) }
+/// ```
+pub struct Node {
+    inner: Arc<Inner>,
+    gateway: Gateway,
+    tasks: TaskTracker,
+    _lock: HomeLock,
+}
+
+/// What the API, the loops and the handle share.
+pub(crate) struct Inner {
+    pub(crate) home: Home,
+    pub(crate) config: Config,
+    pub(crate) file: NetworkFile,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started: Timestamp,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) agents: Agents,
+    pub(crate) money: Store,
+    pub(crate) market: Store,
+    pub(crate) network: Network,
+    pub(crate) reader: ChainReader,
+    pub(crate) settlement: Settlement,
+    pub(crate) catalog: Catalog,
+    pub(crate) reputation: Reputation,
+    pub(crate) server: Server,
+    pub(crate) buyer: Buyer,
+    pub(crate) desk: Desk,
+    pub(crate) events: Events,
+    pub(crate) reconciled: AtomicU64,
+    pub(crate) gateway_url: String,
+    /// One change of the agents at a time.
+    pub(crate) adding: Mutex<()>,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("peer_id", &self.peer_id()).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts to describe a node whose home is at `home`.
+    pub fn builder(home: impl Into<std::path::PathBuf>) -> NodeBuilder {
+        NodeBuilder::new(Home::at(home))
+    }
+
+    /// Starts the node that was made in `home`, with this configuration.
+    ///
+    /// # Errors
+    /// `no_home`, `already_running`, `locked`, or what a room says.
+    pub async fn from_home(home: &Home, config: Config) -> Result<Self, NodeError> {
+        compose::start(home.clone(), config).await
+    }
+
+    /// The node's libp2p id.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.inner.network.peer_id()
+    }
+
+    /// Addresses that peers may dial, each with `/p2p/<id>`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.inner.addresses()
+    }
+
+    /// Base URL of the gateway.
+    #[must_use]
+    pub fn gateway_url(&self) -> &str {
+        &self.inner.gateway_url
+    }
+
+    /// Everything the gateway can do, without HTTP in between.
+    #[must_use]
+    pub fn api(&self) -> Arc<dyn NodeApi> {
+        Arc::<Inner>::clone(&self.inner)
+    }
+
+    /// Serves a closure as an agent and puts it on the market. The same name again, after a restart, serves the same
+    /// agent again.
+    ///
+    /// # Errors
+    /// What breaks a rule of cards and listings.
+    pub async fn serve(&self, draft: AgentDraft, worker: Worker) -> Result<AgentSummary, ApiError> {
+        self.inner.serve(draft, worker).await
+    }
+
+    /// Searches this node's copy of the market by words.
+    ///
+    /// # Errors
+    /// The index or the store fails.
+    pub async fn find(&self, words: &str) -> Result<Vec<ListingView>, ApiError> {
+        let query = ListingQuery { q: Some(words.to_owned()), ..ListingQuery::default() };
+        Ok(self.inner.find(query).await?.items)
+    }
+
+    /// Buys one call of a listing and waits until the order is final. `key` names the intent: the same key never buys
+    /// twice.
+    ///
+    /// # Errors
+    /// The order could not be started. How a started order ended is in its state.
+    pub async fn hire(&self, key: &str, listing: &str, input: Value) -> Result<OrderView, ApiError> {
+        let mut steps = self.inner.events.follow(None).1;
+        let request = HireRequest { listing: listing.to_owned(), input, max_price: None, buyer: None };
+        let mut order = NodeApi::hire(&*self.inner, key, request).await?;
+        while !order.is_final() && !(order.problem.is_some() && order.fund_tx.is_none()) {
+            // a closed or lagging stream only means that the order is looked at again
+            if matches!(steps.recv().await, Err(broadcast::error::RecvError::Closed)) {
+                break;
+            }
+            order = self.inner.order(key).await?;
+        }
+        Ok(order)
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<EventView> {
+        self.inner.events.follow(None).1
+    }
+
+    /// Waits until somebody asks the node to stop: `haggle down`, or an interrupt of the process.
+    pub async fn until_stopped(&self) {
+        tokio::select! {
+            // without a signal handler only `haggle down` stops the node
+            _interrupt = interrupted() => {}
+            () = self.inner.stopping.cancelled() => {}
+        }
+    }
+
+    /// Stops: no new requests, open ones answered, everything on disk.
+    pub async fn shutdown(self) {
+        let Self { inner, gateway, tasks, _lock } = self;
+        // the file only helps others to find us; a stale one is noticed by its process id
+        let _gone = std::fs::remove_file(inner.home.running_file());
+        inner.stopping.cancel();
+        gateway.shutdown().await;
+        inner.buyer.shutdown().await;
+        inner.desk.shutdown().await;
+        tasks.close();
+        tasks.wait().await;
+        inner.network.shutdown().await;
+        if let Err(error) = inner.catalog.clone().shutdown().await {
+            tracing::warn!(error.cause = %error, "the catalog did not end orderly: {error}");
+        }
+        for store in [inner.market.clone(), inner.money.clone()] {
+            if let Err(error) = store.shutdown().await {
+                tracing::warn!(error.cause = %error, "a store did not end orderly: {error}");
+            }
+        }
+    }
+}
+
+/// Ctrl-C, or the terminate signal of a service manager.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _interrupt = tokio::signal::ctrl_c() => {}
+            _terminate = terminate.recv() => {}
+        },
+        Err(_) => {
+            // no handler can be had: wait for `haggle down` for ever
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Inner {
+    /// Addresses that peers may dial, each with `/p2p/<id>`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let peer = self.network.peer_id();
+        self.network
+            .listen_addrs()
+            .into_iter()
+            .map(|address| if address.contains("/p2p/") { address } else { format!("{address}/p2p/{peer}") })
+            .collect()
+    }
+}

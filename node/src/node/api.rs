@@ -1,0 +1,372 @@
+//! Everything the gateway and embedding programs can ask of a running node.
+
+use super::{Inner, views};
+use crate::agents;
+use async_trait::async_trait;
+use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
+use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
+use haggle_gateway::view::{
+    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery,
+    MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish,
+    WalletList,
+};
+use haggle_gateway::{ApiError, NodeApi, Readiness};
+use haggle_trade::buyer::HireRequest as Wish;
+use haggle_trade::config::MAX_PAYLOAD_BYTES;
+use haggle_base::Verified;
+use serde_json::Value;
+use std::sync::atomic::Ordering;
+use tokio::sync::broadcast;
+
+/// Items of a page when nobody says.
+const DEFAULT_ITEMS: usize = 20;
+/// Most orders of a page.
+const MAX_ORDERS: usize = 100;
+
+fn coded<E: Coded>(error: E) -> ApiError {
+    ApiError::from_coded(&error)
+}
+
+impl Inner {
+    /// The buying agent of a request: the one named, which must be ours, else the node's own.
+    fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+        let Some(named) = named else {
+            return Ok(self.own_did());
+        };
+        let did = read_did(named)?;
+        if self.keys.get(&did).is_none() {
+            let hint = "leave `buyer` out, or name one of this node's agents";
+            return Err(ApiError::not_found("agent_not_found", format!("{did} is not served here"), hint));
+        }
+        Ok(did)
+    }
+
+    fn listing_by_id(&self, id: &str) -> Result<Verified<ListingBody>, ApiError> {
+        let missing = || {
+            ApiError::not_found(
+                "listing_not_found",
+                format!("this node holds no live listing {id}"),
+                "search again with `haggle find`: the listing may have been replaced or withdrawn",
+            )
+        };
+        let record: RecordId = id.parse().map_err(|_| missing())?;
+        self.catalog.listing(&record).map_err(coded)?.ok_or_else(missing)
+    }
+
+    /// What a request to buy means to the trade room.
+    fn wish(
+        &self,
+        listing: &str,
+        input: &Value,
+        max_price: Option<Usdc>,
+        buyer: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Wish, ApiError> {
+        let agent = self.buyer_of(buyer)?;
+        let listing = self.listing_by_id(listing)?;
+        let input = serde_json::to_vec(input).map_err(|cause| ApiError::internal(&cause))?;
+        if input.len() > MAX_PAYLOAD_BYTES {
+            return Err(ApiError::bad_request(
+                "input_too_large",
+                format!("the input has {} bytes as JSON", input.len()),
+                "send at most 512 KiB",
+            ));
+        }
+        let price = max_price.unwrap_or(listing.body().price);
+        let too_much = || ApiError::bad_request("amount_overflow", "the price with its fee is no amount", "lower max_price");
+        let max_price = match self.file.fee.payer {
+            haggle_base::FeePayer::Buyer => {
+                price.checked_add(price.fee_bps(self.file.fee.bps)).ok_or_else(too_much)?
+            }
+            haggle_base::FeePayer::Seller => price,
+        };
+        let idempotency_key = key
+            .map(|key| Text::try_from(key))
+            .transpose()
+            .map_err(|_| ApiError::bad_request("invalid_key", "the order key is too long", "use at most 64 characters"))?;
+        Ok(Wish {
+            agent,
+            provider: listing.author(),
+            slot: listing.record().slot.clone(),
+            listing: Some(listing.id()),
+            input,
+            max_price,
+            bargain: None,
+            idempotency_key,
+            rating: None,
+        })
+    }
+
+    /// The trade room's view of an order by key, hire number or order id.
+    fn trade_view(&self, id: &str) -> Result<haggle_trade::OrderView, ApiError> {
+        let missing = || {
+            ApiError::not_found(
+                "order_not_found",
+                format!("this node knows no order {id}"),
+                "`haggle order list` names this node's orders",
+            )
+        };
+        if let Ok(order) = id.parse() {
+            if let Ok(hire) = self.buyer.find(&order) {
+                return self.buyer.show(hire).map_err(coded);
+            }
+            return self.desk.show(&order).map_err(|_| missing());
+        }
+        let hire = self.buyer.find_key(&self.own_did(), id).map_err(coded)?.ok_or_else(missing)?;
+        self.buyer.show(hire).map_err(coded)
+    }
+}
+
+fn read_did(text: &str) -> Result<Did, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::not_found("agent_not_found", format!("{text:?} is no DID"), "a DID looks like did:key:z6Mk…")
+    })
+}
+
+#[async_trait]
+impl NodeApi for Inner {
+    async fn status(&self) -> Result<NodeStatus, ApiError> {
+        let latest = self.reader.latest().await;
+        let read = self.settlement.cursor().await;
+        let held = self.catalog.status();
+        let agents = self.agents.all();
+        Ok(NodeStatus {
+            name: self.config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: self.file.id.to_string(),
+            peer_id: self.network.peer_id().to_string(),
+            addresses: self.addresses(),
+            gateway: self.gateway_url.clone(),
+            uptime_seconds: self.clock.now().since(self.started).as_secs(),
+            peers: self.network.peers().len() as u64,
+            agents: std::iter::once(self.own_did())
+                .chain(agents.iter().map(|served| served.row.did))
+                .map(|did| did.to_string())
+                .collect(),
+            chain: ChainStatus {
+                chain_id: self.file.chain_id,
+                reachable: latest.is_ok(),
+                block: latest.as_ref().map_or(read.block, |head| head.number),
+                time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
+                escrow: self.file.escrow.to_string(),
+                token: self.file.token.address.to_string(),
+                trust: format!("one RPC, {}, is trusted with what it says", self.config.chain.rpc),
+            },
+            market: MarketStatus {
+                listings: held.listings as u64,
+                cards: held.cards as u64,
+                attestations: held.attestations as u64,
+                reconciled_peers: self.reconciled.load(Ordering::Relaxed),
+            },
+        })
+    }
+
+    async fn peers(&self) -> Result<PeerList, ApiError> {
+        Ok(PeerList { items: self.network.peers().iter().map(views::peer).collect() })
+    }
+
+    async fn connect(&self, address: &str) -> Result<(), ApiError> {
+        self.network.dial(address).await.map(drop).map_err(coded)
+    }
+
+    async fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    async fn readiness(&self) -> Vec<Readiness> {
+        let chain = self.reader.latest().await;
+        let peers = self.network.peers().len();
+        let lonely = !self.file.bootstrap.is_empty() && peers == 0;
+        vec![
+            Readiness {
+                check: "chain",
+                ok: chain.is_ok(),
+                detail: chain.map_or_else(|error| error.to_string(), |head| format!("block {}", head.number)),
+            },
+            Readiness { check: "network", ok: !lonely, detail: format!("{peers} peers connected") },
+            Readiness { check: "catalog", ok: true, detail: format!("{} listings", self.catalog.status().listings) },
+        ]
+    }
+
+    async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError> {
+        let sort = match &query.sort {
+            Some(word) => word.parse::<Sort>().map_err(|unknown| {
+                let hint = "take cost_per_success, trust_score_desc, price_asc or response_time_asc";
+                ApiError::bad_request("unknown_sort", unknown.to_string(), hint)
+            })?,
+            None => Sort::default(),
+        };
+        let limit = query.limit.map_or(DEFAULT_ITEMS, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
+        let answer = self
+            .catalog
+            .search(&Query {
+                text: query.q,
+                category: query.category,
+                tags: query.tag.into_iter().collect(),
+                min_price: query.min_price,
+                max_price: query.max_price,
+                sort,
+                limit: limit.clamp(1, MAX_LIMIT),
+                cursor: query.cursor,
+                ..Query::default()
+            })
+            .map_err(coded)?;
+        Ok(ListingPage {
+            items: answer.items.iter().map(|hit| self.listing_view(&hit.listing)).collect(),
+            total: answer.total as u64,
+            complete: answer.complete,
+            next: answer.next,
+        })
+    }
+
+    async fn listing(&self, id: &str) -> Result<ListingDetail, ApiError> {
+        let listing = self.listing_by_id(id)?;
+        let body = listing.body();
+        let schema = |text: Option<&str>| text.and_then(|text| serde_json::from_str(text).ok());
+        Ok(ListingDetail {
+            listing: self.listing_view(&listing),
+            input_schema: schema(body.input_schema.as_deref()),
+            output_schema: schema(body.output_schema.as_deref()),
+            deliver_within_seconds: body.sla.deliver_within_secs,
+            review_seconds: body.escrow.map_or(0, |escrow| escrow.review_secs),
+            record: views::hex(listing.bytes()),
+        })
+    }
+
+    async fn withdraw(&self, id: &str) -> Result<(), ApiError> {
+        let listing = self.listing_by_id(id)?;
+        self.withdraw_agent(&listing.author()).await
+    }
+
+    async fn agents(&self) -> Result<AgentPage, ApiError> {
+        let items = self.agents.all().iter().map(|served| self.summary(served)).collect::<Result<_, _>>()?;
+        Ok(AgentPage { items })
+    }
+
+    async fn agent(&self, did: &str) -> Result<AgentView, ApiError> {
+        let did = match self.agents.named(did) {
+            Some(served) => served.row.did,
+            None => read_did(did)?,
+        };
+        let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
+            let hint = "wait until it reaches this node, or connect to a peer that knows it";
+            ApiError::not_found("agent_not_found", format!("this node holds no card of {did}"), hint)
+        })?;
+        let binding = self.catalog.binding(&did);
+        let listings = self.catalog.listings_of(&did).map_err(coded)?;
+        let body = card.body();
+        Ok(AgentView {
+            did: did.to_string(),
+            name: body.name.as_str().to_owned(),
+            local: self.keys.get(&did).is_some(),
+            payment_address: binding.address().map(|address| address.to_string()),
+            binding_problem: match &binding {
+                Binding::Verified { .. } => None,
+                Binding::Missing => Some("binding_missing".to_owned()),
+                Binding::Invalid(error) => Some(error.code().to_owned()),
+                Binding::Equivocal { .. } => Some("binding_equivocal".to_owned()),
+            },
+            hosts: body.hosts.iter().map(|host| host.peer.to_string()).collect(),
+            listings: listings.iter().map(|listing| self.listing_view(listing)).collect(),
+            reputation: self.reputation_view(&did),
+            card: serde_json::from_str(&body.agent_card).unwrap_or(Value::Null),
+            notice: views::NOTICE.to_owned(),
+        })
+    }
+
+    async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
+        let (draft, runner) = agents::asked(new)?;
+        self.add(draft, runner, None).await
+    }
+
+    async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError> {
+        self.publish_anew(&read_did(did)?, change).await
+    }
+
+    async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError> {
+        let wish =
+            self.wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), None)?;
+        let quote = self.buyer.quote(&wish).await.map_err(coded)?;
+        Ok(self.quote_view(&quote))
+    }
+
+    async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError> {
+        let key: String = key.chars().take(64).collect();
+        let buyer = self.buyer_of(request.buyer.as_deref())?;
+        let known = self.buyer.find_key(&buyer, &key).map_err(coded)?;
+        let hire = match known {
+            Some(hire) => hire,
+            None => {
+                let wish = self.wish(
+                    &request.listing,
+                    &request.input,
+                    request.max_price,
+                    request.buyer.as_deref(),
+                    Some(&key),
+                )?;
+                self.buyer.hire(wish).await.map_err(coded)?
+            }
+        };
+        let view = self.buyer.show(hire).map_err(coded)?;
+        let input = serde_json::to_vec(&request.input).map_err(|cause| ApiError::internal(&cause))?;
+        let same = view.listing.is_none_or(|listing| listing.to_string() == request.listing)
+            && view.input == Hash::of(&input);
+        if !same {
+            return Err(ApiError::new(
+                http::StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_conflict",
+                "this key already names an order with another listing or input",
+                "take a new key for a new order; keep the key only when you repeat the same one",
+            ));
+        }
+        Ok(self.order_view(&view))
+    }
+
+    async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError> {
+        let limit = query.limit.map_or(DEFAULT_ITEMS, |limit| usize::try_from(limit).unwrap_or(MAX_ORDERS));
+        let limit = limit.clamp(1, MAX_ORDERS);
+        let mut views = Vec::new();
+        if query.role.as_deref() != Some("provider") {
+            views.extend(self.buyer.list(None, MAX_ORDERS).map_err(coded)?);
+        }
+        if query.role.as_deref() != Some("buyer") {
+            views.extend(self.desk.list(None, MAX_ORDERS).map_err(coded)?);
+        }
+        views.sort_by_key(|view| std::cmp::Reverse(view.started));
+        let mut items: Vec<_> = views.iter().map(|view| self.order_view(view)).collect();
+        if let Some(state) = &query.state {
+            items.retain(|order| order.state == *state);
+        }
+        items.truncate(limit);
+        Ok(OrderPage { items, next: None })
+    }
+
+    async fn order(&self, id: &str) -> Result<OrderView, ApiError> {
+        Ok(self.order_view(&self.trade_view(id)?))
+    }
+
+    async fn cancel(&self, id: &str) -> Result<OrderView, ApiError> {
+        let view = self.trade_view(id)?;
+        let Some(hire) = view.hire else {
+            return Err(ApiError::bad_request(
+                "not_buyer",
+                "only the buyer cancels an order",
+                "a provider that will not deliver lets the deadline pass: the buyer is refunded",
+            ));
+        };
+        self.buyer.cancel(hire).await.map_err(coded)?;
+        self.order(id).await
+    }
+
+    async fn wallets(&self) -> Result<WalletList, ApiError> {
+        let mut items = vec![self.wallet_view(&self.own_did()).await?];
+        for served in self.agents.all() {
+            items.push(self.wallet_view(&served.row.did).await?);
+        }
+        Ok(WalletList { items })
+    }
+
+    fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {
+        self.events.follow(after)
+    }
+}

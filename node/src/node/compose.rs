@@ -1,0 +1,270 @@
+//! The one place where all rooms meet.
+
+use super::{Inner, Node, loops};
+use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
+use crate::adapters::attest::Publisher;
+use crate::adapters::catalog::{Gossip, LateReputation};
+use crate::adapters::chain::ChainPort;
+use crate::adapters::faults::CrashPoint;
+use crate::adapters::memory::{BookedFacts, CardBindings};
+use crate::adapters::money::SettlementMoney;
+use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
+use crate::agents::{Agents, Engine, Served};
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::events::Events;
+use crate::home::{Home, Running, write_atomically};
+use crate::keyring::Keyring;
+use crate::records::AgentTable;
+use crate::{secrets, setup};
+use haggle_a2a_transport::{Client, HttpConfig, Limits as A2aLimits, Remote, Server, router};
+use haggle_base::{Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
+use haggle_catalog::{Catalog, CatalogConfig};
+use haggle_escrow::{ChainReader, EscrowConfig};
+use haggle_gateway::{Bound, NodeApi};
+use haggle_network::{Inbox, Network, NetworkConfig, topic};
+use haggle_reputation::{Reputation, ReputationConfig};
+use haggle_settlement::budget::Limits;
+use haggle_settlement::{Settlement, SettlementConfig};
+use haggle_store::{Blobs, Options, Store};
+use haggle_trade::{Buyer, BuyerPorts, Desk, DeskPorts, TradeConfig, Venue};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Most agents read back at the start.
+const AGENTS_AT_ONCE: usize = 1000;
+
+/// Starts the node of a made home.
+pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError> {
+    if !home.is_made() {
+        return Err(NodeError::NoHome(home.path().to_owned()));
+    }
+    let lock = home.lock()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let file = setup::read_network(&home.network())?;
+    let seed = open_seed(&home, &config, &file)?;
+    let token = home.token()?;
+    let registry = Arc::new(Mutex::new(Registry::default()));
+    let events = Events::new(Arc::clone(&clock));
+    let stopping = CancellationToken::new();
+    let tasks = TaskTracker::new();
+
+    let money = open_store(home.money_db())?;
+    let market = open_store(home.market_db())?;
+    let node_key = seed.node_key();
+    let keys = Arc::new(Keyring::new(seed, file.clone(), Arc::clone(&clock)));
+    let own = keys.add(0);
+    let agents = read_agents(&money, &keys)?;
+
+    let (network, inbox) = start_network(&config, &file, &node_key, &clock, &registry).await?;
+    let reader = ChainReader::new(EscrowConfig::for_network(&file, vec![config.chain.rpc.clone()])).map_err(room)?;
+    let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
+
+    let late = LateReputation::default();
+    let gossip = Gossip { network: network.clone(), id: file.id.clone() };
+    let catalog = Catalog::start(
+        market.clone(),
+        CatalogConfig { commit_every: std::time::Duration::from_millis(100), ..CatalogConfig::new(&file) },
+        Arc::clone(&clock),
+        Arc::new(gossip),
+        Arc::new(late.clone()),
+    )
+    .await
+    .map_err(room)?;
+    let reputation = Reputation::open(
+        market.clone(),
+        ReputationConfig::new(&file),
+        Arc::clone(&clock),
+        Arc::new(BookedFacts(settlement.clone())),
+        Arc::new(CardBindings(catalog.clone())),
+    )
+    .await
+    .map_err(room)?;
+    late.set(reputation.clone());
+
+    let desk_later = Arc::new(OnceLock::new());
+    let door = FrontDoor { desk: Arc::clone(&desk_later), agents: agents.clone() };
+    let bodies = home.path().join("bodies");
+    let server = Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), A2aLimits::default())
+        .await
+        .map_err(room)?;
+    let directory = Directory {
+        catalog: catalog.clone(),
+        network: network.clone(),
+        client: Client::new(Arc::new(StreamDial(network.clone()))),
+        reputation: reputation.clone(),
+        clock: Arc::clone(&clock),
+    };
+    let money_port = Arc::new(SettlementMoney(settlement.clone()));
+    let signer = Arc::new(DocumentKeys { keys: Arc::clone(&keys) });
+    let attestor = Arc::new(Publisher {
+        reputation: reputation.clone(),
+        catalog: catalog.clone(),
+        keys: Arc::clone(&keys),
+        network: file.clone(),
+    });
+    let faults = Arc::new(CrashPoint::from_env(&file));
+    let buying = BuyerPorts {
+        counterparty: Arc::new(A2aCounterparty(directory.clone())),
+        market: Arc::new(catalog.clone()),
+        signer: Arc::<DocumentKeys>::clone(&signer),
+        money: Arc::<SettlementMoney>::clone(&money_port),
+        attestor: Arc::<Publisher>::clone(&attestor),
+        faults: Arc::<CrashPoint>::clone(&faults),
+    };
+    let selling = DeskPorts {
+        market: Arc::new(catalog.clone()),
+        signer,
+        money: money_port,
+        work: Arc::new(OrderWork(agents.clone())),
+        attestor,
+        faults,
+    };
+    let (buyer, desk) = open_trade(&home, &config, &file, &money, &clock, buying, selling).await?;
+    // set once, here
+    let _first = desk_later.set(desk.clone());
+
+    let bound = Bound::bind(config.gateway.listen)
+        .await
+        .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
+    let gateway_url = format!("http://{}", bound.address());
+    let inner = Arc::new(Inner {
+        started: clock.now(),
+        home,
+        config,
+        file,
+        clock,
+        keys,
+        agents,
+        money,
+        market,
+        network,
+        reader,
+        settlement,
+        catalog,
+        reputation,
+        server: server.clone(),
+        buyer,
+        desk,
+        events,
+        reconciled: AtomicU64::new(0),
+        gateway_url: gateway_url.clone(),
+        adding: tokio::sync::Mutex::new(()),
+        stopping,
+    });
+    loops::spawn(&inner, inbox, &tasks)?;
+    inner.publish_all().await?;
+    let a2a = router(HttpConfig {
+        server,
+        remote: Some(Arc::new(directory) as Arc<dyn Remote>),
+        base_url: Some(gateway_url.clone()),
+        bearer: true,
+    });
+    let api: Arc<dyn NodeApi> = Arc::<Inner>::clone(&inner);
+    let gateway = bound.serve(api, registry, &token, a2a);
+    let running = Running {
+        pid: std::process::id(),
+        api: gateway_url,
+        peer_id: inner.network.peer_id().to_string(),
+        addresses: inner.addresses(),
+    };
+    let text = serde_json::to_string_pretty(&running).unwrap_or_default();
+    write_atomically(&inner.home.running_file(), text.as_bytes())?;
+    tracing::info!(peer.id = %running.peer_id, gateway = running.api, "node {} is up at {}", running.peer_id, running.api);
+    Ok(Node { inner, gateway, tasks, _lock: lock })
+}
+
+/// Wraps a room's error.
+fn room<E: Coded>(error: E) -> NodeError {
+    NodeError::room(&error)
+}
+
+fn open_seed(home: &Home, config: &Config, file: &NetworkFile) -> Result<Seed, NodeError> {
+    let seed = secrets::open(home, &config.unlock)?;
+    if seed.is_devnet() && !file.is_devnet() {
+        return Err(NodeError::DevnetSeed(file.chain_id));
+    }
+    Ok(seed)
+}
+
+fn open_store(path: PathBuf) -> Result<Store, NodeError> {
+    Store::open(&path, Options::default()).map_err(room)
+}
+
+fn read_agents(money: &Store, keys: &Keyring) -> Result<Agents, NodeError> {
+    let agents = Agents::default();
+    let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, AGENTS_AT_ONCE).map_err(room)?;
+    for (index, row) in rows {
+        let Ok(key) = u32::try_from(index) else { continue };
+        keys.add(key);
+        let engine = Engine::of(&row.runner).unwrap_or_else(|problem| {
+            tracing::warn!(agent.id = %row.did, "agent {} cannot be served: {problem}", row.name.as_str());
+            None
+        });
+        agents.insert(Served { index, row, engine });
+    }
+    Ok(agents)
+}
+
+async fn start_network(
+    config: &Config,
+    file: &NetworkFile,
+    key: &NodeKey,
+    clock: &Arc<dyn Clock>,
+    registry: &Mutex<Registry>,
+) -> Result<(Network, Inbox), NodeError> {
+    let base = if file.is_devnet() { NetworkConfig::loopback(file.id.clone()) } else { NetworkConfig::new(file.id.clone()) };
+    let mut bootstrap = file.bootstrap.clone();
+    bootstrap.extend(config.p2p.bootstrap.iter().cloned());
+    let settings = NetworkConfig {
+        listen: config.p2p.listen.clone(),
+        bootstrap,
+        topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
+        max_connections: config.p2p.max_connections,
+        gossip: config.p2p.gossip,
+        ..base
+    };
+    let mut libp2p = Registry::default();
+    let started = Network::start(settings, key, Arc::clone(clock), Some(&mut libp2p)).await.map_err(room)?;
+    *registry.lock() = libp2p;
+    Ok(started)
+}
+
+async fn open_settlement(
+    config: &Config,
+    file: &NetworkFile,
+    money: &Store,
+    clock: &Arc<dyn Clock>,
+    reader: &ChainReader,
+    keys: &Arc<Keyring>,
+    gas: haggle_base::PaymentKey,
+) -> Result<Settlement, NodeError> {
+    let chain = ChainPort::new(reader.clone(), config.chain.confirmations, Arc::clone(keys), gas);
+    let limits = Limits { per_call: config.budget.per_call, per_day: config.budget.per_day };
+    let settings = SettlementConfig { limits, ..SettlementConfig::new(file) };
+    let wallet: Arc<Keyring> = Arc::clone(keys);
+    Settlement::open(money.clone(), settings, Arc::clone(clock), Arc::new(chain), wallet).await.map_err(room)
+}
+
+async fn open_trade(
+    home: &Home,
+    config: &Config,
+    file: &NetworkFile,
+    money: &Store,
+    clock: &Arc<dyn Clock>,
+    buying: BuyerPorts,
+    selling: DeskPorts,
+) -> Result<(Buyer, Desk), NodeError> {
+    let settings = TradeConfig { settle_wait: config.trade.release_patience, ..TradeConfig::new(Venue::from(file)) };
+    let blobs = Blobs::open(&home.blobs()).map_err(room)?;
+    let buyer = Buyer::open(settings.clone(), money.clone(), blobs.clone(), Arc::clone(clock), buying)
+        .await
+        .map_err(room)?;
+    let desk = Desk::open(settings, money.clone(), blobs, Arc::clone(clock), selling).map_err(room)?;
+    Ok((buyer, desk))
+}

@@ -1,0 +1,338 @@
+//! The loops between the rooms: each waits for one thing and hands it on.
+
+use super::Inner;
+use crate::error::NodeError;
+use haggle_a2a_transport::{Caller, PROTOCOL};
+use haggle_base::{Coded, PeerId};
+use haggle_catalog::{AnyRecord, CatalogEvent, Origin, Role};
+use haggle_network::{Gossip, Inbox, Incoming, NetworkEvent, Severity, Stream, scoped};
+use haggle_settlement::PaymentEvent;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::task::TaskTracker;
+
+/// Attempts to reconcile with a peer that just connected.
+const SYNC_ATTEMPTS: u32 = 5;
+/// First pause between them; it doubles.
+const SYNC_PAUSE: Duration = Duration::from_millis(200);
+/// How often one connected peer is reconciled with again.
+const SYNC_EVERY: Duration = Duration::from_secs(600);
+/// How often cards and listings are looked at for renewal.
+const RENEW_EVERY: Duration = Duration::from_secs(3600);
+/// How often waiting orders are looked at.
+const DRIVE_EVERY: Duration = Duration::from_millis(50);
+/// Longest pause of the chain loop after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Starts every loop; they end when the node stops.
+pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Result<(), NodeError> {
+    let network = &inner.network;
+    let sync_name = scoped(&inner.file.id, "sync/1");
+    let calls = network.accept(PROTOCOL).map_err(|error| NodeError::room(&error))?;
+    let syncs = network.accept(&sync_name).map_err(|error| NodeError::room(&error))?;
+    let events = network.subscribe_events();
+
+    spawn_one(inner, tasks, |inner| read_gossip(inner, inbox));
+    spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
+    if inner.config.p2p.sync {
+        let tracker = tasks.clone();
+        spawn_one(inner, tasks, |inner| accept_syncs(inner, syncs, tracker));
+    }
+    let tracker = tasks.clone();
+    spawn_one(inner, tasks, |inner| watch_peers(inner, events, sync_name, tracker));
+    spawn_one(inner, tasks, follow_chain);
+    spawn_one(inner, tasks, remember_payments);
+    spawn_one(inner, tasks, remember_records);
+    spawn_one(inner, tasks, tell_orders);
+    spawn_one(inner, tasks, renew);
+    spawn_one(inner, tasks, drive_hires);
+    spawn_one(inner, tasks, drive_orders);
+    Ok(())
+}
+
+/// Spawns a loop that ends when the node stops.
+fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
+where
+    F: FnOnce(Arc<Inner>) -> W,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let stop = inner.stopping.clone();
+    let work = work(Arc::clone(inner));
+    tasks.spawn(async move {
+        // either the loop ended with its source, or the node stops
+        let _ended = stop.run_until_cancelled_owned(work).await;
+    });
+}
+
+/// Puts what is gossiped on the shelf, and tells the mesh what it was worth.
+async fn read_gossip(inner: Arc<Inner>, mut inbox: Inbox) {
+    while let Some(Gossip { from, bytes, verdict, .. }) = inbox.gossip.recv().await {
+        match inner.catalog.put(bytes.to_vec(), Origin::Gossip { peer: from }).await {
+            Ok(put) if put.is_new() => verdict.accept(),
+            Ok(_) => verdict.ignore(),
+            Err(error) if error.is_senders_fault() => {
+                tracing::debug!(peer.id = %from, error.code = error.code(), "rejected a record from {from}: {error}");
+                verdict.reject();
+            }
+            Err(error) => {
+                tracing::warn!(peer.id = %from, error.code = error.code(), "could not keep a record: {error}");
+                verdict.ignore();
+            }
+        }
+    }
+}
+
+/// Serves A2A streams; the caller is whoever the connection proved to be.
+async fn accept_calls(inner: Arc<Inner>, mut calls: Incoming) {
+    let tasks = TaskTracker::new();
+    while let Some((peer, stream)) = calls.next().await {
+        let inner = Arc::clone(&inner);
+        tasks.spawn(async move {
+            let dids = inner.network.ensure_dids(&peer).await;
+            let serve = inner.server.serve_stream(Caller::peer(peer, dids), stream);
+            // the stream ends with the peer, or the node stops
+            let _ended = inner.stopping.run_until_cancelled(serve).await;
+        });
+    }
+}
+
+async fn accept_syncs(inner: Arc<Inner>, mut syncs: Incoming, tasks: TaskTracker) {
+    while let Some((peer, stream)) = syncs.next().await {
+        spawn_one(&inner, &tasks, |inner| async move {
+            // a failed session is told of inside; the other side leads and tries again
+            let _done = sync(&inner, peer, stream, Role::Follower).await;
+        });
+    }
+}
+
+/// Reconciles with every peer that connects, and now and then with one of them again.
+async fn watch_peers(
+    inner: Arc<Inner>,
+    mut events: tokio::sync::broadcast::Receiver<NetworkEvent>,
+    sync_name: String,
+    tasks: TaskTracker,
+) {
+    let mut again = tokio::time::interval(SYNC_EVERY);
+    again.tick().await;
+    // whoever connected before this loop listened
+    for facts in inner.network.peers() {
+        greet(&inner, facts.peer, &sync_name, &tasks);
+    }
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = again.tick() => {
+                let peers = inner.network.peers();
+                let turn = usize::try_from(inner.reconciled.load(Ordering::Relaxed)).unwrap_or(0);
+                if let Some(facts) = peers.get(turn % peers.len().max(1)) {
+                    greet(&inner, facts.peer, &sync_name, &tasks);
+                }
+                continue;
+            }
+        };
+        match event {
+            Ok(NetworkEvent::Connected { peer, addr }) => {
+                inner.events.tell("peer.connected", json!({"peer": peer, "address": addr}));
+                greet(&inner, peer, &sync_name, &tasks);
+            }
+            Ok(NetworkEvent::Disconnected { peer }) => {
+                inner.events.tell("peer.disconnected", json!({"peer": peer}));
+            }
+            Ok(NetworkEvent::Subscribed { .. }) => inner.catalog.retry_announcements(),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Leads a reconciliation with a peer, if this side is the one to lead.
+fn greet(inner: &Arc<Inner>, peer: PeerId, sync_name: &str, tasks: &TaskTracker) {
+    // both sides see the connection; the smaller id leads, so one session is enough
+    if !inner.config.p2p.sync || inner.network.peer_id() > peer {
+        return;
+    }
+    let name = sync_name.to_owned();
+    spawn_one(inner, tasks, |inner| async move {
+        let mut pause = SYNC_PAUSE;
+        for _ in 0..SYNC_ATTEMPTS {
+            if !inner.network.is_connected(&peer) {
+                return;
+            }
+            if let Ok(stream) = inner.network.open(&peer, &name).await
+                && sync(&inner, peer, stream, Role::Leader).await
+            {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        tracing::info!(peer.id = %peer, "could not reconcile with {peer} for now");
+    });
+}
+
+/// Runs one session; says whether it came to its end.
+async fn sync(inner: &Inner, peer: PeerId, stream: Stream, role: Role) -> bool {
+    match inner.catalog.sync_with(stream, role, peer).await {
+        Ok(report) => {
+            inner.reconciled.fetch_add(1, Ordering::Relaxed);
+            let data = json!({"peer": peer, "received": report.received, "sent": report.sent});
+            inner.events.tell("peer.reconciled", data);
+            true
+        }
+        Err(error) => {
+            if error.is_peers_fault() {
+                inner.network.report(&peer, Severity::Medium);
+            }
+            tracing::debug!(peer.id = %peer, error.code = error.code(), "reconciling with {peer} failed: {error}");
+            false
+        }
+    }
+}
+
+/// Books what the chain says, at the configured pace, slower while nobody answers.
+async fn follow_chain(inner: Arc<Inner>) {
+    let mut pause = inner.config.chain.poll;
+    loop {
+        match inner.settlement.follow_once().await {
+            Ok(_) => pause = inner.config.chain.poll,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "the chain cannot be followed: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What the chain closed or took back changes what attestations are worth.
+async fn remember_payments(inner: Arc<Inner>) {
+    let mut payments = inner.settlement.subscribe();
+    loop {
+        let changed = match payments.recv().await {
+            Ok(PaymentEvent::Settled(fact)) => {
+                let data = json!({"order": fact.order, "paid": fact.paid, "fee": fact.fee, "tx": fact.place.tx});
+                inner.events.tell("chain.settled", data);
+                inner.reputation.facts_arrived(&fact.order).await.map(drop)
+            }
+            Ok(PaymentEvent::Undone { order }) => inner.reputation.facts_undone(&order).await,
+            Ok(_) => Ok(()),
+            Err(RecvError::Lagged(_)) => inner.reputation.recheck().await.map(drop),
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = changed {
+            tracing::warn!(error.code = error.code(), "reputation could not be updated: {error}");
+        }
+    }
+}
+
+/// New attestations are held against the chain, new cards tell of payment addresses.
+async fn remember_records(inner: Arc<Inner>) {
+    let mut records = inner.catalog.subscribe();
+    read_all_again(&inner).await;
+    loop {
+        match records.recv().await {
+            Ok(CatalogEvent::Stored { record, .. }) => remember(&inner, record).await,
+            Ok(CatalogEvent::Removed { .. }) => {}
+            Err(RecvError::Lagged(_)) => read_all_again(&inner).await,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Reads every card and attestation of the shelf, after a start or after events were missed.
+async fn read_all_again(inner: &Inner) {
+    use haggle_base::Kind;
+    for kind in [Kind::Card, Kind::Attestation] {
+        for id in inner.catalog.ids(kind) {
+            if let Ok(Some(record)) = inner.catalog.record(&id) {
+                remember(inner, record).await;
+            }
+        }
+    }
+}
+
+async fn remember(inner: &Inner, record: AnyRecord) {
+    let kept = match record {
+        AnyRecord::Attestation(attestation) => {
+            let subject = attestation.body().subject;
+            inner.events.tell("reputation.attestation", json!({"subject": subject, "order": attestation.body().order}));
+            inner.reputation.accept(attestation).await.map(|_| ())
+        }
+        AnyRecord::Card(card) => match inner.catalog.binding(&card.author()).address() {
+            Some(address) => inner.reputation.binding_seen(&card.author(), &address).await,
+            None => Ok(()),
+        },
+        AnyRecord::Listing(listing) => {
+            inner.events.tell("listing.stored", json!({"id": listing.id(), "agent": listing.author()}));
+            Ok(())
+        }
+        AnyRecord::Tombstone(tombstone) => {
+            inner.events.tell("listing.withdrawn", json!({"agent": tombstone.author()}));
+            Ok(())
+        }
+    };
+    if let Err(error) = kept {
+        tracing::warn!(error.code = error.code(), "reputation could not be updated: {error}");
+    }
+}
+
+/// Drives what this node buys: at its own pace, and at once when something happened.
+async fn drive_hires(inner: Arc<Inner>) {
+    let mut pace = tokio::time::interval(DRIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = pace.tick() => {}
+            () = inner.buyer.woken() => {}
+        }
+        inner.buyer.tick();
+    }
+}
+
+/// Drives what this node sells.
+async fn drive_orders(inner: Arc<Inner>) {
+    let mut pace = tokio::time::interval(DRIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = pace.tick() => {}
+            () = inner.desk.woken() => {}
+        }
+        inner.desk.tick();
+    }
+}
+
+/// Tells of every stored step of an order.
+async fn tell_orders(inner: Arc<Inner>) {
+    let mut bought = inner.buyer.subscribe();
+    let mut sold = inner.desk.subscribe();
+    loop {
+        let event = tokio::select! {
+            event = bought.recv() => event,
+            event = sold.recv() => event,
+        };
+        match event {
+            Ok(event) => {
+                let data = json!({
+                    "side": event.side, "order": event.order, "hire": event.hire, "step": event.step,
+                    "state": event.state, "final": event.is_final,
+                });
+                inner.events.tell_at(event.at, "order.step", data);
+            }
+            Err(RecvError::Lagged(missed)) => inner.events.tell("order.missed", json!(missed)),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Signs cards and listings anew before they expire.
+async fn renew(inner: Arc<Inner>) {
+    let mut look = tokio::time::interval(RENEW_EVERY);
+    loop {
+        look.tick().await;
+        if let Err(problem) = inner.renew_all().await {
+            tracing::warn!(error.code = %problem.code, "cards and listings could not be renewed: {problem}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Putting this node's agents on the market: keys, row, card, listing, in this order.
+
+use super::Inner;
+use crate::adapters::trade::text;
+use crate::agent::{AgentDraft, Worker};
+use crate::agents::{self, Engine, MAX_AGENTS, Served};
+use crate::error::NodeError;
+use crate::records::{AgentRow, AgentTable, Runner};
+use haggle_base::{Did, Text};
+use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
+use haggle_gateway::ApiError;
+use haggle_gateway::view::{AgentSummary, Executor, Republish};
+use haggle_store::Batch;
+use haggle_x402::Scheme;
+use serde_json::Value;
+use std::sync::Arc;
+
+impl Inner {
+    /// Serves a closure; the same name serves the same agent again.
+    pub(super) async fn serve(&self, draft: AgentDraft, worker: Worker) -> Result<AgentSummary, ApiError> {
+        self.add(draft, Runner::Embedded, Some(Engine::Function(worker))).await
+    }
+
+    /// Adds an agent, or gives the known one of that name what runs it; then publishes it.
+    pub(super) async fn add(
+        &self,
+        draft: AgentDraft,
+        runner: Runner,
+        engine: Option<Engine>,
+    ) -> Result<AgentSummary, ApiError> {
+        let _one_at_a_time = self.adding.lock().await;
+        let known = self.agents.named(&draft.name);
+        if known.as_ref().is_some_and(|known| known.row.runner != runner) {
+            return Err(ApiError::new(
+                http::StatusCode::CONFLICT,
+                "name_taken",
+                format!("this node already serves an agent named {:?}", draft.name),
+                "take another name, or publish the known agent anew",
+            ));
+        }
+        let index = match &known {
+            Some(known) => known.index,
+            None => self.agents.all().last().map_or(1, |last| last.index + 1),
+        };
+        if index > MAX_AGENTS {
+            return Err(ApiError::bad_request("too_many_agents", "this node serves 1000 agents", "start another node"));
+        }
+        let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
+        let keys = self.keys.add(key);
+        let row = agents::row(keys.agent.did(), draft, runner)?;
+        // what breaks a rule of the market breaks it before anything is stored
+        let listing = self.listing_body(&row)?;
+        let engine = match engine {
+            Some(engine) => Some(engine),
+            None => Engine::of(&row.runner)?,
+        };
+        self.keep(index, &row).await?;
+        let served = Served { index, row, engine };
+        self.agents.insert(served.clone());
+        self.publish(&served, listing).await
+    }
+
+    /// Publishes an agent anew, at another price if one is given.
+    pub(super) async fn publish_anew(&self, did: &Did, change: Republish) -> Result<AgentSummary, ApiError> {
+        let _one_at_a_time = self.adding.lock().await;
+        let mut served = self.agents.get(did).ok_or_else(|| not_ours(did))?;
+        if let Some(price) = change.price {
+            served.row.price = price;
+        }
+        served.row.withdrawn = false;
+        let listing = self.listing_body(&served.row)?;
+        self.keep(served.index, &served.row).await?;
+        self.agents.insert(served.clone());
+        self.publish(&served, listing).await
+    }
+
+    /// Withdraws an agent's listing with a tombstone.
+    pub(super) async fn withdraw_agent(&self, did: &Did) -> Result<(), ApiError> {
+        let _one_at_a_time = self.adding.lock().await;
+        let mut served = self.agents.get(did).ok_or_else(|| not_ours(did))?;
+        let keys = self.keys.get(did).ok_or_else(|| not_ours(did))?;
+        served.row.withdrawn = true;
+        self.keep(served.index, &served.row).await?;
+        self.catalog.withdraw(&keys.agent, &served.row.name).await.map_err(|error| ApiError::from_coded(&error))?;
+        self.agents.insert(served);
+        self.flush().await
+    }
+
+    /// Makes the cards of the node's own agent and of every served one current, after a start.
+    pub(super) async fn publish_all(&self) -> Result<(), NodeError> {
+        let api = |problem: ApiError| NodeError::BadConfig(self.home.config(), problem.to_string());
+        self.publish_own_card().await.map_err(api)?;
+        for served in self.agents.all() {
+            if served.engine.is_none() {
+                continue;
+            }
+            if served.row.withdrawn {
+                self.serve_now(&served).await.map_err(api)?;
+                continue;
+            }
+            let listing = self.listing_body(&served.row).map_err(api)?;
+            if let Err(problem) = self.publish(&served, listing).await {
+                tracing::warn!(agent.id = %served.row.did, error.code = %problem.code, "agent {} is not published: {problem}", served.row.name.as_str());
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs anew what has lived half its time.
+    pub(super) async fn renew_all(&self) -> Result<(), ApiError> {
+        let mut dids = vec![self.own_did()];
+        dids.extend(self.agents.all().into_iter().map(|served| served.row.did));
+        for did in dids {
+            let Some(keys) = self.keys.get(&did) else { continue };
+            self.catalog.refresh(&keys.agent).await.map_err(|error| ApiError::from_coded(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The DID of the node's own agent: the one that buys.
+    pub(super) fn own_did(&self) -> Did {
+        self.keys.add(0).agent.did()
+    }
+
+    async fn keep(&self, index: u64, row: &AgentRow) -> Result<(), ApiError> {
+        let mut batch = Batch::new();
+        batch.put::<AgentTable>(&index, row).map_err(|error| ApiError::from_coded(&error))?;
+        self.money.commit(batch).await.map_err(|error| ApiError::from_coded(&error))
+    }
+
+    /// The card by which others learn where the node's own agent pays from.
+    async fn publish_own_card(&self) -> Result<(), ApiError> {
+        let did = self.own_did();
+        let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
+        self.network.present(Arc::clone(&keys.agent)).await.map_err(|error| ApiError::from_coded(&error))?;
+        let draft = AgentDraft::new("buyer").describe("Buys for its owner; it serves nothing.");
+        let row = agents::row(did, draft, Runner::Embedded)?;
+        let card = self.card_body(&row, text(&self.config.name))?;
+        self.catalog.publish_card(&keys.agent, card).await.map_err(|error| ApiError::from_coded(&error))?;
+        Ok(())
+    }
+
+    async fn serve_now(&self, served: &Served) -> Result<(), ApiError> {
+        let did = served.row.did;
+        let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
+        self.network.present(Arc::clone(&keys.agent)).await.map_err(|error| ApiError::from_coded(&error))?;
+        if let Some(engine) = &served.engine {
+            self.server.serve(did, agents::a2a_card(&served.row, self.network.peer_id()), engine.executor());
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, served: &Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
+        let row = &served.row;
+        let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
+        self.serve_now(served).await?;
+        let card = self.card_body(row, text(&row.name))?;
+        self.catalog.publish_card(&keys.agent, card).await.map_err(|error| ApiError::from_coded(&error))?;
+        self.catalog
+            .publish_listing(&keys.agent, &row.name, listing)
+            .await
+            .map_err(|error| ApiError::from_coded(&error))?;
+        self.flush().await?;
+        self.summary(served)
+    }
+
+    /// Makes what was published findable here at once.
+    async fn flush(&self) -> Result<(), ApiError> {
+        self.catalog.flush().await.map_err(|error| ApiError::from_coded(&error))
+    }
+
+    fn card_body(&self, row: &AgentRow, name: Text<64>) -> Result<CardBody, ApiError> {
+        let card = agents::a2a_card(row, self.network.peer_id());
+        haggle_a2a::card::check_signable(&card).map_err(|error| ApiError::from_coded(&error))?;
+        let addrs: Vec<Text<128>> =
+            self.addresses().iter().filter_map(|address| Text::try_from(address.as_str()).ok()).take(8).collect();
+        let host = Host { peer: self.network.peer_id(), addrs: addrs.try_into().unwrap_or_default() };
+        Ok(CardBody {
+            name,
+            agent_card: Text::try_from(card.to_string()).map_err(|_| too_large("the agent card"))?,
+            binding: self.keys.bind(&row.did),
+            hosts: vec![host].try_into().map_err(|_| too_large("the list of hosts"))?,
+        })
+    }
+
+    fn listing_body(&self, row: &AgentRow) -> Result<ListingBody, ApiError> {
+        use haggle_base::Body;
+        let priced = !row.price.is_zero();
+        let review_secs = u32::try_from(self.config.trade.review.as_secs()).unwrap_or(u32::MAX);
+        let schemes: Vec<Text<32>> = if priced { vec![text(Scheme::HaggleEscrow.as_str())] } else { Vec::new() };
+        let body = ListingBody {
+            title: text(&row.name),
+            description: text(&row.description),
+            skill: text(&row.name),
+            category: row.category.clone(),
+            tags: row.tags.clone(),
+            input_schema: row.input_schema.clone(),
+            output_schema: row.output_schema.clone(),
+            pricing: PricingModel::PerCall,
+            price: row.price,
+            sla: Sla { deliver_within_secs: row.deliver_within_secs },
+            schemes: schemes.try_into().map_err(|_| too_large("the list of schemes"))?,
+            escrow: priced.then_some(EscrowTerms { review_secs }),
+            regions: haggle_base::List::default(),
+        };
+        body.check().map_err(|error| ApiError::from_coded(&error))?;
+        Ok(body)
+    }
+
+    /// What the API says of one of our agents.
+    pub(super) fn summary(&self, served: &Served) -> Result<AgentSummary, ApiError> {
+        let row = &served.row;
+        let listing =
+            self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
+        let address = self.settlement.payment_address(&row.did).ok_or_else(|| not_ours(&row.did))?;
+        Ok(AgentSummary {
+            did: row.did.to_string(),
+            name: row.name.as_str().to_owned(),
+            executor: match &row.runner {
+                Runner::Builtin(name) => Executor::Builtin { name: name.as_str().to_owned() },
+                Runner::Http(url) => Executor::Http { url: url.as_str().to_owned() },
+                Runner::Embedded => Executor::Embedded,
+            },
+            listing: listing.map(|listing| listing.id().to_string()),
+            price: row.price,
+            payment_address: address.to_string(),
+        })
+    }
+}
+
+fn not_ours(did: &Did) -> ApiError {
+    ApiError::not_found("agent_not_found", format!("this node serves no agent {did}"), "`haggle agent list` names ours")
+}
+
+fn too_large(what: &str) -> ApiError {
+    ApiError::bad_request("invalid_agent", format!("{what} does not fit its record"), "shorten name, description and tags")
+}
+
+/// A JSON value as the schema text that a listing carries.
+pub(super) fn schema(text: Option<&Text<1024>>) -> Option<Value> {
+    serde_json::from_str(text?).ok()
+}

@@ -1,0 +1,56 @@
+//! What the node itself keeps: its agents, and which hire belongs to which key.
+
+use haggle_base::{Did, List, Text, Usdc};
+use haggle_store::Table;
+use serde::{Deserialize, Serialize};
+
+/// The agents this node serves, by the index of their keys.
+pub(crate) struct AgentTable;
+
+impl Table for AgentTable {
+    const NAME: &'static str = "node-agents-1";
+    type Key = u64;
+    type Value = AgentRow;
+}
+
+/// One agent of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentRow {
+    /// Its DID, which its index gives too; kept to notice a home with another seed.
+    pub(crate) did: Did,
+    /// Name of the agent and its listing.
+    pub(crate) name: Text<48>,
+    /// What it does.
+    pub(crate) description: Text<512>,
+    /// Primary category.
+    pub(crate) category: Text<64>,
+    /// Tags.
+    pub(crate) tags: List<Text<32>, 16>,
+    /// Price of one call.
+    pub(crate) price: Usdc,
+    /// JSON Schema of the input.
+    pub(crate) input_schema: Option<Text<1024>>,
+    /// JSON Schema of the output.
+    pub(crate) output_schema: Option<Text<1024>>,
+    /// Seconds between funding and delivery that it promises.
+    pub(crate) deliver_within_secs: u32,
+    /// Whether the node posts an on-chain delivery when a buyer stays silent.
+    pub(crate) posts_delivery: bool,
+    /// What runs it.
+    pub(crate) runner: Runner,
+    /// Whether it was withdrawn from the market.
+    pub(crate) withdrawn: bool,
+}
+
+/// What runs an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Runner {
+    /// A built-in agent.
+    Builtin(Text<48>),
+    /// An A2A server at a URL that the operator typed.
+    Http(Text<512>),
+    /// A closure of the program that embeds the node; it has to be given again after a restart.
+    Embedded,
+}
