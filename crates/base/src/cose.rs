@@ -7,6 +7,7 @@
 
 use coset::iana;
 use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder};
+use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::cbor::{self, CborError};
 use crate::did::Did;
@@ -90,8 +91,9 @@ pub fn verify(kind: &str, bytes: &[u8], max: usize) -> Result<Opened, CoseError>
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     author: Did,
+    key: VerifyingKey,
     document: CoseSign1,
-    signature: [u8; 64],
+    signature: Signature,
 }
 
 impl Envelope {
@@ -106,16 +108,16 @@ impl Envelope {
         if document.payload.is_none() {
             return Err(WrongForm("the payload is missing"));
         }
-        let signature = <[u8; 64]>::try_from(document.signature.as_slice())
-            .map_err(|_| WrongForm("the signature is not 64 bytes"))?;
-        let author: Did = std::str::from_utf8(&document.protected.header.key_id)
-            .map_err(|_| CoseError::BadAuthor)?
-            .parse()
-            .map_err(|_| CoseError::BadAuthor)?;
+        let signature =
+            Signature::from_slice(&document.signature).map_err(|_| WrongForm("the signature is not 64 bytes"))?;
+        let (author, key) = std::str::from_utf8(&document.protected.header.key_id)
+            .ok()
+            .and_then(|did| Did::with_key(did).ok())
+            .ok_or(CoseError::BadAuthor)?;
         if document.protected.original_data.as_deref() != Some(&protected_header(&author)) {
             return Err(WrongForm("the protected header is not exactly {1: -8, 4: kid}"));
         }
-        Ok(Self { author, document, signature })
+        Ok(Self { author, key, document, signature })
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
@@ -124,7 +126,7 @@ impl Envelope {
 
     pub(crate) fn verify(self, kind: &str) -> Result<Opened, CoseError> {
         let signed = self.document.tbs_data(&aad(kind));
-        self.author.verify(&signed, &self.signature).map_err(|_| CoseError::BadSignature)?;
+        self.key.verify_strict(&signed, &self.signature).map_err(|_| CoseError::BadSignature)?;
         Ok(Opened { author: self.author, payload: self.document.payload.unwrap_or_default(), id: Hash::of(&signed) })
     }
 }

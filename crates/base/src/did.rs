@@ -107,10 +107,18 @@ impl FromStr for Did {
     type Err = DidError;
 
     fn from_str(text: &str) -> Result<Self, DidError> {
+        Self::with_key(text).map(|(did, _)| did)
+    }
+}
+
+impl Did {
+    /// Reads a DID and keeps its decoded key, which saves the next step half its cost.
+    pub(crate) fn with_key(text: &str) -> Result<(Self, VerifyingKey), DidError> {
         let encoded = text.strip_prefix(DID_PREFIX).ok_or(DidError::BadDid)?;
         let bytes = base58::<34>(encoded).ok_or(DidError::BadDid)?;
         let key = bytes.strip_prefix(&ED25519_MULTICODEC).ok_or(DidError::BadDid)?;
-        Self::from_public_key(key.try_into().map_err(|_| DidError::BadDid)?)
+        let key = key.try_into().map_err(|_| DidError::BadDid)?;
+        Ok((Self(key), usable(&key).ok_or(DidError::BadDid)?))
     }
 }
 
@@ -213,8 +221,13 @@ fn base58<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// The key, if it is a canonical encoding of a point that is not of small order.
 fn usable(key: &[u8; 32]) -> Option<VerifyingKey> {
     let point = VerifyingKey::from_bytes(key).ok()?;
-    let canonical = point.to_edwards().compress().to_bytes() == *key;
-    (canonical && !point.is_weak()).then_some(point)
+    // The two points with x = 0, whose sign bit could be written both ways, are of small order.
+    (below_field_prime(key) && !point.is_weak()).then_some(point)
+}
+
+/// Whether the y coordinate in a key, little-endian without the sign bit, is below 2^255 - 19.
+fn below_field_prime(key: &[u8; 32]) -> bool {
+    key[31] & 0x7f != 0x7f || key[1..31].iter().any(|digit| *digit != 0xff) || key[0] < 0xed
 }
 
 fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), DidError> {

@@ -1,7 +1,6 @@
 //! Records: everything that spreads through the network, signed once and carried as received.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,7 +216,7 @@ impl<B: Body> Record<B> {
 pub struct Signed<B> {
     bytes: Arc<[u8]>,
     envelope: Envelope,
-    body: PhantomData<fn() -> B>,
+    record: Arc<Record<B>>,
 }
 
 impl<B: Body> Signed<B> {
@@ -237,13 +236,17 @@ impl<B: Body> Signed<B> {
     ///
     /// # Errors
     /// [`RecordError`] with code `too_large`, `not_canonical`, `bad_cbor`, `too_deep`,
-    /// `bad_envelope`, `bad_did`, `unknown_kind` or `wrong_kind`.
+    /// `bad_envelope`, `bad_did`, `unknown_kind`, `wrong_kind`, `wrong_shape` or `unknown_fields`.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, RecordError> {
         let envelope = Envelope::parse(&bytes, B::MAX_BYTES)?;
-        if kind_of(&envelope)? != B::KIND {
-            return Err(RecordError::WrongKind { expected: B::KIND });
-        }
-        Ok(Self { bytes: bytes.into(), envelope, body: PhantomData })
+        let record = match cbor::from_slice::<Record<B>>(envelope.payload(), B::MAX_BYTES) {
+            Ok(record) if record.kind == B::KIND => record,
+            Ok(_) => return Err(RecordError::WrongKind { expected: B::KIND }),
+            // A body that cannot be read is most often one of another kind.
+            Err(error) if kind_of(&envelope)? == B::KIND => return Err(RecordError::Payload(error)),
+            Err(_) => return Err(RecordError::WrongKind { expected: B::KIND }),
+        };
+        Ok(Self { bytes: bytes.into(), envelope, record: Arc::new(record) })
     }
 
     /// The only way to a record's content: verifies the signature, the network, the times at
@@ -253,7 +256,7 @@ impl<B: Body> Signed<B> {
     /// Any [`RecordError`].
     pub fn verify(self, network: &NetworkId, now: Timestamp) -> Result<Verified<B>, RecordError> {
         let opened = self.envelope.verify(B::KIND.as_str())?;
-        let record: Record<B> = cbor::from_slice(&opened.payload, B::MAX_BYTES).map_err(RecordError::Payload)?;
+        let record = self.record;
         if record.network != *network {
             return Err(RecordError::WrongNetwork);
         }
@@ -264,12 +267,7 @@ impl<B: Body> Signed<B> {
             return Err(RecordError::Expired);
         }
         record.check(&opened.author)?;
-        Ok(Verified {
-            id: RecordId::from(opened.id),
-            author: opened.author,
-            record: Arc::new(record),
-            bytes: self.bytes,
-        })
+        Ok(Verified { id: RecordId::from(opened.id), author: opened.author, record, bytes: self.bytes })
     }
 
     /// The bytes as received or signed.
