@@ -5,11 +5,14 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256};
 
 use haggle_base::{
-    Attestation, AttestationKind, Blob, Body, ClosedBy, EvmSignature, Hash, NetworkId, OrderId, Parties, Record, Side, Text,
-    Timestamp, Usdc,
+    Attestation, AttestationKind, Blob, Body, ClosedBy, EvmSignature, Hash, NetworkId, OrderId, Parties, Record, Side,
+    Text, Timestamp, Usdc,
 };
 
-use crate::{ReputationError, ports::{ChainFacts, SettledFact}};
+use crate::{
+    ReputationError,
+    ports::{ChainFacts, SettledFact},
+};
 
 /// How long an attestation lives: as long as the kind allows, and never refreshed.
 const TTL: Duration = Attestation::MAX_TTL;

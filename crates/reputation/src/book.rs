@@ -187,7 +187,9 @@ impl Book {
     /// Takes all evidence about an order out, because the chain took back how it ended.
     pub fn remove(&mut self, order: &OrderId) -> Vec<Evidence> {
         let mut removed = Vec::new();
-        self.alter(*order, |file| removed = file.take().into_iter().flat_map(|file| file.evidence.into_values()).collect());
+        self.alter(*order, |file| {
+            removed = file.take().into_iter().flat_map(|file| file.evidence.into_values()).collect()
+        });
         if let Some(first) = removed.first() {
             let at = (first.settled_at, first.order);
             for did in [first.parties.buyer, first.parties.provider] {

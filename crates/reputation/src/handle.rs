@@ -7,8 +7,8 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, broadcast};
 
 use haggle_base::{
-    Attestation, AttestationKind, Blob, Clock, Coded, Did, EvmSignature, NetworkFile, NetworkId, OrderId, Record, RecordId,
-    Side, Signed, Timestamp, Verified,
+    Attestation, AttestationKind, Blob, Clock, Coded, Did, EvmSignature, NetworkFile, NetworkId, OrderId, Record,
+    RecordId, Side, Signed, Timestamp, Verified,
 };
 use haggle_store::{Batch, Store};
 
@@ -289,16 +289,17 @@ impl Reputation {
     pub fn explain(&self, did: &Did) -> Vec<Explained> {
         let memory = self.inner.memory.read();
         let held = memory.book.history(did, None, MAX_EXPLAINED);
-        let held = held.into_iter().filter(|(evidence, _)| evidence.subject() == *did).map(|(evidence, weight)| Explained {
-            record: evidence.record,
-            author: evidence.author(),
-            subject: evidence.subject(),
-            kind: evidence.kind,
-            order: evidence.order,
-            counts: weight == Weight::Counts,
-            reason: weight.code(),
-            evidence: Some(evidence),
-        });
+        let held =
+            held.into_iter().filter(|(evidence, _)| evidence.subject() == *did).map(|(evidence, weight)| Explained {
+                record: evidence.record,
+                author: evidence.author(),
+                subject: evidence.subject(),
+                kind: evidence.kind,
+                order: evidence.order,
+                counts: weight == Weight::Counts,
+                reason: weight.code(),
+                evidence: Some(evidence),
+            });
         let waiting = memory.waiting.about(did).map(|record| unheld(record, ReputationError::Unbacked.code()));
         let refused = memory.refused.iter().filter(|refused| refused.subject == *did).cloned();
         held.chain(waiting).chain(refused).collect()
@@ -318,8 +319,10 @@ impl Reputation {
     ) -> Result<Vec<Record<Attestation>>, ReputationError> {
         let now = self.inner.clock.now();
         let bodies = attest::attest(settled, side, rating, &*self.inner.chain, sign)?;
+        // Made as of the settlement, so that attesting again after a crash makes the very same record.
+        let made = self.inner.chain.settled(&settled.order).map_or(now, |fact| fact.time.min(now));
         let network = &self.inner.config.network;
-        Ok(bodies.into_iter().map(|body| attest::record(network, body, Revision::First, now)).collect())
+        Ok(bodies.into_iter().map(|body| attest::record(network, body, Revision::First, made)).collect())
     }
 
     /// What changes figures from now on.

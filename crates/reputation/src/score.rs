@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn every_term_stays_between_zero_and_one() {
-        assert_eq!(trust_score(Score::from_millionths(u32::MAX), Some(0), Score::from_millionths(u32::MAX)), Score::ONE);
+        assert_eq!(
+            trust_score(Score::from_millionths(u32::MAX), Some(0), Score::from_millionths(u32::MAX)),
+            Score::ONE
+        );
         assert_eq!(trust_score(Score::ZERO, None, Score::ZERO), Score::ZERO);
     }
 

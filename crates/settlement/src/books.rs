@@ -193,7 +193,12 @@ impl<'a> Change<'a> {
     }
 
     /// Frees what a reservation set aside.
-    pub(crate) fn post_release(&mut self, agent: &Did, key: &ReservationKey, amount: Usdc) -> Result<(), SettlementError> {
+    pub(crate) fn post_release(
+        &mut self,
+        agent: &Did,
+        key: &ReservationKey,
+        amount: Usdc,
+    ) -> Result<(), SettlementError> {
         let about = About { kind: EntryKind::Released, order: None, key: Some(key.clone()) };
         self.post(agent, about, &[(Account::Reserved, Side::Out, amount), (Account::Available, Side::In, amount)])?;
         self.events.push(PaymentEvent::Released { agent: *agent, key: key.clone(), amount });

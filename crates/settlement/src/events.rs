@@ -2,7 +2,10 @@
 
 use haggle_base::{Did, OrderId, Usdc};
 
-use crate::{budget::ReservationKey, facts::{DeliveredFact, FundedFact, SettledFact}};
+use crate::{
+    budget::ReservationKey,
+    facts::{DeliveredFact, FundedFact, SettledFact},
+};
 
 /// Something happened to money or to an order on the chain. Sent after it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -154,18 +154,21 @@ impl Settlement {
             (books.agents.keys().copied().collect(), books.signed_orders())
         };
         self.change(move |_, change| agents.iter().try_for_each(|agent| change.expire(agent))).await?;
-        if signed.is_empty() {
+        for order in signed {
+            self.abandon_if_over(order).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a signed payment up if the chain's clock has passed its `fundBy` and the order is not funded.
+    pub(crate) async fn abandon_if_over(&self, order: OrderId) -> Result<(), SettlementError> {
+        let Some(payment) = self.inner.store.get::<Payments>(&order)? else { return Ok(()) };
+        if payment.state != PaymentState::Authorised {
             return Ok(());
         }
         let chain_now = self.chain_now().await?;
-        for order in signed {
-            let Some(payment) = self.inner.store.get::<Payments>(&order)? else { continue };
-            if payment.state != PaymentState::Authorised || chain_now < payment.fund_by {
-                continue;
-            }
-            if self.inner.chain.status(&payment.signed).await? == OnChain::None {
-                self.change(move |_, change| change.abandon(&order, chain_now)).await?;
-            }
+        if chain_now >= payment.fund_by && self.inner.chain.status(&payment.signed).await? == OnChain::None {
+            self.change(move |_, change| change.abandon(&order, chain_now)).await?;
         }
         Ok(())
     }

@@ -174,12 +174,22 @@ impl Settlement {
         Ok(())
     }
 
-    /// Frees a reservation nothing was signed on. One that does not exist is free already.
+    /// Frees a reservation that cannot be used any more: nothing was signed on it, or what was signed can no longer be
+    /// funded. One that does not exist is free already.
     ///
     /// # Errors
-    /// `already_authorised` if a payment was signed on it: only the chain can end it now.
+    /// `already_authorised` if a payment was signed on it that can still be used, or was: only the chain can end it now.
     pub async fn cancel_reservation(&self, key: &str) -> Result<(), SettlementError> {
         let key = reservation_key(key)?;
+        let cancelled = self.cancel_unsigned(key.clone()).await;
+        if let Err(SettlementError::AlreadyAuthorised { order }) = cancelled {
+            self.abandon_if_over(order).await?;
+            return self.cancel_unsigned(key).await;
+        }
+        cancelled
+    }
+
+    async fn cancel_unsigned(&self, key: ReservationKey) -> Result<(), SettlementError> {
         self.change(move |_, change| {
             let Some(agent) = change.reservation_row(&key)?.map(|row| row.agent) else { return Ok(()) };
             match change.agent(&agent).budget.cancel(&key) {

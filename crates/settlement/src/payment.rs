@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use haggle_base::{Did, EvmSignature, Order, OrderId, Timestamp, Usdc};
 
-use crate::{budget::ReservationKey, facts::{FundedFact, SettledFact}};
+use crate::{
+    budget::ReservationKey,
+    facts::{FundedFact, SettledFact},
+};
 
 /// How far a payment has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

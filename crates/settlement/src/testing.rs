@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use haggle_base::{
-    ClosedBy, Did, EvmSignature, Hash, ManualClock, Order, OrderId, PaymentKey, Seed, Text, Timestamp, TokenFacts, Usdc,
-    eip712::FLAG_FEE_ON_TOP,
+    ClosedBy, Did, EvmSignature, Hash, ManualClock, Order, OrderId, PaymentKey, Seed, Text, Timestamp, TokenFacts,
+    Usdc, eip712::FLAG_FEE_ON_TOP,
 };
 use haggle_store::Store;
 use haggle_x402::{EscrowFacts, deposit_of};
@@ -120,7 +120,11 @@ impl MemoryChain {
             .map_err(|reason| ChainError::Refused { reason: Text::try_from(reason).unwrap() })?;
         state.orders.insert(id, order.clone());
         state.mine(|_| Some(fact));
-        if state.lose_answers { Err(ChainError::OutcomeUnknown) } else { Ok(TxRef { hash: place.tx, block: place.block }) }
+        if state.lose_answers {
+            Err(ChainError::OutcomeUnknown)
+        } else {
+            Ok(TxRef { hash: place.tx, block: place.block })
+        }
     }
 }
 
@@ -219,7 +223,8 @@ impl Chain for MemoryChain {
     }
 
     async fn release(&self, order: &Order, _: &EvmSignature) -> Result<TxRef, ChainError> {
-        self.send(order, |id, status, _, place| live(status).map(|()| settle(id, order, ClosedBy::Release, place))).await
+        self.send(order, |id, status, _, place| live(status).map(|()| settle(id, order, ClosedBy::Release, place)))
+            .await
     }
 
     async fn refund(&self, order: &Order, _: &EvmSignature) -> Result<TxRef, ChainError> {
@@ -242,7 +247,9 @@ impl Chain for MemoryChain {
             OnChain::Funded if time >= Timestamp::from_u40(order.deliverBy) => {
                 Ok(settle(id, order, ClosedBy::Expired, place))
             }
-            OnChain::Delivered { review_ends } if time >= review_ends => Ok(settle(id, order, ClosedBy::Timeout, place)),
+            OnChain::Delivered { review_ends } if time >= review_ends => {
+                Ok(settle(id, order, ClosedBy::Timeout, place))
+            }
             OnChain::Funded | OnChain::Delivered { .. } => Err("TooEarly"),
             OnChain::None | OnChain::Settled { .. } => Err("BadState"),
         })
@@ -341,7 +348,9 @@ impl Home {
         chain.mint(keys.address(&alice).unwrap(), usdc(balance)).await;
         let (clock, store) = (ManualClock::new(NOON), Store::memory());
         let settlement =
-            Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone()).await.unwrap();
+            Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone())
+                .await
+                .unwrap();
         Self { settlement, chain, clock, store, keys, alice, bob }
     }
 
@@ -349,7 +358,9 @@ impl Home {
     pub(crate) async fn restarted(self) -> Self {
         let Self { chain, clock, store, keys, alice, bob, .. } = self;
         let settlement =
-            Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone()).await.unwrap();
+            Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone())
+                .await
+                .unwrap();
         Self { settlement, chain, clock, store, keys, alice, bob }
     }
 

@@ -5,8 +5,8 @@ use haggle_base::{
     eip712::{FLAG_FEE_ON_TOP, TransferWithAuthorization, digest, token_domain},
 };
 use haggle_x402::{
-    ChainRef, EscrowFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Resource,
-    check_payload_against_order, check_requirement_against_order,
+    ChainRef, EscrowFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, check_payload_against_order,
+    check_requirement_against_order,
     choose::{Choice, Means, choose},
     deposit_of, payload_for_order, requirement_for_order, settle_response_for_order,
 };
@@ -57,12 +57,12 @@ fn consent(order: &Order) -> EvmSignature {
 }
 
 fn payment(order: &Order) -> EvmSignature {
-    key(0).sign_digest(&facts().deposit_digest(order).unwrap())
+    key(0).sign_digest(&facts().deposit_digest(order).expect("the order can be paid"))
 }
 
 fn payload(order: &Order) -> PaymentPayload {
-    let requirement = requirement_for_order(order, &facts(), NOW).unwrap();
-    payload_for_order(requirement, order, &facts(), payment(order), consent(order)).unwrap()
+    let requirement = requirement_for_order(order, &facts(), NOW).expect("the order can be paid");
+    payload_for_order(requirement, order, &facts(), payment(order), consent(order)).expect("the order can be paid")
 }
 
 #[test]
@@ -103,9 +103,15 @@ fn a_payload_for_one_order_pays_no_other() {
     let error = check_payload_against_order(&payload(&order()), &other, &facts()).unwrap_err();
     assert_eq!(error.code(), "payment_mismatch");
     let elsewhere = EscrowFacts::new(31_337, Address::repeat_byte(0xe6), token());
-    assert_eq!(check_payload_against_order(&payload(&order()), &order(), &elsewhere).unwrap_err().code(), "payment_mismatch");
+    assert_eq!(
+        check_payload_against_order(&payload(&order()), &order(), &elsewhere).unwrap_err().code(),
+        "payment_mismatch"
+    );
     let other_chain = EscrowFacts::new(1, facts().escrow(), token());
-    assert_eq!(check_payload_against_order(&payload(&order()), &order(), &other_chain).unwrap_err().code(), "payment_mismatch");
+    assert_eq!(
+        check_payload_against_order(&payload(&order()), &order(), &other_chain).unwrap_err().code(),
+        "payment_mismatch"
+    );
 }
 
 #[test]
@@ -250,5 +256,5 @@ fn toml_free_network() -> NetworkFile {
         "id": "devnet-7/1", "chain_id": 31337, "shards": 4, "escrow": facts().escrow(), "fee_sinks": [], "bootstrap": [],
         "token": token(), "fee": {"bps": 250, "payer": "buyer", "recipient": Address::repeat_byte(0xfe)},
     }))
-    .unwrap()
+    .expect("a network file")
 }

@@ -78,7 +78,9 @@ fn an_amount_is_a_canonical_decimal_string_of_at_most_a_uint256() {
         entry["amount"] = amount;
         serde_json::from_value::<PaymentRequirements>(entry)
     };
-    for wrong in [json!(1000), json!("01"), json!("-1"), json!("1.5"), json!("1e3"), json!(""), json!("0x1"), Value::Null] {
+    for wrong in
+        [json!(1000), json!("01"), json!("-1"), json!("1.5"), json!("1e3"), json!(""), json!("0x1"), Value::Null]
+    {
         assert!(with(wrong.clone()).is_err(), "{wrong}");
     }
     assert!(with(json!("9".repeat(79))).is_err());

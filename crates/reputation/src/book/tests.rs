@@ -119,7 +119,10 @@ fn a_provider_that_never_signed_the_order_cannot_be_blamed_for_it() {
     let mut book = Book::new();
     let unsigned = Evidence { consented: false, ..evidence(1, 0, 1, Side::Buyer, ClosedBy::Expired) };
     put(&mut book, unsigned);
-    assert_eq!(bob(&book), Figures { uptime_24h: Score::ONE, trust_score: Score::from_millionths(300_000), ..Figures::default() });
+    assert_eq!(
+        bob(&book),
+        Figures { uptime_24h: Score::ONE, trust_score: Score::from_millionths(300_000), ..Figures::default() }
+    );
     assert_eq!(book.history(&did(1), None, 10)[0].1, Weight::NoConsent);
     put(&mut book, evidence(2, 0, 1, Side::Buyer, ClosedBy::Refund));
     assert_eq!((bob(&book).total_calls, bob(&book).failures), (1, 1));
@@ -195,7 +198,8 @@ fn the_history_is_read_in_pages_newest_first() {
     for n in 1..=5 {
         put(&mut book, evidence(n, 0, 1, Side::Buyer, ClosedBy::Release));
     }
-    let times = |page: Vec<(Evidence, Weight)>| page.into_iter().map(|(e, _)| e.settled_at.as_secs()).collect::<Vec<_>>();
+    let times =
+        |page: Vec<(Evidence, Weight)>| page.into_iter().map(|(e, _)| e.settled_at.as_secs()).collect::<Vec<_>>();
     assert_eq!(times(book.history(&did(1), None, 2)), [5, 4]);
     let before = (Timestamp::from_secs(4), OrderId::from(B256::repeat_byte(4)));
     assert_eq!(times(book.history(&did(0), Some(before), 10)), [3, 2, 1]);

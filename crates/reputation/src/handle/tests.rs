@@ -7,7 +7,9 @@ use std::{
 
 use parking_lot::Mutex;
 
-use haggle_base::{AgentKey, ClosedBy, Hash, ManualClock, Parties, PaymentKey, RecordError, Seed, Text, Usdc, terms_hash_from};
+use haggle_base::{
+    AgentKey, ClosedBy, Hash, ManualClock, Parties, PaymentKey, RecordError, Seed, Text, Usdc, terms_hash_from,
+};
 
 use super::*;
 use crate::{
@@ -95,8 +97,7 @@ impl Node {
     async fn on(store: Store, world: Arc<World>) -> Self {
         let config = ReputationConfig { network: network(), pin: pin() };
         let clock = Arc::new(ManualClock::new(NOW));
-        let reputation =
-            Reputation::open(store.clone(), config, clock, world.clone(), world.clone()).await.unwrap();
+        let reputation = Reputation::open(store.clone(), config, clock, world.clone(), world.clone()).await.unwrap();
         Self { reputation, world, store }
     }
 
@@ -153,7 +154,8 @@ fn sealed(record: &Record<Attestation>, author: usize) -> Result<Verified<Attest
 fn attested(order: &SettledOrder, side: Side, author: usize, rating: Option<u8>) -> Vec<Verified<Attestation>> {
     let world = World::default();
     world.settle(order);
-    let bodies = attest::attest(order, side, rating, &world, |digest| Some(AGENTS[author].payment.sign_digest(digest))).unwrap();
+    let bodies =
+        attest::attest(order, side, rating, &world, |digest| Some(AGENTS[author].payment.sign_digest(digest))).unwrap();
     let records = bodies.into_iter().map(|body| attest::record(&network(), body, Revision::First, NOW));
     records.map(|record| sealed(&record, author).unwrap()).collect()
 }
@@ -171,7 +173,9 @@ async fn a_third_node_counts_a_paid_order_that_both_sides_attest() {
     let carol = Node::new().await;
     let order = order(1, ALICE, BOB);
     carol.world.settle(&order);
-    for record in attested(&order, Side::Buyer, ALICE, Some(5)).iter().chain(&attested(&order, Side::Provider, BOB, Some(4))) {
+    for record in
+        attested(&order, Side::Buyer, ALICE, Some(5)).iter().chain(&attested(&order, Side::Provider, BOB, Some(4)))
+    {
         assert_eq!(carol.accept(record).await, Accepted::Added);
         assert_eq!(carol.accept(record).await, Accepted::Known);
     }
@@ -228,10 +232,26 @@ async fn what_the_chain_did_not_say_is_refused_with_its_reason() {
     let lies = [
         (SettledOrder { chain_id: 1, ..truth.clone() }, Refusal::WrongChain, "attestation_wrong_chain"),
         (SettledOrder { escrow: Address::ZERO, ..truth.clone() }, Refusal::WrongEscrow, "attestation_wrong_escrow"),
-        (SettledOrder { terms_rest: Hash::of(b"other"), ..truth.clone() }, Refusal::OtherTerms, "attestation_other_terms"),
-        (SettledOrder { amount: Usdc::from_units(101), ..truth.clone() }, Refusal::OtherAmounts, "attestation_other_amounts"),
-        (SettledOrder { paid: Usdc::from_units(89), ..truth.clone() }, Refusal::OtherAmounts, "attestation_other_amounts"),
-        (SettledOrder { fee: Usdc::from_units(9), ..truth.clone() }, Refusal::OtherAmounts, "attestation_other_amounts"),
+        (
+            SettledOrder { terms_rest: Hash::of(b"other"), ..truth.clone() },
+            Refusal::OtherTerms,
+            "attestation_other_terms",
+        ),
+        (
+            SettledOrder { amount: Usdc::from_units(101), ..truth.clone() },
+            Refusal::OtherAmounts,
+            "attestation_other_amounts",
+        ),
+        (
+            SettledOrder { paid: Usdc::from_units(89), ..truth.clone() },
+            Refusal::OtherAmounts,
+            "attestation_other_amounts",
+        ),
+        (
+            SettledOrder { fee: Usdc::from_units(9), ..truth.clone() },
+            Refusal::OtherAmounts,
+            "attestation_other_amounts",
+        ),
         (SettledOrder { closed_by: ClosedBy::Timeout, ..truth.clone() }, Refusal::OtherEnd, "attestation_other_end"),
     ];
     for (lie, refusal, code) in lies {
@@ -405,6 +425,7 @@ async fn a_node_attests_what_the_chain_settled_and_nothing_else() {
 
     let records = alice.reputation.attest(&order, Side::Buyer, Some(5), sign).unwrap();
     assert_eq!(records.len(), 2);
+    assert_eq!(alice.reputation.attest(&order, Side::Buyer, Some(5), sign).unwrap(), records);
     for record in &records {
         assert_eq!(alice.accept(&sealed(record, ALICE).unwrap()).await, Accepted::Added);
     }

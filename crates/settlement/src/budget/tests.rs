@@ -36,7 +36,8 @@ fn budget() -> Budget {
 }
 
 fn reserve(budget: &mut Budget, name: &str, amount: u64, now: Timestamp) -> event::Reserve {
-    let command = command::Reserve { key: key(name), agent: alice(), amount: usdc(amount), lives: HOUR, balance: usdc(1000) };
+    let command =
+        command::Reserve { key: key(name), agent: alice(), amount: usdc(amount), lives: HOUR, balance: usdc(1000) };
     budget.reserve(command, now)
 }
 
@@ -97,7 +98,8 @@ fn a_refund_gives_the_day_back() {
 fn money_set_aside_cannot_be_set_aside_again() {
     let mut budget = Budget::new(Limits { per_call: usdc(50), per_day: usdc(1000) });
     let mut ask = |name: &str| {
-        let command = command::Reserve { key: key(name), agent: alice(), amount: usdc(50), lives: HOUR, balance: usdc(70) };
+        let command =
+            command::Reserve { key: key(name), agent: alice(), amount: usdc(50), lives: HOUR, balance: usdc(70) };
         budget.reserve(command, NOON)
     };
     assert_eq!(ask("a"), event::Reserve::Held);
@@ -123,8 +125,13 @@ fn nothing_cannot_be_reserved() {
 fn open_reservations_are_bounded() {
     let mut budget = Budget::new(Limits { per_call: Usdc::MAX, per_day: Usdc::MAX });
     let mut ask = |n: usize| {
-        let command =
-            command::Reserve { key: key(&n.to_string()), agent: alice(), amount: usdc(1), lives: HOUR, balance: Usdc::MAX };
+        let command = command::Reserve {
+            key: key(&n.to_string()),
+            agent: alice(),
+            amount: usdc(1),
+            lives: HOUR,
+            balance: Usdc::MAX,
+        };
         budget.reserve(command, NOON)
     };
     for n in 0..MAX_OPEN {

@@ -234,6 +234,19 @@ async fn a_payment_that_was_not_used_in_time_frees_its_money() {
 }
 
 #[tokio::test]
+async fn a_signed_reservation_is_cancelled_as_soon_as_its_payment_is_worthless() {
+    let home = Home::with_balance(1_000).await;
+    home.authorise("a", &home.order(1, 100)).await;
+    let refused = home.settlement.cancel_reservation("a").await.unwrap_err();
+    assert_eq!(refused.code(), "already_authorised");
+    home.chain.set_time(NOON.plus(Duration::from_secs(300))).await;
+    home.settlement.cancel_reservation("a").await.unwrap();
+    home.settlement.cancel_reservation("a").await.unwrap();
+    assert_eq!(home.settlement.balance(&home.alice).await.unwrap(), usdc(1_000));
+    home.check_books(1_000).await;
+}
+
+#[tokio::test]
 async fn a_reservation_that_nobody_used_ends_by_itself() {
     let home = Home::with_balance(1_000).await;
     home.settlement.reserve("a", &home.alice, usdc(100)).await.unwrap();

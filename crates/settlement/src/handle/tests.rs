@@ -185,7 +185,10 @@ async fn an_order_must_fit_its_reservation_and_its_party() {
     assert_eq!(code(home.settlement.authorise("a", &home.alice, &zero).await.unwrap_err()), "order_amount_invalid");
     let stranger = Seed::devnet(7, 9).agent_key(0).did();
     assert_eq!(code(home.settlement.authorise("a", &stranger, &order).await.unwrap_err()), "wallet_missing");
-    assert_eq!(code(home.settlement.reserve(&"k".repeat(129), &home.alice, usdc(1)).await.unwrap_err()), "reservation_key_invalid");
+    assert_eq!(
+        code(home.settlement.reserve(&"k".repeat(129), &home.alice, usdc(1)).await.unwrap_err()),
+        "reservation_key_invalid"
+    );
     assert_eq!(code(home.settlement.reserve("z", &home.alice, usdc(0)).await.unwrap_err()), "amount_zero");
     home.clock.advance(Duration::from_secs(600));
     let small = home.order(2, 90);
