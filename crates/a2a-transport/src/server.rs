@@ -214,12 +214,30 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
+        let proven = caller.dids.clone();
+        self.serve_stream_proving(caller, move || std::future::ready(proven.clone()), stream)
+    }
+
+    /// As [`Server::serve_stream`], but asks before each call which identities the peer has proven by
+    /// then: streams live long, and an agent may be added to a node at any time.
+    pub fn serve_stream_proving<S, D, F>(
+        &self,
+        caller: Caller,
+        proven: D,
+        stream: S,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        D: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<Did>> + Send + 'static,
+    {
         let seat = self.shared.streams.enter(&caller.scope);
         let server = self.clone();
         let write = self.shared.limits.write;
+        let proven: stream::Proven = Arc::new(move || Box::pin(proven()));
         async move {
             match seat {
-                Some(_seat) => stream::serve(server, caller, stream, write).await,
+                Some(_seat) => stream::serve(server, caller, proven, stream, write).await,
                 None => tracing::debug!(caller = %caller.scope, "refused a stream: {} has too many", caller.scope),
             }
         }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use haggle_a2a::{
     A2aError, Kind,
     binding::{self, CallParams, Inbound, MAX_CALLS_PER_STREAM, Serving},
     frame::{Frame, FrameKind, MAX_PAYLOAD_BYTES},
     rpc,
 };
+use haggle_base::Did;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -24,9 +26,13 @@ use crate::{
     wire::{self, OUTBOX, Parcel, ReadError, read_frame},
 };
 
+/// Asks which identities the peer has proven by now.
+pub(crate) type Proven = Arc<dyn Fn() -> BoxFuture<'static, Vec<Did>> + Send + Sync>;
+
 struct Session {
     server: Server,
     caller: Caller,
+    proven: Proven,
     serving: Arc<Mutex<Serving>>,
     outbox: mpsc::Sender<Parcel>,
     calls: JoinSet<()>,
@@ -35,15 +41,22 @@ struct Session {
 
 /// Serves until the stream ends. Calls under way are finished if the caller only stopped sending,
 /// and stopped if the stream broke.
-pub(crate) async fn serve<S>(server: Server, caller: Caller, stream: S, patience: Duration)
+pub(crate) async fn serve<S>(server: Server, caller: Caller, proven: Proven, stream: S, patience: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (mut read, write) = tokio::io::split(stream);
     let (outbox, parcels) = mpsc::channel(OUTBOX);
     let writer = tokio::spawn(wire::write_parcels(write, parcels, patience));
-    let mut session =
-        Session { server, caller, serving: Arc::default(), outbox, calls: JoinSet::new(), aborts: HashMap::new() };
+    let mut session = Session {
+        server,
+        caller,
+        proven,
+        serving: Arc::default(),
+        outbox,
+        calls: JoinSet::new(),
+        aborts: HashMap::new(),
+    };
     let mut buffer = BytesMut::new();
     let hung_up = session.outbox.clone();
     loop {
@@ -96,9 +109,10 @@ impl Session {
     }
 
     fn start(&mut self, call: u64, params: CallParams, request: Bytes) {
-        let (server, caller) = (self.server.clone(), self.caller.clone());
+        let (server, mut caller, proven) = (self.server.clone(), self.caller.clone(), Arc::clone(&self.proven));
         let (serving, outbox) = (Arc::clone(&self.serving), self.outbox.clone());
         let running = self.calls.spawn(async move {
+            caller.dids = proven().await;
             let parcel = answer(server, caller, call, params, &request).await;
             let waited_for = serving.lock().unwrap_or_else(PoisonError::into_inner).done(call);
             if waited_for && outbox.send(parcel).await.is_err() {

@@ -259,3 +259,43 @@ async fn any_bytes_leave_the_server_whole() {
     assert_eq!(node.agent.runs.load(Ordering::SeqCst), 0);
     assert!(node.ask(alice(), send("still here")).await.is_ok());
 }
+
+/// Tells who called.
+struct Doorkeeper(Mutex<Vec<Vec<Did>>>);
+
+#[async_trait]
+impl Gate for Doorkeeper {
+    async fn admit(&self, caller: &Caller, _: &Did, _: &Value) -> Result<crate::Admission, A2aError> {
+        self.0.lock().unwrap().push(caller.dids.clone());
+        Ok(crate::Admission::Run)
+    }
+}
+
+/// Opens streams whose proven identities grow.
+struct Growing {
+    server: Server,
+    proven: Arc<Mutex<Vec<Did>>>,
+}
+
+#[async_trait]
+impl Dial for Growing {
+    async fn open(&self, _: &PeerId) -> Result<BoxStream, A2aError> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let proven = Arc::clone(&self.proven);
+        let now = move || std::future::ready(proven.lock().unwrap().clone());
+        tokio::spawn(self.server.serve_stream_proving(alice(), now, theirs));
+        Ok(Box::new(ours))
+    }
+}
+
+#[tokio::test]
+async fn an_identity_proven_later_counts_on_an_open_stream() {
+    let keeper = Arc::new(Doorkeeper(Mutex::default()));
+    let node = node_with(Arc::clone(&keeper) as Arc<dyn Gate>, Limits::default()).await;
+    let proven: Arc<Mutex<Vec<Did>>> = Arc::default();
+    let client = Client::new(Arc::new(Growing { server: node.server.clone(), proven: Arc::clone(&proven) }));
+    call(&client, send("x")).await.unwrap();
+    proven.lock().unwrap().push(*OTHER_AGENT);
+    call(&client, send("x")).await.unwrap();
+    assert_eq!(*keeper.0.lock().unwrap(), [vec![], vec![*OTHER_AGENT]]);
+}
