@@ -3,7 +3,6 @@
 use haggle_base::Usdc;
 use serde_json::Value;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;

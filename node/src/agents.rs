@@ -116,6 +116,7 @@ impl Agents {
     pub(crate) async fn run(&self, did: &Did, input: Value, call: &str) -> Result<Value, WorkError> {
         let engine = self.get(did).and_then(|served| served.engine);
         let engine = engine.ok_or_else(|| WorkError::NotNow("the agent is not served at the moment".to_owned()))?;
+        tracing::info!(agent.id = %did, order.id = call, "agent {did} began work on {call}");
         match engine {
             Engine::Function(worker) => tokio::time::timeout(WORK_PATIENCE, worker.work(input, call.to_owned()))
                 .await

@@ -168,6 +168,12 @@ impl Node {
         Ok(order)
     }
 
+    /// Waits until something happens that this node tells of: a listing, an order's step, a peer.
+    pub async fn changed(&self) {
+        // a listener that lags has missed something, which is what it waits for
+        let _event = self.inner.events.follow(None).1.recv().await;
+    }
+
     /// What happens from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<EventView> {

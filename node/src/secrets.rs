@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// `locked` when the secret is not there, a file error otherwise.
-pub fn store(home: &Home, unlock: &Unlock, seed: &Seed) -> Result<(), NodeError> {
+pub(crate) fn store(home: &Home, unlock: &Unlock, seed: &Seed) -> Result<(), NodeError> {
     let phrase = seed.phrase();
     let sealed = match unlock {
         Unlock::Identity(file) => {
@@ -34,7 +34,7 @@ pub fn store(home: &Home, unlock: &Unlock, seed: &Seed) -> Result<(), NodeError>
 ///
 /// # Errors
 /// `locked` when the secret is missing or wrong, or the file is damaged.
-pub fn open(home: &Home, unlock: &Unlock) -> Result<Seed, NodeError> {
+pub(crate) fn open(home: &Home, unlock: &Unlock) -> Result<Seed, NodeError> {
     let path = home.keys();
     let sealed = std::fs::read(&path).map_err(NodeError::file(&path))?;
     let locked = |reason: String| NodeError::Locked(path.clone(), reason);

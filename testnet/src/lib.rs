@@ -1,1 +1,8 @@
-//! haggle-testnet
+//! The harness of the scenarios: a market of real processes on the embedded chain, and what a test asks of it.
+//!
+//! Each file in `tests/` is one story. A [`Stage`] is a devnet whose nodes run the program that cargo built beside the
+//! tests; the stories move its chain's clock, kill its nodes and count its money to the unit.
+
+mod stage;
+
+pub use stage::{BUYER_STEPS, DOCUMENT, Hired, PROVIDER_STEPS, Stage};

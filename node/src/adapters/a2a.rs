@@ -8,7 +8,7 @@ use haggle_base::{Coded, Did, Hash, PeerId};
 use haggle_catalog::Catalog;
 use haggle_network::Network;
 use haggle_reputation::Reputation;
-use haggle_trade::{Desk, TradeError, TradeMessage, TradeReply};
+use haggle_trade::{Desk, TradeMessage, TradeReply};
 use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -115,9 +115,4 @@ impl Remote for Directory {
     async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
         Self::call(self, agent, call.request, call.params, call.deadline).await
     }
-}
-
-/// The error a trade error becomes on its way to a caller of A2A.
-pub(crate) fn refused(error: &TradeError) -> A2aError {
-    A2aError::refused(error.code(), error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use crate::keyring::Keyring;
 use async_trait::async_trait;
-use haggle_base::{B256, Coded, Did, Hash, NetworkFile, Parties, Side, Signed, cbor};
+use haggle_base::{B256, Did, Hash, NetworkFile, Parties, Side, Signed, cbor};
 use haggle_catalog::{Catalog, Origin};
 use haggle_reputation::attest::rating_by_outcome;
 use haggle_reputation::{Reputation, SettledOrder};

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::time::Duration;
 
 /// Largest input taken: the document a call may carry.
-pub const MAX_INPUT: u64 = 512 * 1024;
+pub(super) const MAX_INPUT: u64 = 512 * 1024;
 /// How often a waiting command looks at the order.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

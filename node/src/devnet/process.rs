@@ -104,14 +104,24 @@ impl NodeProcess {
         self.client = None;
     }
 
-    /// Starts the node again from its home.
+    /// Starts the node again from its home, on the addresses it had.
     ///
     /// # Errors
     /// As [`NodeProcess::until_up`].
     pub async fn restart(&mut self, env: &[(&str, &str)]) -> Result<(), CliError> {
+        let listen = self.listen_again();
         self.kill().await;
-        self.child = start(&self.program, &self.home, env)?;
+        let mut env = env.to_vec();
+        env.extend(listen.as_ref().map(|listen| ("HAGGLE_P2P__LISTEN", listen.as_str())));
+        self.child = start(&self.program, &self.home, &env)?;
         self.until_up().await
+    }
+
+    /// The addresses it listened on, as a value of the configuration: peers know it by them.
+    fn listen_again(&self) -> Option<String> {
+        let addresses = self.home.running()?.addresses;
+        let bare: Vec<&str> = addresses.iter().filter_map(|address| address.split("/p2p/").next()).collect();
+        serde_json::to_string(&bare).ok()
     }
 
     /// Asks the node to stop and waits; kills it when it takes too long.

@@ -85,14 +85,18 @@ async fn read_gossip(inner: Arc<Inner>, mut inbox: Inbox) {
     }
 }
 
-/// Serves A2A streams; the caller is whoever the connection proved to be.
+/// Serves A2A streams; the caller is whoever the connection has proved to be when the call comes.
 async fn accept_calls(inner: Arc<Inner>, mut calls: Incoming) {
     let tasks = TaskTracker::new();
     while let Some((peer, stream)) = calls.next().await {
         let inner = Arc::clone(&inner);
         tasks.spawn(async move {
-            let dids = inner.network.ensure_dids(&peer).await;
-            let serve = inner.server.serve_stream(Caller::peer(peer, dids), stream);
+            let network = inner.network.clone();
+            let proven = move || {
+                let network = network.clone();
+                async move { network.ensure_dids(&peer).await }
+            };
+            let serve = inner.server.serve_stream_proving(Caller::peer(peer, Vec::new()), proven, stream);
             // the stream ends with the peer, or the node stops
             let _ended = inner.stopping.run_until_cancelled(serve).await;
         });

@@ -12,7 +12,6 @@ use haggle_gateway::ApiError;
 use haggle_gateway::view::{AgentSummary, Executor, Republish};
 use haggle_store::Batch;
 use haggle_x402::Scheme;
-use serde_json::Value;
 use std::sync::Arc;
 
 impl Inner {
@@ -234,9 +233,4 @@ fn not_ours(did: &Did) -> ApiError {
 
 fn too_large(what: &str) -> ApiError {
     ApiError::bad_request("invalid_agent", format!("{what} does not fit its record"), "shorten name, description and tags")
-}
-
-/// A JSON value as the schema text that a listing carries.
-pub(super) fn schema(text: Option<&Text<1024>>) -> Option<Value> {
-    serde_json::from_str(text?).ok()
 }

@@ -1,0 +1,250 @@
+//! A market to tell a story on.
+
+use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE};
+use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
+use haggle_base::Usdc;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What the stories buy a digest of.
+pub const DOCUMENT: &str = "The market opens at nine. Agents sell, agents buy, and nobody stands in the middle.";
+
+/// Every step a buyer stores on the way to a paid order, as `docs/protocols/orders.md` lists them.
+pub const BUYER_STEPS: [&str; 12] = [
+    "reserved",
+    "quoted",
+    "terms_signed",
+    "input_sent",
+    "order_countersigned",
+    "authorised",
+    "funded",
+    "receipt_held",
+    "checked",
+    "release_signed",
+    "released",
+    "attested",
+];
+
+/// Every step a provider stores on the way to a paid order.
+pub const PROVIDER_STEPS: [&str; 10] = [
+    "quoted",
+    "terms_signed",
+    "input_held",
+    "order_countersigned",
+    "fund_submitted",
+    "funded",
+    "executed",
+    "receipt_signed",
+    "release_held",
+    "released",
+];
+
+/// How often a waiting story looks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// A running market in a temporary directory.
+#[derive(Debug)]
+pub struct Stage {
+    /// The market.
+    pub market: Devnet,
+    dir: TempDir,
+}
+
+/// An order that a story follows.
+#[derive(Clone, Debug)]
+pub struct Hired {
+    /// Its key at the buyer.
+    pub key: String,
+    /// The listing that was bought.
+    pub listing: ListingView,
+}
+
+impl Stage {
+    /// A chain without nodes. `program` is `env!("CARGO_BIN_EXE_haggle-testnet")`.
+    ///
+    /// # Panics
+    /// The chain does not start.
+    pub async fn new(program: &str) -> Self {
+        Self::with(program, true, true).await
+    }
+
+    /// A chain whose nodes gossip and reconcile, or not.
+    ///
+    /// # Panics
+    /// The chain does not start.
+    pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
+        let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
+        let options =
+            Options { dir: dir.path().to_owned(), seed: 7, program: PathBuf::from(program), gossip, sync };
+        let market = Devnet::start(options).await.expect("the chain starts");
+        Self { market, dir }
+    }
+
+    /// A market of `count` nodes.
+    ///
+    /// # Panics
+    /// A node does not start.
+    pub async fn of(program: &str, count: u32) -> Self {
+        let mut stage = Self::new(program).await;
+        stage.market.add_nodes(count).await.expect("the nodes start");
+        stage
+    }
+
+    /// Where the homes lie.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Node `number`, counted from 1.
+    #[must_use]
+    pub fn node(&self, number: usize) -> &NodeProcess {
+        self.market.node(number)
+    }
+
+    /// Serves a built-in agent on node `number` and waits until every node sees it.
+    ///
+    /// # Panics
+    /// The node refuses it, or it does not spread.
+    pub async fn serve(&self, number: usize, name: &str, listings: u64) -> AgentSummary {
+        let agent = self.node(number).serve_builtin(name).await.expect("the agent is served");
+        self.market.until_all_see(listings).await.expect("the listing spreads");
+        agent
+    }
+
+    /// The listing of that name, as node `number` finds it.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub async fn listing(&self, number: usize, name: &str) -> ListingView {
+        let client = self.node(number).client().expect("the node is up");
+        let page: ListingPage = client.get("/v1/listings?limit=100").await.expect("the node searches");
+        page.items.into_iter().find(|listing| listing.name == name).expect("the listing is found")
+    }
+
+    /// Node `number` hires `listing` under `key`.
+    ///
+    /// # Panics
+    /// The node refuses the order.
+    pub async fn hire(&self, number: usize, listing: &ListingView, key: &str) -> Hired {
+        let request = HireRequest {
+            listing: listing.id.clone(),
+            input: json!({"text": DOCUMENT}),
+            max_price: None,
+            buyer: None,
+        };
+        let client = self.node(number).client().expect("the node is up");
+        let _order: OrderView = client.post_once("/v1/orders", key, &request).await.expect("the order starts");
+        Hired { key: key.to_owned(), listing: listing.clone() }
+    }
+
+    /// Waits until `look` says yes about the order at node `number`.
+    ///
+    /// # Panics
+    /// It never does; the panic shows the order and the node's log.
+    pub async fn until<F: Fn(&OrderView) -> bool>(&self, number: usize, key: &str, look: F) -> OrderView {
+        let mut last = None;
+        let waiting = async {
+            loop {
+                if let Ok(order) = self.order(number, key).await {
+                    if look(&order) {
+                        return order;
+                    }
+                    last = Some(order);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        found.unwrap_or_else(|_| panic!("order {key} at node {number} stays {last:#?}\n{}", self.node(number).log()))
+    }
+
+    /// Waits until the order at node `number` has this state.
+    ///
+    /// # Panics
+    /// As [`Stage::until`].
+    pub async fn until_state(&self, number: usize, key: &str, state: &str) -> OrderView {
+        self.until(number, key, |order| order.state == state).await
+    }
+
+    /// Waits until a step of the order is on node `number`'s life line.
+    ///
+    /// # Panics
+    /// As [`Stage::until`].
+    pub async fn until_step(&self, number: usize, key: &str, step: &str) -> OrderView {
+        self.until(number, key, |order| order.steps.iter().any(|line| line.step == step)).await
+    }
+
+    /// The provider's view of the same order.
+    ///
+    /// # Panics
+    /// As [`Stage::until`].
+    pub async fn until_step_of(&self, number: usize, id: &str, step: &str) -> OrderView {
+        self.until_step(number, id, step).await
+    }
+
+    async fn order(&self, number: usize, key: &str) -> Result<OrderView, haggle::cli::CliError> {
+        self.node(number).client()?.get(&format!("/v1/orders/{key}")).await
+    }
+
+    /// What agent `did` at node `number` has on chain.
+    ///
+    /// # Panics
+    /// The node has no such agent.
+    pub async fn balance(&self, number: usize, did: &str) -> Usdc {
+        let wallets = self.node(number).wallets().await.expect("the node answers");
+        wallets.items.into_iter().find(|wallet| wallet.agent == did).expect("the agent is here").balance
+    }
+
+    /// The buying agent of node `number`, and what it has.
+    ///
+    /// # Panics
+    /// The node does not answer.
+    pub async fn buyer(&self, number: usize) -> (String, Usdc) {
+        let wallets = self.node(number).wallets().await.expect("the node answers");
+        let own = &wallets.items[0];
+        (own.agent.clone(), own.balance)
+    }
+
+    /// Moves the chain's clock, not the machine's.
+    pub fn forward(&self, time: Duration) {
+        self.market.chain().increase_time(time.as_secs());
+    }
+
+    /// Waits for the process of node `number` to end by itself, which a crash point makes it do.
+    pub async fn until_dead(&mut self, number: usize) {
+        self.market.node_mut(number).until_ended().await;
+    }
+
+    /// Checks that not one unit was made or lost.
+    ///
+    /// # Panics
+    /// Money was made or lost.
+    pub fn assert_conserved(&self) {
+        let conservation = self.market.conservation().expect("the chain answers");
+        assert!(conservation.holds(), "money was made or lost: {conservation:?}");
+    }
+
+    /// Stops everything in order.
+    pub async fn end(self) {
+        self.assert_conserved();
+        self.market.shutdown().await;
+    }
+
+    /// How often the log of node `number` says that work on the order began.
+    #[must_use]
+    pub fn runs(&self, number: usize, order: &str) -> usize {
+        let needle = format!("began work on {order}");
+        self.node(number).log().lines().filter(|line| line.contains(&needle)).count()
+    }
+
+    /// A JSON body from node `number`.
+    ///
+    /// # Panics
+    /// The node does not answer.
+    pub async fn get(&self, number: usize, path: &str) -> Value {
+        self.node(number).client().expect("the node is up").get(path).await.expect("the node answers")
+    }
+}

@@ -1,0 +1,35 @@
+//! The provider is killed after each step it stores, and starts again: the work is done once and paid once, every time.
+
+use haggle_base::Usdc;
+use haggle_testnet::{PROVIDER_STEPS, Stage};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+/// Which node is killed.
+const VICTIM: usize = 1;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_killed_after_any_step_pays_and_works_exactly_once() {
+    let mut stage = Stage::of(PROGRAM, 2).await;
+    let seller = stage.serve(1, "digest", 1).await;
+    let listing = stage.listing(2, "digest").await;
+    let mut paid = 0;
+    for step in PROVIDER_STEPS {
+        stage.market.node_mut(VICTIM).restart(&[("HAGGLE_CRASH_AFTER", step)]).await.unwrap();
+        let (_, had) = stage.buyer(2).await;
+        let key = format!("crash-{step}");
+        let hired = stage.hire(2, &listing, &key).await;
+        stage.until_dead(VICTIM).await;
+        stage.market.node_mut(VICTIM).restart(&[]).await.unwrap();
+
+        let order = stage.until_state(2, &hired.key, "settled").await;
+        let id = order.id.unwrap();
+        stage.until_step(1, &id, "attested").await;
+        paid += 1;
+        let spent = had.checked_sub(stage.buyer(2).await.1).unwrap();
+        assert_eq!(spent, Usdc::from_units(20_500), "after {step}");
+        assert_eq!(stage.balance(1, &seller.did).await, Usdc::from_units(20_000 * paid), "after {step}");
+        assert_eq!(stage.runs(1, &id), 1, "after {step}");
+        stage.assert_conserved();
+    }
+    stage.end().await;
+}

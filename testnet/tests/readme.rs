@@ -1,0 +1,179 @@
+//! Every command of the README is run, in the order in which a newcomer would type them.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+const README: &str = include_str!("../../README.md");
+/// Longest wait for the market of the tour.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The commands of the README's shell blocks.
+fn commands() -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in README.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside && !line.trim().is_empty() => commands.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// A newcomer's terminal: a directory to work in.
+struct Terminal {
+    dir: TempDir,
+    listing: String,
+}
+
+impl Terminal {
+    fn command(&self, arguments: &[String]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null()).kill_on_drop(true);
+        command.env_remove("HAGGLE_HOME").env_remove("HAGGLE_API").env_remove("HAGGLE_TOKEN");
+        command
+    }
+
+    async fn run(&self, arguments: &[String]) -> Output {
+        self.command(arguments).output().await.unwrap()
+    }
+
+    async fn run_well(&self, line: &str) -> String {
+        let output = self.run(&words(line, &self.listing)).await;
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{line}\n{shown}\n{}", String::from_utf8_lossy(&output.stderr));
+        shown
+    }
+
+    async fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.run_well(&format!("{line} --json")).await).unwrap()
+    }
+}
+
+/// The words after `haggle`, quotes respected, LISTING filled in.
+fn words(line: &str, listing: &str) -> Vec<String> {
+    let line = line.strip_prefix("haggle ").unwrap_or(line);
+    let mut words = Vec::new();
+    for (index, part) in line.split('"').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(|word| word.replace("LISTING", listing)));
+        }
+    }
+    words
+}
+
+async fn market_up(terminal: &Terminal) -> Child {
+    let market = terminal.command(&words("devnet up", "")).stdout(Stdio::null()).spawn().unwrap();
+    let up = async {
+        loop {
+            let output = terminal.run(&words("devnet status --json", "")).await;
+            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let nodes = status["nodes"].as_array().map_or(0, |nodes| {
+                nodes.iter().filter(|node| node["status"]["market"]["listings"] == 6).count()
+            });
+            if nodes == 5 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, up).await.expect("the tour's market comes up");
+    market
+}
+
+#[test]
+fn the_two_commands_stand_first() {
+    assert_eq!(commands()[..2], ["cargo run --release -- demo", "cargo xtask test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_keeps_its_promises() {
+    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
+    let report = terminal.json("haggle demo").await;
+    assert_eq!(report["nodes"], 5);
+    assert_eq!(report["order"]["state"], "settled");
+    assert_eq!(report["order"]["price"], "0.02");
+    assert_eq!(report["order"]["fee"], "0.0005");
+    assert_eq!(report["buyer"]["paid"], "0.0205");
+    assert_eq!(report["seller"]["received"], "0.02");
+    assert_eq!(report["conservation"]["issued"], report["conservation"]["accounted"]);
+    assert_eq!(report["late_joiner"]["listings_seen"], report["late_joiner"]["listings_total"]);
+    assert_eq!(report["third_node"]["success_rate"], "1");
+    assert!(report["result"]["words"].as_u64().unwrap() > 100);
+    for tx in ["fund_tx", "release_tx"] {
+        assert_eq!(report["escrow"][tx].as_str().unwrap().len(), 66, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_too_large_for_a_call_is_refused_before_anything_starts() {
+    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
+    std::fs::write(terminal.dir.path().join("large.txt"), vec![b'x'; 512 * 1024 + 1]).unwrap();
+    let output = terminal.run(&words("demo large.txt --json", "")).await;
+    assert_eq!(output.status.code(), Some(2));
+    let refusal: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(refusal["error"]["code"], "input_too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_tour_works() {
+    let mut terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
+    let mut market = market_up(&terminal).await;
+    let mut ran = 0;
+    for line in commands() {
+        if line == "haggle devnet up" || line.starts_with("cargo ") {
+            continue;
+        }
+        if line.starts_with("curl ") {
+            check_curl(&line, terminal.dir.path()).await;
+        } else {
+            terminal.run_well(&line).await;
+            if line.contains(" find ") {
+                let page = terminal.json(&line).await;
+                let digest = page["items"].as_array().unwrap().iter().find(|item| item["name"] == "digest");
+                terminal.listing = digest.expect("the tour finds the digest agent")["id"].as_str().unwrap().to_owned();
+            }
+        }
+        if line == "haggle devnet down" {
+            tokio::time::timeout(PATIENCE, market.wait()).await.expect("the market ends").unwrap();
+            break;
+        }
+        ran += 1;
+    }
+    assert!(ran >= 10, "only {ran} commands of the tour ran");
+}
+
+/// What the README's curl line does, at a market of its own when the tour's is down.
+async fn check_curl(line: &str, _dir: &Path) {
+    assert!(line.contains("Authorization: Bearer") && line.contains("/v1/listings?q=digest"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_line_and_the_example_work() {
+    let line = commands().into_iter().find(|line| line.starts_with("curl ")).expect("the README shows the gateway");
+    check_curl(&line, Path::new("")).await;
+    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
+    let _market = market_up(&terminal).await;
+    let home = terminal.dir.path().join("haggle-devnet/node5");
+    let token = std::fs::read_to_string(home.join("token")).unwrap();
+    let running: Value = serde_json::from_slice(&std::fs::read(home.join("run.json")).unwrap()).unwrap();
+    let url = format!("{}/v1/listings?q=digest", running["api"].as_str().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let page: Value = http.get(url).bearer_auth(token.trim()).send().await.unwrap().json().await.unwrap();
+    assert!(page["total"].as_u64().unwrap() >= 1);
+
+    let example = PathBuf::from(PROGRAM).parent().unwrap().join("examples/market");
+    assert!(example.is_file(), "build it first: cargo build --release --workspace --all-targets");
+    let output = Command::new(example).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("SOLD"));
+}
