@@ -46,7 +46,7 @@ abstract contract EscrowBase is Eip712 {
 
     /// @notice The escrow as it is shipped: compiled apart from the tests.
     function _deployEscrow(address token) internal returns (IEscrow) {
-        return IEscrow(vm.deployCode("Escrow.sol:Escrow", abi.encode(token)));
+        return IEscrow(vm.deployCode("out/Escrow.sol/Escrow.json", abi.encode(token)));
     }
 
     /// @notice 5 USDC, 250 bps on top, a day to deliver and a day to review.

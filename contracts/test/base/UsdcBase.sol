@@ -20,7 +20,7 @@ abstract contract UsdcBase is Eip712 {
 
     function setUp() public virtual {
         vm.warp(NOW);
-        usdc = TestUSDC(vm.deployCode("TestUSDC.sol:TestUSDC", abi.encode(address(this))));
+        usdc = TestUSDC(vm.deployCode("out/TestUSDC.sol/TestUSDC.json", abi.encode(address(this))));
         wallet = address(new Wallet1271(alice));
         usdc.mint(alice, FUNDS);
         usdc.mint(wallet, FUNDS);

@@ -5,6 +5,7 @@ import {Escrow} from "../../src/Escrow.sol";
 import {OrderStateLib} from "../../src/types/OrderState.sol";
 
 /// @title The escrow with its one settlement function in the open, for the splits no operation asks for yet
+/// @dev Tests must not import this: it would compile it, and the escrow, a second time in another way.
 contract EscrowHarness is Escrow {
     constructor(address token_) Escrow(token_) {}
 

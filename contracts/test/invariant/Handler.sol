@@ -44,7 +44,7 @@ contract Handler is Eip712 {
     constructor() {
         vm.warp(_time);
         usdc = new DenylistUSDC(address(this));
-        escrow = IEscrow(vm.deployCode("Escrow.sol:Escrow", abi.encode(address(usdc))));
+        escrow = IEscrow(vm.deployCode("out/Escrow.sol/Escrow.json", abi.encode(address(usdc))));
         for (uint256 i = 0; i < PEOPLE; i++) {
             _keys[i] = uint256(keccak256(abi.encode("person", i)));
             _people[i] = vm.addr(_keys[i]);

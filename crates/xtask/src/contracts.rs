@@ -57,9 +57,22 @@ fn artifacts(folder: &Path, write: bool) -> Result<()> {
         .context("the committed artifacts are not those of the sources: `cargo xtask contracts --write`, then commit")
 }
 
-/// The locked forge, in the profile that CI uses.
+/// The locked forge, in the profile that CI uses. Not the launcher in `.bin`: that one answers success whatever
+/// happened.
 fn forge(folder: &Path) -> Command {
-    let mut command = Command::new(folder.join("node_modules/.bin/forge"));
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        "windows" => "win32",
+        other => other,
+    };
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let mut binary = folder.join(format!("node_modules/@foundry-rs/forge-{system}-{machine}/bin/forge"));
+    binary.set_extension(std::env::consts::EXE_EXTENSION);
+    let mut command = Command::new(binary);
     command.env("FOUNDRY_PROFILE", "ci").env("NO_COLOR", "1").current_dir(folder);
     command
 }

@@ -3,15 +3,18 @@ pragma solidity 0.8.37;
 
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
-import {EscrowHarness} from "../../harness/EscrowHarness.sol";
+
+interface IEscrowHarness is IEscrow {
+    function settle(Order calldata order, uint256 pay, uint8 outcome) external;
+}
 
 /// @notice The one function every settlement passes, with any payment between nothing and everything.
 contract SettleTest is EscrowBase {
-    EscrowHarness private harness;
+    IEscrowHarness private harness;
 
     function setUp() public override {
         super.setUp();
-        harness = EscrowHarness(vm.deployCode("EscrowHarness.sol:EscrowHarness", abi.encode(address(usdc))));
+        harness = IEscrowHarness(vm.deployCode("out/EscrowHarness.sol/EscrowHarness.json", abi.encode(address(usdc))));
         escrow = harness;
     }
 
