@@ -87,10 +87,7 @@ impl Bindings {
                 if live > 1 {
                     Binding::Equivocal { address: *address }
                 } else {
-                    Binding::Verified {
-                        address: *address,
-                        expires: *expires,
-                    }
+                    Binding::Verified { address: *address, expires: *expires }
                 }
             }
         }

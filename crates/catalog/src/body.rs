@@ -7,9 +7,7 @@ mod listing;
 mod tombstone;
 
 pub use card::{CARD_SLOT, CardBody, Host, MAX_AGENT_CARD_BYTES};
-pub use listing::{
-    EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_slot,
-};
+pub use listing::{EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_slot};
 pub use tombstone::TombstoneBody;
 
 use std::time::Duration;
@@ -36,10 +34,7 @@ pub(crate) fn is_label(text: &str) -> bool {
 
 /// True if no two items are equal.
 fn distinct<const N: usize>(items: &[Text<N>]) -> bool {
-    items
-        .iter()
-        .enumerate()
-        .all(|(at, item)| !items[..at].contains(item))
+    items.iter().enumerate().all(|(at, item)| !items[..at].contains(item))
 }
 
 /// True if the text is one JSON object.

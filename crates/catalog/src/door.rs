@@ -204,8 +204,8 @@ pub fn shard_of(key: &[u8], shards: u16) -> u16 {
 /// an expired record, one from the near future, or one of an unknown kind is nobody's fault.
 #[must_use]
 pub fn is_senders_fault(error: &RecordError) -> bool {
-    !matches!(
-        error,
-        RecordError::Expired | RecordError::CreatedInFuture | RecordError::UnknownKind
-    )
+    !matches!(error, RecordError::Expired | RecordError::CreatedInFuture | RecordError::UnknownKind)
 }
+
+#[cfg(test)]
+mod tests;

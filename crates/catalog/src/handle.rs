@@ -1,16 +1,11 @@
 //! The handle every room and adapter holds: put, read, sync, listen.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use haggle_base::{
-    Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Timestamp, Verified,
-};
+use haggle_base::{Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Verified};
 use haggle_store::Store;
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -19,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    bindings::{Binding, Bindings},
+    bindings::Binding,
     body::{CardBody, ListingBody, listing_slot},
     config::CatalogConfig,
     door::{AnyRecord, Entry, Place},
@@ -28,12 +23,10 @@ use crate::{
     ports::{Announce, Standing},
     records,
     service::{self, Command},
-    shelf::{Shelf, event},
+    shelf::event,
+    state::{Shared, order},
     sync::{self, Role, SyncReport, session::ShardSet},
 };
-
-/// Verified records kept in memory, so that reading one again does not verify it again.
-const CACHED_RECORDS: usize = 4096;
 
 /// Events a slow subscriber may fall behind before it misses some.
 const EVENT_QUEUE: usize = 1024;
@@ -100,23 +93,6 @@ pub struct Catalog {
     commands: mpsc::Sender<Command>,
 }
 
-/// What the handles and the workers share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: CatalogConfig,
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) standing: Arc<dyn Standing>,
-    pub(crate) shelf: RwLock<Shelf>,
-    pub(crate) bindings: RwLock<Bindings>,
-    pub(crate) index: ListingIndex,
-    pub(crate) events: broadcast::Sender<CatalogEvent>,
-    pub(crate) waiting: AtomicUsize,
-    pub(crate) wake: Notify,
-    complete: AtomicBool,
-    cache: Mutex<HashMap<RecordId, AnyRecord>>,
-}
-
 impl Catalog {
     /// Loads the shelf from `store`, builds the index and starts the worker.
     ///
@@ -173,10 +149,7 @@ impl Catalog {
         origin: Origin,
     ) -> Result<Vec<Result<event::Put, RecordError>>, CatalogError> {
         let now = self.shared.clock.now();
-        let opened: Vec<_> = records
-            .into_iter()
-            .map(|bytes| AnyRecord::open(bytes, self.network(), now))
-            .collect();
+        let opened: Vec<_> = records.into_iter().map(|bytes| AnyRecord::open(bytes, self.network(), now)).collect();
         let verified = opened.iter().filter_map(|record| record.as_ref().ok().cloned()).collect();
         let mut outcomes = self.put_verified(verified, origin).await?.into_iter();
         opened
@@ -232,7 +205,9 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Store`].
     pub fn listings_of(&self, agent: &Did) -> Result<Vec<Verified<ListingBody>>, CatalogError> {
-        let ids = self.shared.ids(|shelf| shelf.by_author(agent).filter(|entry| entry.kind == Kind::Listing).map(order).collect());
+        let ids = self
+            .shared
+            .ids(|shelf| shelf.by_author(agent).filter(|entry| entry.kind == Kind::Listing).map(order).collect());
         self.shared.read_all(ids, |record| match record {
             AnyRecord::Listing(listing) => Some(listing),
             _ => None,
@@ -395,115 +370,5 @@ impl Catalog {
     }
 }
 
-impl Shared {
-    /// Builds index and bindings from the loaded shelf; drops what no longer verifies.
-    fn restore(&self) -> Result<(), CatalogError> {
-        let ids = self.ids(|shelf| {
-            let shown = shelf.iter().filter(|entry| matches!(entry.kind, Kind::Card | Kind::Listing));
-            shown.map(order).collect()
-        });
-        for id in ids {
-            match self.record(&id)? {
-                Some(record) => self.show(&record)?,
-                None => tracing::warn!(record.id = %id, "stored record {id} can no longer be read"),
-            }
-        }
-        self.index.commit()?;
-        Ok(())
-    }
-
-    /// Makes a record that stands on the shelf visible.
-    pub(crate) fn show(&self, record: &AnyRecord) -> Result<(), CatalogError> {
-        match record {
-            AnyRecord::Listing(listing) => self.index.add(listing)?,
-            AnyRecord::Card(card) => {
-                let claim = card.body().binding.as_ref().map(|binding| {
-                    let network = &self.config.network;
-                    let checked = binding.verify(network, &card.author(), self.config.chain_id, self.clock.now());
-                    checked.map(|address| (address, binding.expires))
-                });
-                self.bindings.write().set(card.author(), claim);
-            }
-            AnyRecord::Tombstone(_) | AnyRecord::Attestation(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Hides a record that left the shelf.
-    pub(crate) fn hide(&self, entry: &Entry) {
-        self.cache.lock().remove(&entry.id);
-        match entry.kind {
-            Kind::Listing => self.index.remove(&entry.id),
-            Kind::Card => self.bindings.write().set(entry.author, None),
-            Kind::Tombstone | Kind::Attestation => {}
-        }
-    }
-
-    pub(crate) fn bytes(&self, id: &RecordId) -> Result<Option<Vec<u8>>, CatalogError> {
-        let bytes = self.store.get::<records::Bytes>(id)?;
-        Ok(bytes.map(haggle_base::Blob::into_vec))
-    }
-
-    /// A live record that stands on the shelf.
-    pub(crate) fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
-        let now = self.clock.now();
-        match self.shelf.read().get(id) {
-            Some(entry) if entry.expires > now => {}
-            _ => return Ok(None),
-        }
-        if let Some(record) = self.cache.lock().get(id) {
-            return Ok(Some(record.clone()));
-        }
-        let Some(bytes) = self.bytes(id)? else {
-            return Ok(None);
-        };
-        match AnyRecord::open(bytes, &self.config.network, now) {
-            Ok(record) => {
-                self.remember(record.clone());
-                Ok(Some(record))
-            }
-            Err(error) => {
-                tracing::warn!(record.id = %id, %error, "stored record {id} does not verify: {error}");
-                Ok(None)
-            }
-        }
-    }
-
-    /// Keeps a verified record in memory; an arbitrary one goes when there are too many.
-    pub(crate) fn remember(&self, record: AnyRecord) {
-        let mut cache = self.cache.lock();
-        if cache.len() >= CACHED_RECORDS
-            && let Some(other) = cache.keys().next().copied()
-        {
-            cache.remove(&other);
-        }
-        cache.insert(record.id(), record);
-    }
-
-    fn at(&self, place: &Place) -> Result<Option<AnyRecord>, CatalogError> {
-        let id = self.shelf.read().at(place).map(|entry| entry.id);
-        id.map_or(Ok(None), |id| self.record(&id))
-    }
-
-    fn ids(&self, select: impl FnOnce(&Shelf) -> Vec<(Timestamp, RecordId)>) -> Vec<RecordId> {
-        let mut found = select(&self.shelf.read());
-        found.sort_unstable();
-        found.into_iter().map(|(_, id)| id).collect()
-    }
-
-    fn read_all<T>(
-        &self,
-        ids: Vec<RecordId>,
-        pick: impl Fn(AnyRecord) -> Option<T>,
-    ) -> Result<Vec<T>, CatalogError> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.extend(self.record(&id)?.and_then(&pick));
-        }
-        Ok(found)
-    }
-}
-
-fn order(entry: &Entry) -> (Timestamp, RecordId) {
-    (entry.created, entry.id)
-}
+#[cfg(test)]
+mod tests;

@@ -105,11 +105,7 @@ impl ListingIndex {
             fields,
             index,
             reader,
-            writer: Mutex::new(Writer {
-                inner: writer,
-                dirty: false,
-                next_serial: 0,
-            }),
+            writer: Mutex::new(Writer { inner: writer, dirty: false, next_serial: 0 }),
             live: RwLock::default(),
         })
     }
@@ -236,10 +232,7 @@ impl Collector for Serials {
     type Child = SegmentSerials;
 
     fn for_segment(&self, _segment: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentSerials> {
-        Ok(SegmentSerials {
-            column: reader.fast_fields().u64("serial")?,
-            found: Vec::new(),
-        })
+        Ok(SegmentSerials { column: reader.fast_fields().u64("serial")?, found: Vec::new() })
     }
 
     fn requires_scoring(&self) -> bool {

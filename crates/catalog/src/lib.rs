@@ -47,7 +47,10 @@ mod records;
 mod search;
 mod service;
 pub mod shelf;
+mod state;
 pub mod sync;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 
 pub use bindings::Binding;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{AgentKey, Attestation, Body, Record, Signed, Text, Timestamp, Verified};
+use haggle_base::{AgentKey, Body, Record, Signed, Text, Timestamp, Verified};
 
 use crate::{
     body::{
@@ -65,21 +65,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// Publishes what an agent of this node attests of an order.
-    ///
-    /// # Errors
-    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::OverQuota`],
-    /// [`CatalogError::Store`].
-    pub async fn publish_attestation(
-        &self,
-        key: &AgentKey,
-        slot: Text<64>,
-        body: Attestation,
-    ) -> Result<Verified<Attestation>, CatalogError> {
-        let place = Place::attestation(&key.did(), &body);
-        self.publish(key, slot, &place, Attestation::MAX_TTL, body).await
-    }
-
     /// Signs the agent's card and listings anew that have lived half their time. Returns how
     /// many; call it now and then for each agent.
     ///
@@ -109,9 +94,7 @@ impl Catalog {
 
     async fn bury(&self, key: &AgentKey, listing: &Verified<ListingBody>) -> Result<(), CatalogError> {
         let record = listing.record();
-        let body = TombstoneBody {
-            category: listing.body().category.clone(),
-        };
+        let body = TombstoneBody { category: listing.body().category.clone() };
         let place = Place::listing(&key.did(), &record.slot, &body.category);
         let now = self.shared.clock.now();
         let ttl = record.expires.plus(TOMBSTONE_MARGIN).since(now).min(TombstoneBody::MAX_TTL);

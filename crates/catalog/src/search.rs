@@ -85,11 +85,6 @@ impl Catalog {
                 });
             }
         }
-        Ok(Answer {
-            items,
-            total,
-            complete: self.is_complete(),
-            next,
-        })
+        Ok(Answer { items, total, complete: self.is_complete(), next })
     }
 }

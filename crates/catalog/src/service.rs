@@ -15,10 +15,11 @@ use tokio::{
 use crate::{
     door::AnyRecord,
     error::CatalogError,
-    handle::{CatalogEvent, Origin, Shared},
+    handle::{CatalogEvent, Origin},
     ports::Announce,
     records,
     shelf::{Refused, command, event},
+    state::Shared,
 };
 
 /// Announcements that may wait for a peer; the oldest goes first when there are more. A sync
@@ -34,20 +35,10 @@ const SWEEP_RECORDS: usize = 512;
 /// What the worker can be asked for.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Put {
-        records: Vec<AnyRecord>,
-        origin: Origin,
-        reply: oneshot::Sender<Result<Vec<event::Put>, CatalogError>>,
-    },
-    Flush {
-        reply: oneshot::Sender<Result<(), CatalogError>>,
-    },
-    Sweep {
-        reply: oneshot::Sender<Result<(), CatalogError>>,
-    },
-    Shutdown {
-        reply: oneshot::Sender<()>,
-    },
+    Put { records: Vec<AnyRecord>, origin: Origin, reply: oneshot::Sender<Result<Vec<event::Put>, CatalogError>> },
+    Flush { reply: oneshot::Sender<Result<(), CatalogError>> },
+    Sweep { reply: oneshot::Sender<Result<(), CatalogError>> },
+    Shutdown { reply: oneshot::Sender<()> },
 }
 
 /// Starts both workers; they end on `Shutdown` or when the last handle is gone.
@@ -165,10 +156,7 @@ impl Worker {
         };
         self.shared.remember(record.clone());
         self.shared.show(record)?;
-        self.tell(CatalogEvent::Stored {
-            record: record.clone(),
-            origin,
-        });
+        self.tell(CatalogEvent::Stored { record: record.clone(), origin });
         if origin == Origin::Local && self.news.try_send((shard, record.id())).is_err() {
             tracing::warn!(record.id = %record.id(), "too many announcements wait; a sync will carry this one");
         }
@@ -234,12 +222,7 @@ struct Announcer {
 
 impl Announcer {
     const fn new(shared: Arc<Shared>, announce: Arc<dyn Announce>, inbox: mpsc::Receiver<(u16, RecordId)>) -> Self {
-        Self {
-            shared,
-            announce,
-            inbox,
-            waiting: VecDeque::new(),
-        }
+        Self { shared, announce, inbox, waiting: VecDeque::new() }
     }
 
     async fn run(mut self) {

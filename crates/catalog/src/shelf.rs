@@ -131,13 +131,8 @@ impl Shelf {
 
     /// Removes what expired, at most `limit` records and refused ids each.
     pub fn sweep(&mut self, command::Sweep { limit }: command::Sweep, now: Timestamp) -> event::Sweep {
-        let due: Vec<RecordId> = self
-            .by_expiry
-            .iter()
-            .take_while(|(expires, _)| *expires <= now)
-            .take(limit)
-            .map(|(_, id)| *id)
-            .collect();
+        let due: Vec<RecordId> =
+            self.by_expiry.iter().take_while(|(expires, _)| *expires <= now).take(limit).map(|(_, id)| *id).collect();
         let expired: Vec<Entry> = due.iter().filter_map(|id| self.remove(id)).collect();
         let mut forgotten = Vec::new();
         for shard in 0..self.shards.len() {
@@ -224,7 +219,8 @@ impl Shelf {
 
     fn check_author(&self, entry: &Entry, held: Option<&Entry>) -> Result<(), event::Quota> {
         if entry.kind == Kind::Attestation {
-            let attested = self.by_author(&entry.author).filter(|own| own.kind == Kind::Attestation).take(self.capacity);
+            let attested =
+                self.by_author(&entry.author).filter(|own| own.kind == Kind::Attestation).take(self.capacity);
             let limit = (self.capacity * AUTHOR_ATTESTATIONS_PERCENT / 100).max(1);
             return if held.is_none() && attested.count() >= limit {
                 Err(event::Quota::AuthorAttestations)
@@ -344,11 +340,7 @@ impl Shelf {
 
 impl Refused {
     pub(crate) const fn of(entry: &Entry) -> Self {
-        Self {
-            shard: entry.shard,
-            created: entry.created,
-            expires: entry.expires,
-        }
+        Self { shard: entry.shard, created: entry.created, expires: entry.expires }
     }
 }
 

@@ -69,13 +69,7 @@ pub(crate) async fn drive<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut talk = Talk {
-        catalog,
-        stream,
-        peer,
-        patience,
-        report: SyncReport::default(),
-    };
+    let mut talk = Talk { catalog, stream, peer, patience, report: SyncReport::default() };
     let mut session = Session::new(role, catalog.network().clone(), catalog.sets())?;
     if role == Role::Leader {
         let step = session.start()?;

@@ -84,9 +84,7 @@ pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
         };
         let cost = blob.len() + HEAD;
         if size + cost > BUDGET || current.len() == MAX_RECORDS {
-            frames.push(Frame::Records {
-                records: std::mem::take(&mut current),
-            });
+            frames.push(Frame::Records { records: std::mem::take(&mut current) });
             size = 0;
         }
         if current.push(blob).is_ok() {

@@ -43,31 +43,19 @@ impl Batch {
     /// encoding.
     pub fn put<T: Table>(&mut self, key: &T::Key, value: &T::Value) -> Result<&mut Self, StoreError> {
         let value = encode_value::<T>(value)?;
-        self.ops.push(Op {
-            table: Cow::Borrowed(T::NAME),
-            key: key.encode(),
-            value: Some(value),
-        });
+        self.ops.push(Op { table: Cow::Borrowed(T::NAME), key: key.encode(), value: Some(value) });
         Ok(self)
     }
 
     /// Deletes a row; one that is not there stays absent.
     pub fn delete<T: Table>(&mut self, key: &T::Key) -> &mut Self {
-        self.ops.push(Op {
-            table: Cow::Borrowed(T::NAME),
-            key: key.encode(),
-            value: None,
-        });
+        self.ops.push(Op { table: Cow::Borrowed(T::NAME), key: key.encode(), value: None });
         self
     }
 
     /// Commits only if the row is absent.
     pub fn require_absent<T: Table>(&mut self, key: &T::Key) -> &mut Self {
-        self.conditions.push(Condition {
-            table: Cow::Borrowed(T::NAME),
-            key: key.encode(),
-            value: None,
-        });
+        self.conditions.push(Condition { table: Cow::Borrowed(T::NAME), key: key.encode(), value: None });
         self
     }
 
@@ -77,11 +65,7 @@ impl Batch {
     /// As [`Self::put`].
     pub fn require_equals<T: Table>(&mut self, key: &T::Key, value: &T::Value) -> Result<&mut Self, StoreError> {
         let value = encode_value::<T>(value)?;
-        self.conditions.push(Condition {
-            table: Cow::Borrowed(T::NAME),
-            key: key.encode(),
-            value: Some(value),
-        });
+        self.conditions.push(Condition { table: Cow::Borrowed(T::NAME), key: key.encode(), value: Some(value) });
         Ok(self)
     }
 
@@ -105,10 +89,7 @@ impl Batch {
             return Err(StoreError::BatchTooLarge { ops });
         }
         match self.ops.iter().find(|op| op.key.len() > MAX_KEY_BYTES) {
-            Some(op) => Err(StoreError::KeyTooLarge {
-                table: op.table.clone().into_owned(),
-                bytes: op.key.len(),
-            }),
+            Some(op) => Err(StoreError::KeyTooLarge { table: op.table.clone().into_owned(), bytes: op.key.len() }),
             None => Ok(()),
         }
     }
@@ -116,16 +97,10 @@ impl Batch {
 
 /// Canonical bytes of a value, within the bound.
 fn encode_value<T: Table>(value: &T::Value) -> Result<Vec<u8>, StoreError> {
-    let bytes = cbor::to_vec(value).map_err(|source| StoreError::Encode {
-        table: T::NAME,
-        source: Arc::new(source),
-    })?;
+    let bytes =
+        cbor::to_vec(value).map_err(|source| StoreError::Encode { table: T::NAME, source: Arc::new(source) })?;
     if bytes.len() > MAX_VALUE_BYTES {
-        return Err(StoreError::ValueTooLarge {
-            table: T::NAME,
-            bytes: bytes.len(),
-            max: MAX_VALUE_BYTES,
-        });
+        return Err(StoreError::ValueTooLarge { table: T::NAME, bytes: bytes.len(), max: MAX_VALUE_BYTES });
     }
     Ok(bytes)
 }

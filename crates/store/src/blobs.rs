@@ -41,10 +41,7 @@ impl Blobs {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self {
-            folder: Arc::new(folder.to_owned()),
-            next: Arc::default(),
-        })
+        Ok(Self { folder: Arc::new(folder.to_owned()), next: Arc::default() })
     }
 
     /// Stores `bytes` and returns their name; they are on disk when this returns.
@@ -89,11 +86,7 @@ impl Blobs {
             return Err(StoreError::BlobTooLarge { bytes: size });
         }
         let bytes = fs::read(&path)?;
-        if Hash::of(&bytes) == *hash {
-            Ok(Some(bytes))
-        } else {
-            Err(StoreError::BlobDamaged)
-        }
+        if Hash::of(&bytes) == *hash { Ok(Some(bytes)) } else { Err(StoreError::BlobDamaged) }
     }
 
     /// Deletes a blob; one that is not there stays absent. Delete its row first.

@@ -30,10 +30,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            cache_bytes: DEFAULT_CACHE_BYTES,
-            mode: Mode::default(),
-            queue: DEFAULT_QUEUE,
-        }
+        Self { cache_bytes: DEFAULT_CACHE_BYTES, mode: Mode::default(), queue: DEFAULT_QUEUE }
     }
 }

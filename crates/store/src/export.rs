@@ -140,12 +140,7 @@ fn each_row(
     table: &str,
     mut row: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut scan = Scan {
-        from: Bound::Unbounded,
-        to: Bound::Unbounded,
-        newest_first: false,
-        limit: PAGE_ROWS,
-    };
+    let mut scan = Scan { from: Bound::Unbounded, to: Bound::Unbounded, newest_first: false, limit: PAGE_ROWS };
     loop {
         let rows = engine.scan(table, &scan)?;
         let Some((last, _)) = rows.last() else {
@@ -160,10 +155,8 @@ fn each_row(
 
 /// Checks that a value is canonical CBOR, whatever its type.
 fn check_value(table: &str, value: &[u8]) -> Result<(), StoreError> {
-    cbor::check(value, MAX_VALUE_BYTES).map_err(|source| StoreError::Decode {
-        table: table.to_owned(),
-        source: Some(Arc::new(source)),
-    })
+    cbor::check(value, MAX_VALUE_BYTES)
+        .map_err(|source| StoreError::Decode { table: table.to_owned(), source: Some(Arc::new(source)) })
 }
 
 fn write_export(engine: &dyn Engine, path: &Path) -> Result<Summary, StoreError> {
@@ -188,10 +181,8 @@ fn write_export(engine: &dyn Engine, path: &Path) -> Result<Summary, StoreError>
 }
 
 fn write_frame(file: &mut impl Write, hasher: &mut blake3::Hasher, frame: &Frame) -> Result<(), StoreError> {
-    let bytes = cbor::to_vec(frame).map_err(|source| StoreError::Encode {
-        table: "export",
-        source: Arc::new(source),
-    })?;
+    let bytes =
+        cbor::to_vec(frame).map_err(|source| StoreError::Encode { table: "export", source: Arc::new(source) })?;
     let length = u32::try_from(bytes.len()).map_err(|_| StoreError::BadExport)?;
     for part in [length.to_be_bytes().as_slice(), &bytes] {
         hasher.update(part);
@@ -207,10 +198,7 @@ fn read_export(path: &Path, mut row: impl FnMut(Op) -> Result<(), StoreError>) -
     let mut rows = 0;
     match read_frame(&mut file, &mut hasher)? {
         Frame::Schema(schema) if schema.min_reader > SCHEMA_VERSION => {
-            return Err(StoreError::SchemaNewer {
-                found: schema.min_reader,
-                supported: SCHEMA_VERSION,
-            });
+            return Err(StoreError::SchemaNewer { found: schema.min_reader, supported: SCHEMA_VERSION });
         }
         Frame::Schema(_) => {}
         Frame::Row(..) | Frame::End(..) => return Err(StoreError::BadExport),
@@ -220,11 +208,7 @@ fn read_export(path: &Path, mut row: impl FnMut(Op) -> Result<(), StoreError>) -
         match read_frame(&mut file, &mut hasher)? {
             Frame::Row(table, Raw(key), Raw(value)) => {
                 rows += 1;
-                row(Op {
-                    table: table.into(),
-                    key,
-                    value: Some(value),
-                })?;
+                row(Op { table: table.into(), key, value: Some(value) })?;
             }
             Frame::End(count, Raw(expected)) if count == rows && expected == hash => {
                 return Ok(Summary { rows, hash });

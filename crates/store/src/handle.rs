@@ -49,10 +49,7 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub fn temporary() -> Result<Self, StoreError> {
-        let options = Options {
-            cache_bytes: 4 * 1024 * 1024,
-            ..Options::default()
-        };
+        let options = Options { cache_bytes: 4 * 1024 * 1024, ..Options::default() };
         Self::start(Arc::new(SledEngine::temporary(options)?), options)
     }
 
@@ -70,12 +67,7 @@ impl Store {
         check_schema(engine.as_ref())?;
         let (commands, inbox) = mpsc::channel(options.queue.max(1));
         writer::spawn(Arc::clone(&engine), inbox)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                engine: RwLock::new(Some(engine)),
-            }),
-            commands,
-        })
+        Ok(Self { shared: Arc::new(Shared { engine: RwLock::new(Some(engine)) }), commands })
     }
 
     /// Commits a batch; returns after it is on disk. If the future is dropped before, the batch
@@ -115,11 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn range<T: Table>(
-        &self,
-        from: Bound<&T::Key>,
-        limit: usize,
-    ) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    pub fn range<T: Table>(&self, from: Bound<&T::Key>, limit: usize) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
         self.between::<T>(from, Bound::Unbounded, limit)
     }
 
@@ -133,12 +121,7 @@ impl Store {
         to: Bound<&T::Key>,
         limit: usize,
     ) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
-        self.scan::<T>(&Scan {
-            from: from.map(Key::encode),
-            to: to.map(Key::encode),
-            newest_first: false,
-            limit,
-        })
+        self.scan::<T>(&Scan { from: from.map(Key::encode), to: to.map(Key::encode), newest_first: false, limit })
     }
 
     /// At most `limit` rows up to `to`, largest key first.
@@ -150,12 +133,7 @@ impl Store {
         to: Bound<&T::Key>,
         limit: usize,
     ) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
-        self.scan::<T>(&Scan {
-            from: Bound::Unbounded,
-            to: to.map(Key::encode),
-            newest_first: true,
-            limit,
-        })
+        self.scan::<T>(&Scan { from: Bound::Unbounded, to: to.map(Key::encode), newest_first: true, limit })
     }
 
     /// At most `limit` rows whose encoded key starts with `prefix`, smallest key first.
@@ -189,11 +167,7 @@ impl Store {
     pub async fn shutdown(self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Shutdown { reply }).await?;
-        self.shared
-            .engine
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.shared.engine.write().unwrap_or_else(PoisonError::into_inner).take();
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -238,18 +212,13 @@ fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
 }
 
 fn decode_row<T: Table>((key, value): &Row) -> Result<(T::Key, T::Value), StoreError> {
-    let key = T::Key::decode(key).ok_or_else(|| StoreError::Decode {
-        table: T::NAME.to_owned(),
-        source: None,
-    })?;
+    let key = T::Key::decode(key).ok_or_else(|| StoreError::Decode { table: T::NAME.to_owned(), source: None })?;
     Ok((key, decode_value::<T>(value)?))
 }
 
 fn decode_value<T: Table>(bytes: &[u8]) -> Result<T::Value, StoreError> {
-    cbor::from_slice(bytes, MAX_VALUE_BYTES).map_err(|source| StoreError::Decode {
-        table: T::NAME.to_owned(),
-        source: Some(Arc::new(source)),
-    })
+    cbor::from_slice(bytes, MAX_VALUE_BYTES)
+        .map_err(|source| StoreError::Decode { table: T::NAME.to_owned(), source: Some(Arc::new(source)) })
 }
 
 /// Refuses data of a newer program; marks a new database with our schema.
@@ -259,10 +228,7 @@ fn check_schema(engine: &dyn Engine) -> Result<(), StoreError> {
         Some(bytes) => {
             let schema = decode_value::<Meta>(&bytes)?;
             if schema.min_reader > SCHEMA_VERSION {
-                return Err(StoreError::SchemaNewer {
-                    found: schema.min_reader,
-                    supported: SCHEMA_VERSION,
-                });
+                return Err(StoreError::SchemaNewer { found: schema.min_reader, supported: SCHEMA_VERSION });
             }
             Ok(())
         }

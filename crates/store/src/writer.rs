@@ -25,14 +25,8 @@ pub(crate) enum Command {
 
 /// Starts the writer; it ends on `Shutdown` or when the last sender is gone.
 pub(crate) fn spawn(engine: Arc<dyn Engine>, commands: mpsc::Receiver<Command>) -> Result<(), StoreError> {
-    let writer = Writer {
-        engine,
-        commands,
-        failed: None,
-    };
-    thread::Builder::new()
-        .name("haggle-store-writer".to_owned())
-        .spawn(move || writer.run())?;
+    let writer = Writer { engine, commands, failed: None };
+    thread::Builder::new().name("haggle-store-writer".to_owned()).spawn(move || writer.run())?;
     Ok(())
 }
 
@@ -50,11 +44,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(Command::Commit { batch, reply }) = next {
                 group.push((batch, reply));
-                next = if group.len() < MAX_GROUP {
-                    self.commands.try_recv().ok()
-                } else {
-                    None
-                };
+                next = if group.len() < MAX_GROUP { self.commands.try_recv().ok() } else { None };
             }
             self.commit(group);
             match next {
@@ -110,9 +100,7 @@ impl Writer {
         if held == condition.value {
             Ok(())
         } else {
-            Err(StoreError::Precondition {
-                table: condition.table.clone().into_owned(),
-            })
+            Err(StoreError::Precondition { table: condition.table.clone().into_owned() })
         }
     }
 

@@ -14,10 +14,7 @@ struct Order {
 }
 
 fn order(state: &str, price: u64) -> Order {
-    Order {
-        state: state.to_owned(),
-        price,
-    }
+    Order { state: state.to_owned(), price }
 }
 
 struct Orders;
@@ -165,10 +162,7 @@ async fn ranges_walk_in_key_order_and_stop_at_the_limit(store: Store) {
     assert_eq!(keys(store.range::<Orders>(Bound::Unbounded, 10).unwrap()), [1, 2, 255, 256, 300, 65_536]);
     assert_eq!(keys(store.range::<Orders>(Bound::Excluded(&2), 2).unwrap()), [255, 256]);
     assert_eq!(keys(store.range_back::<Orders>(Bound::Included(&300), 2).unwrap()), [300, 256]);
-    assert_eq!(
-        keys(store.between::<Orders>(Bound::Included(&2), Bound::Excluded(&300), 10).unwrap()),
-        [2, 255, 256]
-    );
+    assert_eq!(keys(store.between::<Orders>(Bound::Included(&2), Bound::Excluded(&300), 10).unwrap()), [2, 255, 256]);
     assert!(store.between::<Orders>(Bound::Included(&9), Bound::Included(&3), 10).unwrap().is_empty());
     assert!(store.range::<Orders>(Bound::Excluded(&65_536), 10).unwrap().is_empty());
 }

@@ -60,11 +60,7 @@ async fn a_second_open_is_told_that_the_store_is_locked() {
 async fn data_of_a_newer_program_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path(), Options::default()).unwrap();
-    let newer = Schema {
-        format: 9,
-        created_by: "a later haggle".to_owned(),
-        min_reader: 9,
-    };
+    let newer = Schema { format: 9, created_by: "a later haggle".to_owned(), min_reader: 9 };
     let mut batch = Batch::new();
     batch.put::<Meta>(&"schema".to_owned(), &newer).unwrap();
     store.commit(batch).await.unwrap();

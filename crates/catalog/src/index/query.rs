@@ -79,10 +79,7 @@ impl Query {
     /// A search for words.
     #[must_use]
     pub fn words(text: &str) -> Self {
-        Self {
-            text: Some(text.to_owned()),
-            ..Self::default()
-        }
+        Self { text: Some(text.to_owned()), ..Self::default() }
     }
 }
 
@@ -113,9 +110,7 @@ pub(super) fn build(query: &Query, fields: &Fields, index: &Index) -> Result<Boo
     }
     if query.min_price.is_some() || query.max_price.is_some() {
         let bound = |price: Option<Usdc>| {
-            price.map_or(Bound::Unbounded, |price| {
-                Bound::Included(Term::from_field_u64(fields.price, price.units()))
-            })
+            price.map_or(Bound::Unbounded, |price| Bound::Included(Term::from_field_u64(fields.price, price.units())))
         };
         clauses.push((Occur::Must, Box::new(RangeQuery::new(bound(query.min_price), bound(query.max_price)))));
     }

@@ -30,13 +30,8 @@ pub struct UnknownSort;
 
 impl Sort {
     /// Every order.
-    pub const ALL: [Self; 5] = [
-        Self::CostPerSuccess,
-        Self::TrustScoreDesc,
-        Self::PriceAsc,
-        Self::ResponseTimeAsc,
-        Self::Relevance,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::CostPerSuccess, Self::TrustScoreDesc, Self::PriceAsc, Self::ResponseTimeAsc, Self::Relevance];
 
     /// Its name in URLs and commands.
     #[must_use]
@@ -79,11 +74,7 @@ impl Position {
             Sort::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
             Sort::Relevance => descending(f64::from(found.score)),
         };
-        Self {
-            rank,
-            price,
-            id: found.facts.id,
-        }
+        Self { rank, price, id: found.facts.id }
     }
 
     /// The opaque text that stands for this place.
@@ -98,11 +89,7 @@ impl Position {
             u64::from_str_radix(digits, 16).ok()
         };
         let read = || {
-            Some(Self {
-                rank: number(0)?,
-                price: Usdc::from_units(number(16)?),
-                id: cursor.get(32..)?.parse().ok()?,
-            })
+            Some(Self { rank: number(0)?, price: Usdc::from_units(number(16)?), id: cursor.get(32..)?.parse().ok()? })
         };
         read().ok_or(CatalogError::BadCursor)
     }

@@ -1,1 +1,214 @@
-//! Stories of the index.
+//! Stories of search: each filter removes exactly the right listings, each order is right.
+
+use haggle_base::{Coded, Did};
+use proptest::prelude::*;
+
+use crate::{
+    Figures, ListingBody, Origin, Query, Sort,
+    testing::{Node, agent, list, listing, node, peer, signed_listing, text, usdc},
+};
+
+async fn shelve(node: &Node, author: u32, name: &str, body: ListingBody) -> Did {
+    let bytes = signed_listing(&agent(author), name, 1, body);
+    assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+    agent(author).did()
+}
+
+/// Four listings of four authors that differ in everything that can be asked for.
+async fn market() -> Node {
+    let node = node().await;
+    let mut digest = listing("Document digest", "text", "0.25");
+    digest.description = text("Word counts, top terms and reading time of any document.");
+    digest.tags = list(vec![text("text"), text("fast")]);
+    let mut news = listing("Crypto news", "crypto", "0.10");
+    news.description = text("Summarises the morning's headlines.");
+    news.tags = list(vec![text("news"), text("fast")]);
+    news.schemes = list(vec![text("exact"), text("haggle-escrow")]);
+    news.regions = list(vec![text("eu")]);
+    let mut columns = listing("Column statistics", "data", "1.5");
+    columns.description = text("Mean, median and histogram of each column of a document in csv.");
+    columns.tags = list(vec![text("csv")]);
+    columns.skill = text("statistics");
+    columns.regions = list(vec![text("us")]);
+    let mut echo = listing("Echo", "text", "0");
+    echo.description = text("Says what you say.");
+    echo.tags = list(vec![text("test")]);
+    echo.schemes = list(Vec::new());
+    for (author, name, body) in [(0, "digest", digest), (1, "news", news), (2, "columns", columns), (3, "echo", echo)] {
+        shelve(&node, author, name, body).await;
+    }
+    node.catalog.flush().await.unwrap();
+    node
+}
+
+fn found(node: &Node, query: &Query) -> Vec<String> {
+    let answer = node.catalog.search(query).unwrap();
+    assert_eq!(answer.total, answer.items.len());
+    let mut titles: Vec<String> = answer.items.iter().map(|hit| hit.listing.body().title.to_string()).collect();
+    titles.sort();
+    titles
+}
+
+#[tokio::test]
+async fn each_filter_removes_exactly_the_right_listings() {
+    let node = market().await;
+    let all = ["Column statistics", "Crypto news", "Document digest", "Echo"];
+    let query = Query::default;
+    assert_eq!(found(&node, &query()), all);
+    for (asked, expected) in [
+        (Query { category: Some("text".into()), ..query() }, vec!["Document digest", "Echo"]),
+        (Query { category: Some(" TEXT ".into()), ..query() }, vec!["Document digest", "Echo"]),
+        (Query { category: Some("nothing".into()), ..query() }, vec![]),
+        (Query { tags: vec!["fast".into()], ..query() }, vec!["Crypto news", "Document digest"]),
+        (Query { tags: vec!["fast".into(), "news".into()], ..query() }, vec!["Crypto news"]),
+        (Query { min_price: Some(usdc("0.25")), ..query() }, vec!["Column statistics", "Document digest"]),
+        (Query { max_price: Some(usdc("0.25")), ..query() }, vec!["Crypto news", "Document digest", "Echo"]),
+        (Query { max_price: Some(usdc("0")), ..query() }, vec!["Echo"]),
+        (Query { min_price: Some(usdc("0.10")), max_price: Some(usdc("0.249999")), ..query() }, vec!["Crypto news"]),
+        (Query { scheme: Some("exact".into()), ..query() }, vec!["Crypto news"]),
+        (Query { region: Some("eu".into()), ..query() }, vec!["Crypto news", "Document digest", "Echo"]),
+        (Query { author: Some(agent(2).did()), ..query() }, vec!["Column statistics"]),
+        (Query { tags: vec!["fast".into()], category: Some("text".into()), ..query() }, vec!["Document digest"]),
+        (Query::words("document"), vec!["Column statistics", "Document digest"]),
+        (Query::words("document histogram"), vec!["Column statistics"]),
+        (Query::words("HEADLINES"), vec!["Crypto news"]),
+        (Query::words("csv"), vec!["Column statistics"]),
+        (Query::words("statistics"), vec!["Column statistics"]),
+        (Query::words("document unheard-of"), vec![]),
+        (Query::words("  "), all.to_vec()),
+    ] {
+        assert_eq!(found(&node, &asked), expected, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_orders_are_right() {
+    let node = market().await;
+    let dids = [0, 1, 2, 3].map(|author| agent(author).did());
+    let figures = |total_calls, successes, avg_response_ms, trust_score| Figures {
+        attestations: total_calls,
+        total_calls,
+        successes,
+        avg_response_ms,
+        trust_score,
+    };
+    node.ledger.0.lock().extend([
+        (dids[0], figures(10, 10, Some(900), 0.9)), // digest: 0.25 / 1 = 0.25
+        (dids[1], figures(10, 2, Some(100), 0.4)),  // news: 0.10 / 0.2 = 0.5
+        (dids[2], figures(2, 0, None, 0.0)),        // columns: no success, no figure
+                                                    // echo: a newcomer, free
+    ]);
+    let order = |sort| {
+        let answer = node.catalog.search(&Query { sort, ..Query::default() }).unwrap();
+        answer.items.into_iter().map(|hit| hit.listing.record().slot.to_string()).collect::<Vec<_>>()
+    };
+    let slots = |names: [&str; 4]| names.map(|name| format!("listing/{name}")).to_vec();
+    assert_eq!(order(Sort::CostPerSuccess), slots(["echo", "digest", "news", "columns"]));
+    assert_eq!(order(Sort::TrustScoreDesc), slots(["digest", "news", "echo", "columns"]));
+    assert_eq!(order(Sort::PriceAsc), slots(["echo", "news", "digest", "columns"]));
+    assert_eq!(order(Sort::ResponseTimeAsc), slots(["news", "digest", "echo", "columns"]));
+    assert_eq!(Sort::default(), Sort::CostPerSuccess);
+    for sort in Sort::ALL {
+        assert_eq!(sort.as_str().parse(), Ok(sort));
+    }
+    assert!("cheapest".parse::<Sort>().is_err());
+}
+
+#[test]
+fn cost_per_success_is_price_over_success_rate_with_a_prior() {
+    let figures = |total_calls, successes| Figures { total_calls, successes, ..Figures::default() };
+    let cost = |price, figures: Figures| figures.cost_per_success(usdc(price));
+    assert_eq!(cost("0.02", figures(10, 5)), Some(usdc("0.04")));
+    assert_eq!(cost("0.02", figures(3, 3)), Some(usdc("0.02")));
+    assert_eq!(cost("0.02", figures(3, 2)), Some(usdc("0.03")));
+    assert_eq!(cost("0.02", figures(0, 0)), Some(usdc("0.04")), "a newcomer is taken to succeed half the time");
+    assert_eq!(cost("0.02", figures(3, 0)), None);
+    assert_eq!(cost("0", figures(3, 1)), Some(usdc("0")));
+    assert!(cost("18446744073709.551615", figures(u64::MAX, 1)).is_some());
+}
+
+#[tokio::test]
+async fn a_word_in_the_title_is_more_relevant() {
+    let node = market().await;
+    let answer = node.catalog.search(&Query { sort: Sort::Relevance, ..Query::words("document") }).unwrap();
+    assert_eq!(answer.items[0].listing.body().title, "Document digest");
+}
+
+#[tokio::test]
+async fn pages_are_stable_and_complete() {
+    let node = node().await;
+    for author in 0..25 {
+        // Ties in price are broken by id.
+        let price = if author % 2 == 0 { "0.1" } else { "0.2" };
+        shelve(&node, author, "digest", listing(&format!("Digest {author}"), "text", price)).await;
+    }
+    node.catalog.flush().await.unwrap();
+    for sort in Sort::ALL {
+        let mut query = Query { sort, limit: 7, ..Query::words("digest") };
+        let whole = node.catalog.search(&Query { limit: 100, ..query.clone() }).unwrap();
+        assert_eq!((whole.total, whole.next.clone()), (25, None));
+        let mut paged = Vec::new();
+        let mut sizes = Vec::new();
+        loop {
+            let page = node.catalog.search(&query).unwrap();
+            assert_eq!(page.total, 25);
+            sizes.push(page.items.len());
+            paged.extend(page.items.iter().map(|hit| hit.listing.id()));
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+        let whole: Vec<_> = whole.items.iter().map(|hit| hit.listing.id()).collect();
+        assert_eq!((sizes, paged), (vec![7, 7, 7, 4], whole), "{sort:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_cursor_is_refused() {
+    let node = market().await;
+    for cursor in ["", "x", "0000000000000000", "é000000000000000000000000000000000000000000", &"z".repeat(96)] {
+        let query = Query { cursor: Some(cursor.to_owned()), ..Query::default() };
+        assert_eq!(node.catalog.search(&query).unwrap_err().code(), "bad_cursor", "{cursor}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_found_by_the_tick_without_a_flush() {
+    let node = node().await;
+    shelve(&node, 0, "digest", listing("Digest", "text", "0.25")).await;
+    let patience = std::time::Duration::from_secs(10);
+    let seen = tokio::time::timeout(patience, async {
+        while node.catalog.search(&Query::words("digest")).unwrap().total == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    seen.await.unwrap();
+    assert!(!node.catalog.search(&Query::default()).unwrap().complete, "nobody was synced with");
+}
+
+#[tokio::test]
+async fn an_index_on_disk_is_built_anew_from_the_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = haggle_store::Store::memory();
+    let config = || crate::CatalogConfig { index_dir: Some(folder.path().join("index")), ..crate::testing::config() };
+    let node = crate::testing::node_with(store.clone(), config()).await;
+    shelve(&node, 0, "digest", listing("Digest", "text", "0.25")).await;
+    node.catalog.shutdown().await.unwrap();
+    let again = crate::testing::node_with(store, config()).await;
+    assert_eq!(found(&again, &Query::words("digest")), ["Digest"]);
+}
+
+#[test]
+fn any_text_is_a_query() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let node = runtime.block_on(market());
+    let config = ProptestConfig::with_cases(2_000);
+    proptest!(config, |(text in ".{0,200}", category in proptest::option::of(".{0,20}"), tag in ".{0,20}")| {
+        let query = Query { category, tags: vec![tag], ..Query::words(&text) };
+        prop_assert!(node.catalog.search(&query).is_ok());
+    });
+    for text in ["title:digest", "\"unclosed", "a AND", "(", "price:[1 TO", "*", "digest~2", "-", "\u{0}"] {
+        assert!(node.catalog.search(&Query::words(text)).is_ok());
+    }
+}

@@ -181,28 +181,17 @@ impl Session {
         let mut frames = Vec::new();
         if !self.introduced {
             self.introduced = true;
-            frames.push(Frame::Hello {
-                network: self.network.clone(),
-                shards: self.shard_count(),
-            });
+            frames.push(Frame::Hello { network: self.network.clone(), shards: self.shard_count() });
         }
         frames.append(&mut self.replies);
         let give = self.giving.drain(..self.giving.len().min(GIVEN_PER_TURN)).collect();
         if self.role == Role::Follower {
             self.open.clear();
-            return Ok(Step {
-                frames,
-                give,
-                done: self.done,
-            });
+            return Ok(Step { frames, give, done: self.done });
         }
         let asked = self.ask(&mut frames)?;
         self.done = !asked && self.open.is_empty() && self.giving.is_empty();
-        Ok(Step {
-            frames,
-            give,
-            done: self.done,
-        })
+        Ok(Step { frames, give, done: self.done })
     }
 
     /// Asks for some of what we lack; true if there was something to ask for.

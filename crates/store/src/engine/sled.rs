@@ -54,11 +54,7 @@ impl SledEngine {
             StoreError::Engine => StoreError::Corrupt { path: path.to_owned() },
             other => other,
         })?;
-        Ok(Self {
-            path: path.to_owned(),
-            db,
-            trees: RwLock::default(),
-        })
+        Ok(Self { path: path.to_owned(), db, trees: RwLock::default() })
     }
 
     fn tree(&self, table: &str) -> Result<sled::Tree, StoreError> {
@@ -67,10 +63,7 @@ impl SledEngine {
             return Ok(tree);
         }
         let tree = self.db.open_tree(table).map_err(|error| self.translate(error))?;
-        self.trees
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(table.to_owned(), tree.clone());
+        self.trees.write().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned(), tree.clone());
         Ok(tree)
     }
 

@@ -1,0 +1,159 @@
+//! What the handles and the workers share: shelf, bindings, index and verified records.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+};
+
+use haggle_base::{Clock, Kind, RecordId, Timestamp};
+use haggle_store::Store;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, broadcast};
+
+use crate::{
+    bindings::Bindings,
+    config::CatalogConfig,
+    door::{AnyRecord, Entry, Place},
+    error::CatalogError,
+    handle::CatalogEvent,
+    index::ListingIndex,
+    ports::Standing,
+    records,
+    shelf::Shelf,
+};
+
+/// Verified records kept in memory, so that reading one again does not verify it again.
+const CACHED_RECORDS: usize = 4096;
+
+/// What the handles and the workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: CatalogConfig,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) standing: Arc<dyn Standing>,
+    pub(crate) shelf: RwLock<Shelf>,
+    pub(crate) bindings: RwLock<Bindings>,
+    pub(crate) index: ListingIndex,
+    pub(crate) events: broadcast::Sender<CatalogEvent>,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) wake: Notify,
+    pub(crate) complete: AtomicBool,
+    pub(crate) cache: Mutex<HashMap<RecordId, AnyRecord>>,
+}
+
+impl Shared {
+    /// Builds index and bindings from the loaded shelf; drops what no longer verifies.
+    pub(crate) fn restore(&self) -> Result<(), CatalogError> {
+        let ids = self.ids(|shelf| {
+            let shown = shelf.iter().filter(|entry| matches!(entry.kind, Kind::Card | Kind::Listing));
+            shown.map(order).collect()
+        });
+        for id in ids {
+            match self.record(&id)? {
+                Some(record) => self.show(&record)?,
+                None => tracing::warn!(record.id = %id, "stored record {id} can no longer be read"),
+            }
+        }
+        self.index.commit()?;
+        Ok(())
+    }
+
+    /// Makes a record that stands on the shelf visible.
+    pub(crate) fn show(&self, record: &AnyRecord) -> Result<(), CatalogError> {
+        match record {
+            AnyRecord::Listing(listing) => self.index.add(listing)?,
+            AnyRecord::Card(card) => {
+                let claim = card.body().binding.as_ref().map(|binding| {
+                    let network = &self.config.network;
+                    let checked = binding.verify(network, &card.author(), self.config.chain_id, self.clock.now());
+                    checked.map(|address| (address, binding.expires))
+                });
+                self.bindings.write().set(card.author(), claim);
+            }
+            AnyRecord::Tombstone(_) | AnyRecord::Attestation(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Hides a record that left the shelf.
+    pub(crate) fn hide(&self, entry: &Entry) {
+        self.cache.lock().remove(&entry.id);
+        match entry.kind {
+            Kind::Listing => self.index.remove(&entry.id),
+            Kind::Card => self.bindings.write().set(entry.author, None),
+            Kind::Tombstone | Kind::Attestation => {}
+        }
+    }
+
+    pub(crate) fn bytes(&self, id: &RecordId) -> Result<Option<Vec<u8>>, CatalogError> {
+        let bytes = self.store.get::<records::Bytes>(id)?;
+        Ok(bytes.map(haggle_base::Blob::into_vec))
+    }
+
+    /// A live record that stands on the shelf.
+    pub(crate) fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
+        let now = self.clock.now();
+        match self.shelf.read().get(id) {
+            Some(entry) if entry.expires > now => {}
+            _ => return Ok(None),
+        }
+        if let Some(record) = self.cache.lock().get(id) {
+            return Ok(Some(record.clone()));
+        }
+        let Some(bytes) = self.bytes(id)? else {
+            return Ok(None);
+        };
+        match AnyRecord::open(bytes, &self.config.network, now) {
+            Ok(record) => {
+                self.remember(record.clone());
+                Ok(Some(record))
+            }
+            Err(error) => {
+                tracing::warn!(record.id = %id, %error, "stored record {id} does not verify: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps a verified record in memory; an arbitrary one goes when there are too many.
+    pub(crate) fn remember(&self, record: AnyRecord) {
+        let mut cache = self.cache.lock();
+        if cache.len() >= CACHED_RECORDS
+            && let Some(other) = cache.keys().next().copied()
+        {
+            cache.remove(&other);
+        }
+        cache.insert(record.id(), record);
+    }
+
+    pub(crate) fn at(&self, place: &Place) -> Result<Option<AnyRecord>, CatalogError> {
+        let id = self.shelf.read().at(place).map(|entry| entry.id);
+        id.map_or(Ok(None), |id| self.record(&id))
+    }
+
+    pub(crate) fn ids(&self, select: impl FnOnce(&Shelf) -> Vec<(Timestamp, RecordId)>) -> Vec<RecordId> {
+        let mut found = select(&self.shelf.read());
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    pub(crate) fn read_all<T>(
+        &self,
+        ids: Vec<RecordId>,
+        pick: impl Fn(AnyRecord) -> Option<T>,
+    ) -> Result<Vec<T>, CatalogError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.record(&id)?.and_then(&pick));
+        }
+        Ok(found)
+    }
+}
+
+pub(crate) fn order(entry: &Entry) -> (Timestamp, RecordId) {
+    (entry.created, entry.id)
+}
