@@ -4,7 +4,9 @@ pub(crate) mod agents;
 mod args;
 pub mod client;
 mod configure;
+#[cfg(feature = "devnet")]
 mod demo;
+#[cfg(feature = "devnet")]
 mod devnet;
 mod lifecycle;
 mod market;
@@ -63,7 +65,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Order(command) => orders::run(&globals, command).await,
         Command::Wallet => wallet::show(&globals).await,
         Command::Peer(command) => wallet::peers(&globals, command).await,
+        #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,
+        #[cfg(feature = "devnet")]
         Command::Demo(args) => Box::pin(demo::run(&globals, args)).await,
         Command::Config(command) => configure::run(&globals, &command),
         Command::Completions { shell } => {

@@ -94,9 +94,11 @@ pub(super) enum Command {
     #[command(subcommand)]
     Peer(PeerCommand),
     /// A whole market on this machine: a chain, nodes, agents.
+    #[cfg(feature = "devnet")]
     #[command(subcommand)]
     Devnet(DevnetCommand),
     /// Start a market of five nodes, buy a document digest on it, and show every step.
+    #[cfg(feature = "devnet")]
     Demo(Demo),
     /// Read and change the configuration.
     #[command(subcommand)]
@@ -274,6 +276,7 @@ pub(super) enum PeerCommand {
     },
 }
 
+#[cfg(feature = "devnet")]
 #[derive(Debug, Subcommand)]
 pub(super) enum DevnetCommand {
     /// Start a chain, nodes and agents; runs until Ctrl-C.
@@ -310,6 +313,7 @@ pub(super) enum DevnetCommand {
     },
 }
 
+#[cfg(feature = "devnet")]
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// The document to buy a digest of, at most 512 KiB; default: haggle's own README.

@@ -124,6 +124,11 @@ impl NodeProcess {
         serde_json::to_string(&bare).ok()
     }
 
+    /// Takes another program from the next restart on.
+    pub fn run_from_now_on(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Asks the node to stop and waits; kills it when it takes too long.
     pub async fn stop(&mut self) {
         if let Some(client) = &self.client {
