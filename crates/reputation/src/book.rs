@@ -188,7 +188,7 @@ impl Book {
     pub fn remove(&mut self, order: &OrderId) -> Vec<Evidence> {
         let mut removed = Vec::new();
         self.alter(*order, |file| {
-            removed = file.take().into_iter().flat_map(|file| file.evidence.into_values()).collect()
+            removed = file.take().into_iter().flat_map(|file| file.evidence.into_values()).collect();
         });
         if let Some(first) = removed.first() {
             let at = (first.settled_at, first.order);
