@@ -15,7 +15,7 @@ use super::{
     live::{Claim, Live},
     no_push,
     seats::Seat,
-    tasks::{MAX_RESULT_BYTES, history_length, result},
+    tasks::{fits, history_length, result},
     unsupported,
     updates::Updates,
 };
@@ -282,7 +282,7 @@ fn fail(task: &mut Task, text: &str, now: haggle_base::Timestamp) {
 }
 
 fn bounded(result: Value) -> Result<Value, A2aError> {
-    if result.to_string().len() > MAX_RESULT_BYTES {
+    if !fits(&result) {
         return Err(A2aError::new(Kind::InvalidAgentResponse, "the agent's answer is over 1 MiB"));
     }
     Ok(result)

@@ -8,7 +8,7 @@ use super::{Context, Server};
 /// What the envelope around a result may take, in bytes.
 const ENVELOPE_BYTES: usize = 1024;
 /// Largest result that fits every binding.
-pub(super) const MAX_RESULT_BYTES: usize = MAX_BODY_BYTES - ENVELOPE_BYTES;
+const MAX_RESULT_BYTES: usize = MAX_BODY_BYTES - ENVELOPE_BYTES;
 
 impl Server {
     pub(super) async fn get_task(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
@@ -74,15 +74,30 @@ pub(super) fn history_length(holder: &Value, field: &str) -> Result<Option<usize
     }
 }
 
+/// True if a result fits every binding; counts its bytes without keeping them.
+pub(super) fn fits(result: &Value) -> bool {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            if self.0 > MAX_RESULT_BYTES { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Counter(0), result).is_ok()
+}
+
 /// The task as a result; without its history if it is over the body limit with it.
 pub(super) fn result(mut task: Task, history: Option<usize>) -> Result<Value, A2aError> {
     let json = task.to_json(history);
-    if json.to_string().len() <= MAX_RESULT_BYTES {
+    if fits(&json) {
         return Ok(json);
     }
     task.forget_history();
     let json = task.to_json(None);
-    if json.to_string().len() <= MAX_RESULT_BYTES {
+    if fits(&json) {
         return Ok(json);
     }
     Err(A2aError::new(Kind::TooLarge, "the task is over 1 MiB").with("taskId", task.id()))

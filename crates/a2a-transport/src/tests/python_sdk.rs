@@ -26,7 +26,7 @@ fn script(name: &str) -> Command {
 async fn sdk_server() -> (Child, String) {
     let mut child = script("server.py").arg("--port").arg("0").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let port = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let port = tokio::time::timeout(2 * PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
     (child, format!("http://127.0.0.1:{port}"))
 }
 
