@@ -102,7 +102,7 @@ fn chain_widths_are_converted_without_loss() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100_000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn what_is_printed_is_read_back(units: u64) {
