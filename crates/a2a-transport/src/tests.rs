@@ -67,7 +67,7 @@ impl Drop for TellsWhenDropped {
 fn done(part: Value) -> Outcome {
     Outcome::Task {
         state: TaskState::Completed,
-        artifacts: vec![json!({ "artifactId": "a-1", "parts": [part] })],
+        artifacts: vec![message::object([("artifactId", "a-1".into()), ("parts", vec![part].into())])],
         message: None,
         extra: Map::new(),
         resume: None,

@@ -158,7 +158,7 @@ fn by_hand(node: &Node) -> ByHand {
 
 impl ByHand {
     /// Sends bytes; the answer must be a stream error, and the end.
-    async fn is_shown_the_door(mut self, bytes: &[u8]) -> Kind {
+    async fn door_shown(mut self, bytes: &[u8]) -> Kind {
         self.stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let read = self.stream.read_to_end(&mut answer);
@@ -176,12 +176,12 @@ impl ByHand {
 async fn oversize_frames_and_garbage_end_the_stream_and_nothing_else() {
     let node = node().await;
     let oversize = 0x0010_0001_u32.to_be_bytes();
-    assert_eq!(by_hand(&node).is_shown_the_door(&oversize).await, Kind::TooLarge);
-    assert_eq!(by_hand(&node).is_shown_the_door(b"GET / HTTP/1.1\r\n\r\n").await, Kind::TooLarge);
-    assert_eq!(by_hand(&node).is_shown_the_door(&[0, 0, 0, 9, 200, 1, 1, 1]).await, Kind::Parse);
+    assert_eq!(by_hand(&node).door_shown(&oversize).await, Kind::TooLarge);
+    assert_eq!(by_hand(&node).door_shown(b"GET / HTTP/1.1\r\n\r\n").await, Kind::TooLarge);
+    assert_eq!(by_hand(&node).door_shown(&[0, 0, 0, 9, 200, 1, 1, 1]).await, Kind::Parse);
     let mut early = BytesMut::new();
     Frame::bare(4, FrameKind::Request).encode(&mut early).unwrap();
-    assert_eq!(by_hand(&node).is_shown_the_door(&early).await, Kind::InvalidRequest);
+    assert_eq!(by_hand(&node).door_shown(&early).await, Kind::InvalidRequest);
     assert!(node.ask(alice(), send("still here")).await.is_ok());
     assert_eq!(node.server.open_streams(), 0);
 }

@@ -125,8 +125,7 @@ impl Remote for Afar {
 async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
     let (_child, backend) = sdk_server().await;
     let wrapped = HttpExecutor::new(&backend).unwrap();
-    let card =
-        card::adopt(&*wrapped.card().await.unwrap(), &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] });
+    let card = card::adopt(&wrapped.card().await.unwrap(), &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] });
     let provider = node().await;
     provider.server.serve(*AGENT, card.clone(), Arc::new(wrapped));
 
