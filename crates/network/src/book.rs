@@ -228,6 +228,12 @@ impl Book {
         }
     }
 
+    /// Whether connecting to the peer has failed after `since`.
+    pub(crate) fn failed_since(&self, peer: &PeerId, since: Timestamp) -> bool {
+        let failed = self.entries.get(peer).and_then(|entry| entry.last_dial_failed);
+        failed.is_some_and(|failed| failed > since)
+    }
+
     /// Remembers addresses that a caller knows for a peer.
     pub(crate) fn learn(&mut self, peer: &PeerId, addrs: Vec<Multiaddr>, elapsed: Duration) {
         let entry = self.touch(peer, elapsed);

@@ -30,6 +30,8 @@ const MAX_BANS: usize = 4096;
 const ABSENT_DIALS: usize = 3;
 /// The first pause of bootstrap and of discovery; it doubles up to a maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long a peer that could not be connected is left alone by discovery.
+const FAILED_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pauses on the open internet, and on one machine.
 const LONGEST_BOOTSTRAP_PAUSE: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(1)];
 const LONGEST_DISCOVERY_PAUSE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(4)];
@@ -218,11 +220,11 @@ impl Worker {
             tracing::debug!(peer.id = %peer, "peer {peer} is disconnected");
             self.count_peers();
             self.tell(NetworkEvent::Disconnected { peer });
-        }
-        if !self.shared.with(|book| book.is_linked(&peer)) {
-            // Admission has not happened and will not: the other side refused or left.
-            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
             self.discovery.hurry(self.shared.elapsed());
+        } else if !self.shared.with(|book| book.is_linked(&peer)) {
+            // Admission has not happened and will not: the other side refused or left.
+            self.shared.with(|book| book.dial_failed(&peer, now));
+            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
         }
     }
 
@@ -302,7 +304,7 @@ impl Worker {
         for index in 0..self.bootstrap.len() {
             let entry = &mut self.bootstrap[index];
             let peer = entry.peer;
-            if self.shared.with(|book| book.is_linked(&peer)) {
+            if self.shared.with(|book| book.is_admitted(&peer)) {
                 entry.pause = FIRST_PAUSE;
                 entry.due = elapsed + FIRST_PAUSE;
             } else if entry.due <= elapsed && peer != self.local && !self.bans.contains_key(&peer) {
@@ -343,13 +345,14 @@ impl Worker {
     pub(super) fn on_discovered(&mut self, found: Vec<PeerInfo>) {
         let peers = self.shared.with(|book| book.admitted_count());
         let mut wanted = self.config.target_peers.saturating_sub(peers);
+        let lately = self.clock.now().minus(FAILED_PAUSE);
         for info in found {
             if wanted == 0 {
                 break;
             }
             let Some(peer) = address::from_libp2p(&info.peer_id) else { continue };
-            let is_linked = self.shared.with(|book| book.is_linked(&peer));
-            if peer == self.local || is_linked || self.bans.contains_key(&peer) {
+            let is_settled = self.shared.with(|book| book.is_linked(&peer) || book.failed_since(&peer, lately));
+            if peer == self.local || is_settled || self.bans.contains_key(&peer) {
                 continue;
             }
             let addrs = address::worth_keeping(info.addrs, self.config.loopback_ok);
