@@ -15,10 +15,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest work on one order before it is given up and tried again.
-const WORK_PATIENCE: Duration = Duration::from_secs(120);
-/// Most agents on one node.
-pub(crate) const MAX_AGENTS: u64 = 1000;
+/// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
+const LONGEST_WORK: Duration = Duration::from_secs(3600);
+/// Most agents on one node: a connection proves 32 DIDs, one of them is the node's own.
+pub(crate) const MAX_AGENTS: u64 = 31;
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// What runs an agent, ready to be called.
 #[derive(Clone)]
@@ -118,11 +135,12 @@ impl Agents {
         let engine = engine.ok_or_else(|| WorkError::NotNow("the agent is not served at the moment".to_owned()))?;
         tracing::info!(agent.id = %did, order.id = call, "agent {did} began work on {call}");
         match engine {
-            Engine::Function(worker) => tokio::time::timeout(WORK_PATIENCE, worker.work(input, call.to_owned()))
+            // the order's own deadline bounds the work; a panic ends the work and nothing else
+            Engine::Function(worker) => AbortOnDrop(tokio::spawn(worker.work(input, call.to_owned())))
                 .await
-                .map_err(|_| WorkError::NotNow(format!("the agent took longer than {WORK_PATIENCE:?}")))?
+                .map_err(|_| WorkError::Failed("the agent panicked".to_owned()))?
                 .map_err(WorkError::Failed),
-            Engine::Http(executor) => run(&*executor, *did, input, WORK_PATIENCE).await.map_err(|error| {
+            Engine::Http(executor) => run(&*executor, *did, input, LONGEST_WORK).await.map_err(|error| {
                 if error.is_retryable() { WorkError::NotNow(error.to_string()) } else { WorkError::Failed(error.to_string()) }
             }),
         }

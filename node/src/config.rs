@@ -88,7 +88,7 @@ pub struct Chain {
 pub struct Budget {
     /// Most one call may cost.
     pub per_call: Usdc,
-    /// Most the calls of any 24 hours may cost.
+    /// Most the calls of one day (UTC) may cost.
     pub per_day: Usdc,
 }
 

@@ -5,6 +5,7 @@ use crate::error::NodeError;
 use crate::home::{Home, write_atomically};
 use crate::secrets;
 use haggle_base::{NetworkFile, Seed};
+use std::io::IsTerminal;
 use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
@@ -30,10 +31,14 @@ pub fn read_network(path: &Path) -> Result<NetworkFile, NodeError> {
 /// Makes a home: configuration, network file, sealed seed, API token.
 ///
 /// # Errors
-/// `home_taken` when a node is there already; nothing is then changed.
+/// `home_taken` when a node is there already, `devnet_seed` when a public seed meets a real chain; nothing is then
+/// changed.
 pub fn make_home(home: &Home, config: &Config, network: &NetworkFile, seed: &Seed) -> Result<(), NodeError> {
     if home.keys().exists() {
         return Err(NodeError::HomeTaken(home.path().to_owned()));
+    }
+    if seed.is_devnet() && !network.is_devnet() {
+        return Err(NodeError::DevnetSeed(network.chain_id));
     }
     home.create()?;
     let network_text = toml::to_string_pretty(network)
@@ -48,7 +53,8 @@ pub fn make_home(home: &Home, config: &Config, network: &NetworkFile, seed: &See
 /// Starts the log on standard error; a second start changes nothing.
 pub fn start_logging(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // someone who embeds a node may have a subscriber of their own: it stays
     let _kept = if log.json { lines.json().try_init() } else { lines.compact().try_init() };
 }

@@ -136,8 +136,8 @@ impl Stage {
             buyer: None,
         };
         let client = self.node(number).client().expect("the node is up");
-        let _order: OrderView = client.post_once("/v1/orders", key, &request).await.expect("the order starts");
-        Hired { key: key.to_owned(), listing: listing.clone() }
+        let order: OrderView = client.post_once("/v1/orders", key, &request).await.expect("the order starts");
+        Hired { key: order.key, listing: listing.clone() }
     }
 
     /// Waits until `look` says yes about the order at node `number`.
@@ -206,6 +206,13 @@ impl Stage {
         let wallets = self.node(number).wallets().await.expect("the node answers");
         let own = &wallets.items[0];
         (own.agent.clone(), own.balance)
+    }
+
+    /// How far it is from a fresh order to half a minute before the deadline of the built-in agents, in chain time: the
+    /// buyer leaves four minutes for funding, the agents promise five for the work.
+    #[must_use]
+    pub const fn until_near_deadline(&self) -> Duration {
+        Duration::from_secs(4 * 60 + 5 * 60 - 30)
     }
 
     /// Moves the chain's clock, not the machine's.

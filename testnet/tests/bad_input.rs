@@ -1,17 +1,16 @@
 //! Bad input and bad luck at a real node: a stable code, and nothing that was acknowledged is lost.
 
-use haggle::view::{AgentPage, AgentSummary, Executor, NewAgent};
+use haggle::view::{AgentSummary, Executor, NewAgent};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
-/// Largest file the full disk takes, in blocks of 512 bytes: 4 MiB.
-const FULL_AT_BLOCKS: u32 = 8192;
-/// More agents than fit on that disk.
-const TOO_MANY: usize = 990;
+/// Largest file the full disk takes, in blocks of 512 bytes: 2 MiB.
+const FULL_AT_BLOCKS: u32 = 4096;
+/// More orders than fit on that disk.
+const TOO_MANY: usize = 1000;
 
 fn agent(name: &str, price: &str) -> NewAgent {
     NewAgent {
@@ -39,28 +38,37 @@ fn on_a_small_disk(dir: &Path) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_loses_nothing_acknowledged() {
     let scripts = tempfile::tempdir().unwrap();
-    let small = on_a_small_disk(scripts.path());
-    let mut stage = Stage::of(small.to_str().unwrap(), 1).await;
-    let client = stage.node(1).client().unwrap().clone();
-    let mut acknowledged = BTreeSet::new();
+    let mut stage = Stage::of(PROGRAM, 2).await;
+    stage.serve(1, "digest", 1).await;
+    let listing = stage.listing(2, "digest").await;
+    // the seller is away, so nothing but the buyer's own writing happens
+    stage.market.node_mut(1).kill().await;
+    stage.market.node_mut(2).run_from_now_on(&on_a_small_disk(scripts.path()));
+    stage.market.node_mut(2).restart(&[]).await.unwrap();
+
+    let client = stage.node(2).client().unwrap().clone();
+    let mut acknowledged = Vec::new();
     let refusal = 'filling: {
         for number in 0..TOO_MANY {
-            match client.post::<_, AgentSummary>("/v1/agents", &agent(&format!("a{number}"), "0.01")).await {
-                Ok(added) => acknowledged.insert(added.did),
+            let key = format!("order-{number}");
+            let body = json!({"listing": listing.id, "input": {"text": key.repeat(20)}});
+            match client.post_once::<_, Value>("/v1/orders", &key, &body).await {
+                Ok(_) => acknowledged.push(key),
                 Err(refusal) => break 'filling refusal,
-            };
+            }
         }
-        panic!("{TOO_MANY} agents fit a disk that should be full");
+        panic!("{TOO_MANY} orders fit a disk that should be full");
     };
-    assert_eq!(refusal.code, "storage_full", "{refusal}");
+    assert_eq!(refusal.code, "storage_full", "after {} orders: {refusal}", acknowledged.len());
     assert!(!acknowledged.is_empty());
 
-    stage.market.node_mut(1).run_from_now_on(Path::new(PROGRAM));
-    stage.market.node_mut(1).restart(&[]).await.unwrap();
-    let page: AgentPage = stage.node(1).client().unwrap().get("/v1/agents").await.unwrap();
-    let kept: BTreeSet<String> = page.items.into_iter().map(|agent| agent.did).collect();
-    let lost: Vec<_> = acknowledged.difference(&kept).collect();
-    assert!(lost.is_empty(), "{} of {} were lost", lost.len(), acknowledged.len());
+    stage.market.node_mut(2).run_from_now_on(Path::new(PROGRAM));
+    stage.market.node_mut(2).restart(&[]).await.unwrap();
+    let client = stage.node(2).client().unwrap().clone();
+    for key in &acknowledged {
+        let order: Value = client.get(&format!("/v1/orders/{key}")).await.unwrap();
+        assert_eq!(order["key"], **key);
+    }
     stage.end().await;
 }
 

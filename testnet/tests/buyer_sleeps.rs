@@ -19,7 +19,7 @@ async fn an_honest_provider_is_paid_by_a_buyer_that_fell_asleep() {
     let order = sold(&stage).await;
     stage.until_step(1, &order, "receipt_signed").await;
     // near the deadline without a release: it posts what it delivered
-    stage.forward(Duration::from_secs(400));
+    stage.forward(stage.until_near_deadline());
     stage.until_step(1, &order, "delivered_on_chain").await;
     // the review window passes in silence
     stage.forward(Duration::from_secs(3700));

@@ -5,7 +5,6 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use haggle_base::Hash;
 use std::convert::Infallible;
 
 /// A JSON body.
@@ -52,7 +51,7 @@ impl From<QueryRejection> for ApiError {
 pub(crate) struct IdempotencyKey(pub(crate) String);
 
 /// Longest key taken.
-const MAX_KEY: usize = 128;
+const MAX_KEY: usize = 64;
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
@@ -61,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let missing = || {
             ApiError::bad_request(
                 "idempotency_key_missing",
-                "an order needs an Idempotency-Key of 1 to 128 visible ASCII characters",
+                "an order needs an Idempotency-Key of 1 to 64 visible ASCII characters",
                 "make one key per intended order and send the same key on every retry",
             )
         };
@@ -70,7 +69,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         if key.is_empty() || key.len() > MAX_KEY || !visible {
             return Err(missing());
         }
-        Ok(Self(Hash::of(key.as_bytes()).to_string()))
+        Ok(Self(key.to_owned()))
     }
 }
 

@@ -74,7 +74,7 @@ fn exit_of(code: &str) -> Exit {
     match code {
         "listing_not_found" | "order_not_found" | "agent_not_found" | "route_not_found"
         | "no_such_key" | "no_home" => Exit::NotFound,
-        "budget_per_call" | "budget_per_day" | "unauthorized" | "price_above_max" => Exit::Refused,
+        "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" => Exit::Refused,
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid"
         | "already_authorised" | "refunded" => Exit::Payment,
         "remote_failed" | "schema_mismatch" | "invalid_agent_response" | "peer_unreachable"

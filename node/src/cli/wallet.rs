@@ -19,7 +19,7 @@ pub(super) async fn show(globals: &Globals) -> Result<(), CliError> {
             ("address", wallet.address.clone()),
             ("reserved", wallet.reserved.to_string()),
             ("available", wallet.available.to_string()),
-            ("spent in 24 h", wallet.spent_today.to_string()),
+            ("spent today", wallet.spent_today.to_string()),
             ("budget", wallet.budget.clone()),
         ]);
     }

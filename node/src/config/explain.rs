@@ -22,7 +22,7 @@ pub const EXPLANATIONS: [Explanation; 17] = [
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),
     row("budget.per_call", "most one call may cost in USDC, fee included, such as \"0.25\""),
-    row("budget.per_day", "most the calls of any 24 hours may cost in USDC, fee included"),
+    row("budget.per_day", "most the calls of one day (UTC) may cost in USDC, fee included"),
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),

@@ -11,6 +11,7 @@ use haggle_gateway::view::{
     WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
+use haggle_trade::HireId;
 use haggle_trade::buyer::HireRequest as Wish;
 use haggle_trade::config::MAX_PAYLOAD_BYTES;
 use haggle_base::Verified;
@@ -112,8 +113,15 @@ impl Inner {
             }
             return self.desk.show(&order).map_err(|_| missing());
         }
-        let hire = self.buyer.find_key(&self.own_did(), id).map_err(coded)?.ok_or_else(missing)?;
-        self.buyer.show(hire).map_err(coded)
+        let mut buyers = vec![self.own_did()];
+        buyers.extend(self.agents.all().into_iter().map(|served| served.row.did));
+        for buyer in buyers {
+            if let Some(hire) = self.buyer.find_key(&buyer, id).map_err(coded)? {
+                return self.buyer.show(hire).map_err(coded);
+            }
+        }
+        let hire: HireId = id.parse().map_err(|_| missing())?;
+        self.buyer.show(hire).map_err(|_| missing())
     }
 }
 
@@ -291,9 +299,8 @@ impl NodeApi for Inner {
     }
 
     async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError> {
-        let key: String = key.chars().take(64).collect();
         let buyer = self.buyer_of(request.buyer.as_deref())?;
-        let known = self.buyer.find_key(&buyer, &key).map_err(coded)?;
+        let known = self.buyer.find_key(&buyer, key).map_err(coded)?;
         let hire = match known {
             Some(hire) => hire,
             None => {
@@ -302,7 +309,7 @@ impl NodeApi for Inner {
                     &request.input,
                     request.max_price,
                     request.buyer.as_deref(),
-                    Some(&key),
+                    Some(key),
                 )?;
                 self.buyer.hire(wish).await.map_err(coded)?
             }

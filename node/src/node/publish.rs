@@ -42,7 +42,7 @@ impl Inner {
             None => self.agents.all().last().map_or(1, |last| last.index + 1),
         };
         if index > MAX_AGENTS {
-            return Err(ApiError::bad_request("too_many_agents", "this node serves 1000 agents", "start another node"));
+            return Err(ApiError::bad_request("too_many_agents", "this node serves 31 agents", "start another node"));
         }
         let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
         let keys = self.keys.add(key);
@@ -93,12 +93,12 @@ impl Inner {
             if served.engine.is_none() {
                 continue;
             }
-            if served.row.withdrawn {
-                self.serve_now(&served).await.map_err(api)?;
-                continue;
-            }
-            let listing = self.listing_body(&served.row).map_err(api)?;
-            if let Err(problem) = self.publish(&served, listing).await {
+            let published = match self.listing_body(&served.row) {
+                Ok(_) if served.row.withdrawn => self.serve_now(&served).await,
+                Ok(listing) => self.publish(&served, listing).await.map(drop),
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = published {
                 tracing::warn!(agent.id = %served.row.did, error.code = %problem.code, "agent {} is not published: {problem}", served.row.name.as_str());
             }
         }

@@ -102,7 +102,7 @@ pub struct WalletView {
     pub per_call: Usdc,
     /// Most a day may cost, fee included.
     pub per_day: Usdc,
-    /// Spent or held in the last 24 hours.
+    /// Spent or held today (UTC).
     pub spent_today: Usdc,
     /// The limits in a sentence.
     pub budget: String,

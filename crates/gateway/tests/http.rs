@@ -1,0 +1,273 @@
+//! The gateway over real HTTP: who may pass, what a refusal looks like, how events resume.
+
+use async_trait::async_trait;
+use haggle_gateway::view::{
+    AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, ListingDetail, ListingPage, ListingQuery,
+    ListingView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish,
+    Reputation, WalletList,
+};
+use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+
+const TOKEN: &str = "hgl_test";
+
+/// A node that holds one listing and records what is asked of it.
+struct Shop {
+    added: Mutex<Vec<NewAgent>>,
+    hired: Mutex<Vec<String>>,
+    live: broadcast::Sender<EventView>,
+}
+
+fn unused() -> ApiError {
+    ApiError::not_found("order_not_found", "this shop keeps no orders", "ask a real node")
+}
+
+fn digest() -> ListingView {
+    ListingView {
+        id: "ab".repeat(32),
+        agent: "did:key:z6MkexampleSeller".to_owned(),
+        name: "digest".to_owned(),
+        description: "Reads a document.".to_owned(),
+        category: "text".to_owned(),
+        tags: vec!["document".to_owned()],
+        pricing: "per_call".to_owned(),
+        price: "0.02".parse().unwrap(),
+        cost_per_success: "0.02004".parse().unwrap(),
+        payable: true,
+        reputation: Reputation {
+            attestations: 2,
+            total_calls: 1,
+            success_rate: Some("0.998".to_owned()),
+            avg_response_ms: Some(150),
+            uptime_24h: Some(1),
+            trust_score: Some("0.969".to_owned()),
+        },
+        online: true,
+        expires: "2026-11-27T12:00:00.000Z".to_owned(),
+    }
+}
+
+#[async_trait]
+impl NodeApi for Shop {
+    async fn status(&self) -> Result<NodeStatus, ApiError> {
+        Err(unused())
+    }
+    async fn peers(&self) -> Result<PeerList, ApiError> {
+        Ok(PeerList { items: Vec::new() })
+    }
+    async fn connect(&self, _: &str) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn stop(&self) {}
+    async fn readiness(&self) -> Vec<Readiness> {
+        vec![Readiness { check: "chain", ok: false, detail: "no RPC endpoint answers".to_owned() }]
+    }
+    async fn find(&self, _: ListingQuery) -> Result<ListingPage, ApiError> {
+        Ok(ListingPage { items: vec![digest()], total: 1, complete: true, next: None })
+    }
+    async fn listing(&self, _: &str) -> Result<ListingDetail, ApiError> {
+        Err(unused())
+    }
+    async fn withdraw(&self, _: &str) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn agents(&self) -> Result<AgentPage, ApiError> {
+        Ok(AgentPage { items: Vec::new() })
+    }
+    async fn agent(&self, _: &str) -> Result<AgentView, ApiError> {
+        Err(unused())
+    }
+    async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
+        let summary = AgentSummary {
+            did: "did:key:z6MkexampleNew".to_owned(),
+            name: new.name.clone(),
+            executor: new.executor.clone(),
+            listing: None,
+            price: new.price,
+            payment_address: "0x0000000000000000000000000000000000000001".to_owned(),
+        };
+        self.added.lock().push(new);
+        Ok(summary)
+    }
+    async fn republish(&self, _: &str, _: Republish) -> Result<AgentSummary, ApiError> {
+        Err(unused())
+    }
+    async fn quote(&self, _: QuoteRequest) -> Result<QuoteView, ApiError> {
+        Err(unused())
+    }
+    async fn hire(&self, key: &str, _: HireRequest) -> Result<OrderView, ApiError> {
+        self.hired.lock().push(key.to_owned());
+        Err(unused())
+    }
+    async fn orders(&self, _: OrderQuery) -> Result<OrderPage, ApiError> {
+        Ok(OrderPage { items: Vec::new(), next: None })
+    }
+    async fn order(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn cancel(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn wallets(&self) -> Result<WalletList, ApiError> {
+        Ok(WalletList { items: Vec::new() })
+    }
+    fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {
+        let event = |id| EventView { id, at: "t".to_owned(), kind: "order.step".to_owned(), data: json!(id) };
+        let past = (1..=3).filter(|id| after.is_some_and(|after| *id > after)).map(event).collect();
+        (past, self.live.subscribe())
+    }
+}
+
+struct Rig {
+    gateway: Gateway,
+    shop: Arc<Shop>,
+    http: reqwest::Client,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let shop = Arc::new(Shop { added: Mutex::default(), hired: Mutex::default(), live: broadcast::Sender::new(8) });
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let api: Arc<dyn NodeApi> = Arc::<Shop>::clone(&shop);
+        let gateway = bound.serve(api, registry, TOKEN, axum::Router::new());
+        Self { gateway, shop, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.gateway.address())
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(self.url(path)).bearer_auth(TOKEN).send().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &str) -> reqwest::Response {
+        let request = self.http.post(self.url(path)).bearer_auth(TOKEN);
+        request.header("content-type", "application/json").body(body.to_owned()).send().await.unwrap()
+    }
+}
+
+async fn problem(response: reqwest::Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let body: Value = response.json().await.unwrap();
+    assert!(!body["hint"].as_str().unwrap().is_empty());
+    assert_eq!(body["status"], status);
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn nobody_passes_without_the_token() {
+    let rig = Rig::start().await;
+    let response = rig.http.get(rig.url("/v1/listings")).send().await.unwrap();
+    assert_eq!(problem(response).await, (401, "unauthorized".to_owned()));
+    let response = rig.http.get(rig.url("/v1/listings")).bearer_auth("hgl_wrong").send().await.unwrap();
+    assert_eq!(problem(response).await, (401, "unauthorized".to_owned()));
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_is_turned_away_even_with_the_token() {
+    let rig = Rig::start().await;
+    let rebound = rig.http.get(rig.url("/v1/listings")).bearer_auth(TOKEN).header("host", "evil.example");
+    assert_eq!(problem(rebound.send().await.unwrap()).await, (403, "wrong_host".to_owned()));
+    let foreign = rig.http.get(rig.url("/v1/listings")).bearer_auth(TOKEN).header("origin", "https://evil.example");
+    assert_eq!(problem(foreign.send().await.unwrap()).await, (403, "wrong_origin".to_owned()));
+}
+
+#[tokio::test]
+async fn health_needs_no_token_and_names_what_is_wrong() {
+    let rig = Rig::start().await;
+    assert_eq!(rig.http.get(rig.url("/livez")).send().await.unwrap().status(), 200);
+    let ready = rig.http.get(rig.url("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert_eq!(ready.text().await.unwrap(), "[!] chain no RPC endpoint answers\n");
+}
+
+#[tokio::test]
+async fn the_seeds_search_answers_with_numbers_digit_by_digit() {
+    let rig = Rig::start().await;
+    let text = rig.get("/agents/search?category=text&sort=price_asc").await.text().await.unwrap();
+    assert_eq!(
+        text,
+        r#"{"results":[{"agent_id":"did:key:z6MkexampleSeller","name":"digest","price_per_call":0.02,"success_rate":0.998,"avg_response_time_ms":150,"cost_per_success":0.02004}]}"#
+    );
+}
+
+#[tokio::test]
+async fn the_seeds_register_reads_its_price_without_a_float() {
+    let rig = Rig::start().await;
+    let body = |price: &str| {
+        format!(
+            r#"{{"name":"My Agent","description":"d","category":"crypto","tags":["news"],"api_endpoint":"http://127.0.0.1:9/","pricing":{{"model":"per_call","price_per_call":{price}}}}}"#
+        )
+    };
+    let answer: Value = rig.post("/agents/register", &body("0.02")).await.json().await.unwrap();
+    assert_eq!(answer, json!({"agent_id": "did:key:z6MkexampleNew", "status": "registered"}));
+    {
+        let added = rig.shop.added.lock();
+        assert_eq!(added[0].name, "my-agent");
+        assert_eq!(added[0].price.units(), 20_000);
+        assert_eq!(added[0].executor, Executor::Http { url: "http://127.0.0.1:9/".to_owned() });
+    }
+    let refused = rig.post("/agents/register", &body("0.0000001")).await;
+    assert_eq!(problem(refused).await, (400, "too_many_decimals".to_owned()));
+    assert_eq!(rig.shop.added.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_needs_a_key_and_nothing_happens_without_one() {
+    let rig = Rig::start().await;
+    let body = r#"{"listing":"x","input":{}}"#;
+    assert_eq!(problem(rig.post("/v1/orders", body).await).await, (400, "idempotency_key_missing".to_owned()));
+    assert!(rig.shop.hired.lock().is_empty());
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_with_a_code() {
+    let rig = Rig::start().await;
+    assert_eq!(problem(rig.post("/v1/quotes", "{").await).await, (400, "invalid_body".to_owned()));
+    assert_eq!(problem(rig.post("/v1/quotes", r#"{"listing":1}"#).await).await, (422, "invalid_body".to_owned()));
+    assert_eq!(problem(rig.get("/v1/listings?max_price=1.1234567").await).await, (400, "invalid_query".to_owned()));
+    assert_eq!(problem(rig.get("/v2/listings").await).await, (404, "route_not_found".to_owned()));
+    assert_eq!(problem(rig.post("/v1/listings", "{}").await).await, (405, "method_not_allowed".to_owned()));
+    let huge = "x".repeat(haggle_gateway::BODY_LIMIT + 1);
+    assert_eq!(problem(rig.post("/v1/quotes", &huge).await).await, (413, "body_too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn events_resume_after_the_last_one_seen() {
+    let rig = Rig::start().await;
+    let request = rig.http.get(rig.url("/v1/events")).bearer_auth(TOKEN).header("last-event-id", "1");
+    let mut response = request.send().await.unwrap();
+    let mut seen = String::new();
+    while seen.matches("\n\n").count() < 2 {
+        seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    rig.shop.live.send(EventView { id: 4, at: "t".to_owned(), kind: "order.step".to_owned(), data: json!(4) }).unwrap();
+    while seen.matches("\n\n").count() < 3 {
+        seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let ids: Vec<&str> = seen.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(ids, ["2", "3", "4"]);
+    rig.gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics() {
+    let rig = Rig::start().await;
+    let response = rig.get("/metrics").await;
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(response.text().await.unwrap().ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn the_gateway_binds_loopback_only() {
+    let refused = Bound::bind(SocketAddr::from(([0, 0, 0, 0], 0))).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+}
