@@ -4,8 +4,8 @@ mod evm;
 mod history;
 mod time;
 
-use alloy::consensus::TxEnvelope;
 use alloy::consensus::transaction::Recovered;
+use alloy::consensus::{Transaction as _, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::{Filter, FilterBlockOption, Log as RpcLog, TransactionRequest};
@@ -104,7 +104,8 @@ impl Chain {
         let done = evm::run(&self.state, self.block_at(timestamp), evm::signed(&tx), Rules::Transaction)?;
         self.state.commit(done.state);
         let hash = *tx.tx_hash();
-        let created = done.result.created_address();
+        // Like geth, the address is told whether or not the creation went well.
+        let created = tx.kind().is_create().then(|| tx.signer().create(tx.nonce()));
         let mined = Mined {
             tx,
             success: done.result.is_success(),

@@ -199,3 +199,6 @@ fn failure(id: Option<Box<RawValue>>, error: &RpcError) -> Response {
 fn json(value: &impl Serialize) -> Answer {
     serde_json::value::to_raw_value(value).map_err(|_| RpcError::Internal)
 }
+
+#[cfg(test)]
+mod tests;

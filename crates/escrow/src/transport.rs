@@ -46,9 +46,9 @@ impl Failover {
             let index = (first + turn) % self.endpoints.len();
             let Some(endpoint) = self.endpoints.get(index) else { continue };
             match endpoint.clone().oneshot(request.clone()).await {
-                Err(RpcError::Transport(kind)) => {
-                    tracing::warn!(rpc.endpoint = index, error = %kind, "an RPC endpoint does not answer");
-                    last = RpcError::Transport(kind);
+                Err(error @ (RpcError::Transport(_) | RpcError::DeserError { .. })) => {
+                    tracing::warn!(rpc.endpoint = index, %error, "an RPC endpoint does not answer");
+                    last = error;
                 }
                 answered => {
                     self.preferred.store(index, Ordering::Relaxed);

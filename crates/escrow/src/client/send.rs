@@ -29,7 +29,14 @@ impl EscrowClient {
         let mut turn = self.nonces.turn().await;
         let hash = self.submit(&mut turn, &call, &price).await?;
         drop(turn);
-        let receipt = self.receipt(hash).await?;
+        let receipt = match self.receipt(hash).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // It may have been dropped; then its nonce is free, and every later one would wait for it for ever.
+                self.nonces.turn().await.lost();
+                return Err(error);
+            }
+        };
         if !receipt.status() {
             return Err(EscrowError::RevertedOnChain { tx: hash });
         }

@@ -1,11 +1,16 @@
 //! Endpoints that are down, lie, or swallow answers: what is known afterwards, and what is not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use alloy::consensus::{Transaction as _, TxEnvelope};
+use alloy::eips::eip2718::Decodable2718 as _;
+use alloy::primitives::Bytes;
 use alloy::rpc::json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload};
 use alloy::transports::{TransportError, TransportFut};
-use haggle_base::{Address, Coded as _};
+use haggle_base::{Address, B256, Coded as _};
 use haggle_devchain::{Config, DevChain, DevTransport};
 use haggle_escrow::{ChainReader, EscrowClient, EscrowError, Sent, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -116,6 +121,24 @@ async fn a_transaction_without_a_receipt_has_an_unknown_outcome_until_the_chain_
 }
 
 #[tokio::test]
+async fn the_nonce_of_a_dropped_transaction_is_used_again() {
+    let town = Town::open().await;
+    let mut config = town.config();
+    config.receipt_timeout = Duration::from_millis(500);
+    let drops = Arc::new(AtomicBool::new(true));
+    let chain = Dropping { chain: town.chain.transport(), drops: Arc::clone(&drops) };
+    let bob = EscrowClient::new(ChainReader::over(chain, config), &town.bob).unwrap();
+    let order = town.order(1);
+    let payment = town.payment(&order, &town.alice);
+    assert!(bob.fund(&order, &payment, None).await.unwrap_err().is_unknown_outcome());
+    assert_eq!(town.held(), 0);
+
+    drops.store(false, Ordering::Relaxed);
+    drop(bob.fund(&order, &payment, None).await);
+    assert_eq!(town.held(), 5_000_000);
+}
+
+#[tokio::test]
 async fn a_key_used_from_elsewhere_finds_its_nonce_again() {
     let town = Town::open().await;
     let here = town.client(&town.bob).await;
@@ -148,6 +171,43 @@ impl Service<RequestPacket> for Forgetful {
                 Box::pin(async move { Ok(ResponsePacket::Single(response)) })
             }
             _ => self.0.call(request),
+        }
+    }
+}
+
+fn nonce_of(params: &str) -> u64 {
+    let (raw,): (Bytes,) = serde_json::from_str(params).unwrap();
+    TxEnvelope::decode_2718(&mut raw.as_ref()).unwrap().nonce()
+}
+
+/// A chain that accepts transactions and, while `drops` is set, loses them. Later ones it keeps until the account's
+/// first nonce is used, as a pool does.
+#[derive(Clone)]
+struct Dropping {
+    chain: DevTransport,
+    drops: Arc<AtomicBool>,
+}
+
+impl Service<RequestPacket> for Dropping {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        match request.as_single() {
+            Some(single)
+                if single.method() == "eth_sendRawTransaction"
+                    && (self.drops.load(Ordering::Relaxed) || nonce_of(single.params().unwrap().get()) > 0) =>
+            {
+                let hash = serde_json::value::to_raw_value(&B256::ZERO).unwrap();
+                let response = Response { id: single.id().clone(), payload: ResponsePayload::Success(hash) };
+                Box::pin(async move { Ok(ResponsePacket::Single(response)) })
+            }
+            _ => self.chain.call(request),
         }
     }
 }
