@@ -444,11 +444,12 @@ impl Inner {
         if offer.price == Usdc::ZERO {
             return Err(Refusal::FreeNoOrder.into());
         }
-        if schema::check(offer.input_schema.as_deref(), &request.input)? == schema::Fit::Misfits {
+        if schema::check_aside(offer.input_schema.clone(), request.input.clone()).await? == schema::Fit::Misfits {
             return Err(Refusal::InvalidInput.into());
         }
         schema::usable(offer.output_schema.as_deref())?;
-        if self.ports.market.bound_address(&request.provider, now).await.is_none() {
+        let bound = self.ports.market.bound_address(&request.provider, now).await;
+        if bound.is_none() || self.ports.signer.binding(&request.agent).is_none() {
             return Err(Refusal::BindingMissing.into());
         }
         let fee = self.fee();

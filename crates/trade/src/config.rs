@@ -21,6 +21,11 @@ pub const MAX_REVIEW_SECS: u32 = 30 * 24 * 3_600;
 /// Longest time from `fundBy` to `deliverBy`.
 pub const MAX_DELIVERY_SECS: u32 = 365 * 24 * 3_600;
 
+/// Inputs of unfunded orders a provider holds, in bytes, over all buyers.
+pub const MAX_UNFUNDED_INPUT_BYTES: u64 = 32 * 1024 * 1024;
+/// Agents a provider runs at the same time.
+pub const MAX_RUNNING: usize = 32;
+
 /// The market that both sides trade in, pinned by the network file.
 #[derive(Clone, Debug)]
 pub struct Venue {
@@ -43,7 +48,7 @@ impl From<&NetworkFile> for Venue {
             chain_id: file.chain_id,
             escrow: file.escrow,
             token: file.token.clone(),
-            fee: file.fee.clone(),
+            fee: file.fee,
         }
     }
 }
@@ -65,11 +70,11 @@ pub struct TradeConfig {
     pub settle_wait: Duration,
     /// Shortest time between two looks at a waiting order.
     pub poll_every: Duration,
-    /// Unfunded signed orders a provider holds for one buyer.
+    /// Orders not yet worked on that a provider holds for one caller.
     pub max_open_per_buyer: usize,
-    /// Unfunded signed orders a provider holds in total.
+    /// Orders not yet worked on that a provider holds in total.
     pub max_open: usize,
-    /// Live quotes a provider keeps for one buyer.
+    /// Live quotes a provider keeps for one caller.
     pub max_quotes_per_buyer: usize,
     /// Live quotes a provider keeps in total.
     pub max_quotes: usize,

@@ -3,28 +3,20 @@
 //! [`Desk::handle`] answers one message of a buyer; a repeated message gets the same answer from what
 //! is stored. [`Desk::tick`] drives every open order: funding, the work, the receipt, the chain.
 
-use std::{
-    collections::HashMap,
-    ops::Bound,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, ops::Bound, sync::Arc};
 
 use haggle_base::{Clock, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Blobs, Store};
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tracing::{debug, info};
 
 use crate::{
-    buyer::read_lines,
-    config::TradeConfig,
-    document::Quote,
+    buyer::{moved, read_lines},
+    config::{MAX_RUNNING, MAX_UNFUNDED_INPUT_BYTES, TradeConfig},
     error::{Refusal, TradeError},
     event::{EVENT_QUEUE, MAX_LINES, OrderEvent, OrderView},
-    order::job::Step,
+    order::{command::Command, job::Step},
     ports::{Attestor, Faults, Market, Money, Signer, TxRef, Work},
     records::{Job, Jobs, Line, Lines, Negotiations, NegotiationsByExpiry, OpenJobs, line_key},
     rounds::{Progress, Rounds},
@@ -76,13 +68,32 @@ struct Inner {
     ports: DeskPorts,
     rules: Mutex<HashMap<(Did, Text<64>), SellingRules>>,
     rounds: Arc<Rounds<OrderId>>,
-    /// Orders that hold capacity, with their buyer.
-    open: Mutex<HashMap<OrderId, Did>>,
-    /// Live negotiations.
-    negotiations: AtomicUsize,
+    /// Orders that hold capacity.
+    open: Mutex<HashMap<OrderId, Open>>,
+    /// Held from counting negotiations until the new one is on disk; guards their number.
+    quoting: tokio::sync::Mutex<usize>,
+    /// Held while an order is taken in, gets its input, or is erased: from counting to the disk.
+    intake: tokio::sync::Mutex<()>,
+    /// Agents that may run at the same time.
+    running: Arc<Semaphore>,
     /// Orders whose last attempt to submit the release failed.
     release_failed: Mutex<HashMap<OrderId, ()>>,
     events: broadcast::Sender<OrderEvent>,
+}
+
+/// What an order that is not yet worked on holds of our capacity.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    buyer: Did,
+    /// Bytes of input, while unfunded.
+    bytes: u64,
+}
+
+impl Open {
+    fn of(job: &Job) -> Self {
+        let held = job.step.is_unfunded() && job.input_blob.is_some();
+        Self { buyer: job.buyer, bytes: if held { job.input_bytes } else { 0 } }
+    }
 }
 
 /// What one step came to.
@@ -91,6 +102,8 @@ enum Flow {
     Moved,
     /// Nothing to do for now.
     Wait,
+    /// Nothing to do for a long while.
+    Idle,
     /// Nothing to do ever.
     Done,
 }
@@ -114,7 +127,7 @@ impl Desk {
             if let Some(job) = store.get::<Jobs>(id)?
                 && job.step.is_open()
             {
-                open.insert(*id, job.buyer);
+                open.insert(*id, Open::of(&job));
             }
         }
         let negotiations = usize::try_from(store.count::<Negotiations>()?).unwrap_or(usize::MAX);
@@ -127,7 +140,9 @@ impl Desk {
             rules: Mutex::new(HashMap::new()),
             rounds: Arc::new(Rounds::new(ids)),
             open: Mutex::new(open),
-            negotiations: AtomicUsize::new(negotiations),
+            quoting: tokio::sync::Mutex::new(negotiations),
+            intake: tokio::sync::Mutex::new(()),
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
             release_failed: Mutex::new(HashMap::new()),
             events: broadcast::Sender::new(EVENT_QUEUE),
         };
@@ -199,7 +214,7 @@ impl Desk {
         self.inner.view(*id, &job, true)
     }
 
-    /// The input or output of one of our orders.
+    /// The output of one of our orders.
     ///
     /// # Errors
     /// A failure of the store.
@@ -223,8 +238,8 @@ impl Inner {
         self.rules.lock().get(&(*agent, slot.clone())).copied().unwrap_or_default()
     }
 
-    /// Forgets negotiations whose time is over, a few at a time.
-    async fn sweep(&self, now: Timestamp) -> Result<(), TradeError> {
+    /// Forgets negotiations whose time is over, a few at a time; gives how many were forgotten.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, TradeError> {
         const AT_ONCE: usize = 64;
         let rows = self.store.range::<NegotiationsByExpiry>(Bound::Unbounded, AT_ONCE)?;
         let mut batch = Batch::new();
@@ -242,18 +257,54 @@ impl Inner {
         }
         if !batch.is_empty() {
             self.store.commit(batch).await?;
-            self.negotiations.fetch_sub(forgotten, Ordering::Relaxed);
+        }
+        Ok(forgotten)
+    }
+
+    /// Refuses an order beyond what we hold open for one caller, under all its DIDs, and in total.
+    fn check_capacity(&self, proven: &[Did]) -> Result<(), TradeError> {
+        let open = self.open.lock();
+        let of_caller = open.values().filter(|open| proven.contains(&open.buyer)).count();
+        if open.len() >= self.config.max_open || of_caller >= self.config.max_open_per_buyer {
+            return Err(Refusal::CapacityFull.into());
         }
         Ok(())
     }
 
-    /// Refuses an order beyond what we hold open for one buyer and in total.
-    fn check_capacity(&self, buyer: &Did) -> Result<(), TradeError> {
-        let open = self.open.lock();
-        let of_buyer = open.values().filter(|of| *of == buyer).count();
-        if open.len() >= self.config.max_open || of_buyer >= self.config.max_open_per_buyer {
+    /// Refuses an input beyond what we hold for orders that nobody has paid.
+    fn check_room(&self, bytes: u64) -> Result<(), TradeError> {
+        let held: u64 = self.open.lock().values().map(|open| open.bytes).sum();
+        if held.saturating_add(bytes) > MAX_UNFUNDED_INPUT_BYTES {
             return Err(Refusal::CapacityFull.into());
         }
+        Ok(())
+    }
+
+    /// Ends an order that was never funded, and keeps nothing of it: strangers could fill the disk else.
+    async fn erase(
+        &self,
+        id: OrderId,
+        job: &Job,
+        by: Command,
+        now: Timestamp,
+        failure: &str,
+    ) -> Result<(), TradeError> {
+        let mut last = job.clone();
+        moved(last.machine.apply(by, now))?;
+        last.failure = Text::try_from(failure).ok();
+        last.step = Step::Closed;
+        let mut batch = Batch::new();
+        batch.require_equals::<Jobs>(&id, job)?.delete::<Jobs>(&id).delete::<OpenJobs>(&id);
+        let name = id.to_string();
+        for line in 0..job.lines {
+            batch.delete::<Lines>(&line_key(Side::Provider, &name, line));
+        }
+        self.store.commit(batch).await?;
+        if let Some(blob) = &job.input_blob {
+            self.blobs.delete(blob)?;
+        }
+        self.open.lock().remove(&id);
+        self.announce(id, &last, None).await;
         Ok(())
     }
 
@@ -280,10 +331,17 @@ impl Inner {
         batch.put::<Jobs>(&id, job)?;
         self.store.commit(batch).await?;
         if job.step.is_open() {
-            self.open.lock().insert(id, job.buyer);
+            self.open.lock().insert(id, Open::of(job));
         } else {
             self.open.lock().remove(&id);
         }
+        self.announce(id, job, tx).await;
+        Ok(())
+    }
+
+    /// Tells everybody about a step that is on disk.
+    async fn announce(&self, id: OrderId, job: &Job, tx: Option<TxRef>) {
+        let (state, step) = (job.machine.state(), job.step.as_str());
         info!(order.id = %id, job.step = step, order.state = %state, "order {id} is at {step}");
         let event = OrderEvent {
             side: Side::Provider,
@@ -293,7 +351,7 @@ impl Inner {
             order: Some(id),
             step,
             state,
-            at,
+            at: self.clock.now(),
             tx,
             failure: job.failure.clone(),
             is_final: job.step.is_final(),
@@ -302,7 +360,6 @@ impl Inner {
             debug!(order.id = %id, "nobody listens to order events");
         }
         self.ports.faults.reached(step).await;
-        Ok(())
     }
 
     /// Replaces `old` by `new`, unless somebody else changed the row in between.
@@ -357,11 +414,6 @@ impl Inner {
             lines,
         })
     }
-}
-
-/// The quote of a negotiation that reached one.
-fn quote_of(bytes: &[u8], agent: &Did) -> Result<crate::document::SignedQuote, TradeError> {
-    Quote::open(bytes, agent)
 }
 
 /// Whether the row's step allows what the message asks; the step's state tells the buyer.

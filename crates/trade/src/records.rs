@@ -161,6 +161,10 @@ pub struct Job {
     pub machine: OrderMachine,
     /// blake3 of the input that was agreed.
     pub input: Hash,
+    /// Size of the input in bytes, as the buyer announced it.
+    pub input_bytes: u64,
+    /// The held input, in the blobs: the order's id and then the input, so that no other order shares it.
+    pub input_blob: Option<Hash>,
     /// blake3 of the input schema's text, which lies in the blobs.
     pub input_schema: Option<Hash>,
     /// When it began, wall time.
@@ -217,6 +221,8 @@ pub struct Negotiation {
     pub title: Text<120>,
     /// blake3 of the input.
     pub input: Hash,
+    /// Size of the input in bytes, as the buyer announced it.
+    pub input_bytes: u64,
     /// blake3 of the input schema's text, which lies in the blobs.
     pub input_schema: Option<Hash>,
     /// The bid of each round that was answered, the last one.

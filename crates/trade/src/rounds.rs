@@ -6,7 +6,8 @@ use haggle_base::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Orders of one side that are driven at the same time.
+/// Orders of one side that are driven at the same time; far more than agents that run at the same time
+/// ([`crate::config::MAX_RUNNING`]), so that slow agents hold up nobody else's order.
 pub(crate) const MAX_DRIVEN: u32 = 256;
 /// Longest pause between two looks at an order whose counterparty or chain is away.
 const MAX_PAUSE: Duration = Duration::from_secs(5);

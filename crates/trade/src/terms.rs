@@ -215,9 +215,9 @@ impl Agreement {
     ///
     /// # Errors
     /// As [`Terms::check`]; [`TradeError::TermsMismatch`] if one party is on both sides.
-    pub fn new(parties: Parties, terms: Terms, venue: &Venue) -> Result<Self, TradeError> {
-        let parties_bytes = cbor::to_vec(&parties)?;
-        let rest = cbor::to_vec(&terms)?;
+    pub fn new(parties: &Parties, terms: &Terms, venue: &Venue) -> Result<Self, TradeError> {
+        let parties_bytes = cbor::to_vec(parties)?;
+        let rest = cbor::to_vec(terms)?;
         let document = TermsDocument {
             parties: Blob::try_from(parties_bytes).map_err(|_| Refusal::BadDocument)?,
             rest: Blob::try_from(rest).map_err(|_| Refusal::BadDocument)?,

@@ -206,7 +206,7 @@ impl Inner {
             salt: B256::from(*hire.salt.as_bytes()),
         };
         let parties = Parties { buyer: hire.agent, provider: hire.provider, buyer_address, provider_address };
-        let agreement = Agreement::new(parties, terms, venue)?;
+        let agreement = Agreement::new(&parties, &terms, venue)?;
         signed.check_terms(&agreement)?;
         let document = self.ports.signer.sign(&hire.agent, TERMS_KIND, agreement.payload())?;
         let mut next = hire.clone();
@@ -227,7 +227,7 @@ impl Inner {
                 same("order", &order, &agreement.id)?;
                 document.into_vec()
             }
-            other => return Err(refused(other)),
+            other => return Err(refused(&other)),
         };
         let theirs = Agreement::open(&document, &hire.provider, &self.config.venue)?;
         if theirs.payload() != agreement.payload() {
@@ -247,7 +247,7 @@ impl Inner {
         let input = Payload::try_from(input)?;
         match self.send(&hire.provider, TradeMessage::Input { order, input }).await? {
             TradeReply::InputHeld { order: named } => same("order", &named, &order)?,
-            other => return Err(refused(other)),
+            other => return Err(refused(&other)),
         }
         let message = TradeMessage::Countersign { order, fields: Box::new(agreement.order.clone()) };
         let signature = match self.send(&hire.provider, message).await? {
@@ -255,7 +255,7 @@ impl Inner {
                 same("order", &named, &order)?;
                 signature
             }
-            other => return Err(refused(other)),
+            other => return Err(refused(&other)),
         };
         signature
             .verify(order.as_b256(), agreement.parties.provider_address)
@@ -344,7 +344,7 @@ impl Inner {
                 (document.into_vec(), output.into_vec())
             }
             TradeReply::Status { .. } => return Ok(Flow::Wait),
-            other => return Err(refused(other)),
+            other => return Err(refused(&other)),
         };
         let receipt = Receipt::open(&document, &hire.provider, &order)?;
         same("output", &receipt.output, &Hash::of(&output))?;
@@ -372,7 +372,7 @@ impl Inner {
         };
         let schema = schema.map(String::from_utf8).transpose().map_err(|_| TradeError::BadSchema)?;
         let mut next = hire.clone();
-        next.verdict = match schema::check(schema.as_deref(), &output)? {
+        next.verdict = match schema::check_aside(schema, output).await? {
             schema::Fit::Fits => Some(Verdict::Fits),
             schema::Fit::Misfits => {
                 next.failure = Text::try_from(TradeError::SchemaMismatch.code()).ok();

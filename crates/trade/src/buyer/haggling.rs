@@ -62,7 +62,7 @@ impl Inner {
                     return Ok(Agreed { signed, bytes, rounds });
                 }
                 TradeReply::Counter { ask } => said = bidding.countered(ask, self.clock.now()),
-                other => return Err(refused(other)),
+                other => return Err(refused(&other)),
             }
         }
     }
@@ -100,9 +100,9 @@ impl Inner {
 }
 
 /// The error of a reply that is not the one asked for.
-pub(super) fn refused(reply: TradeReply) -> TradeError {
+pub(super) fn refused(reply: &TradeReply) -> TradeError {
     match reply {
-        TradeReply::Reject { code, .. } => code.into(),
+        TradeReply::Reject { code, .. } => (*code).into(),
         TradeReply::Quote { .. }
         | TradeReply::Counter { .. }
         | TradeReply::TermsSigned { .. }

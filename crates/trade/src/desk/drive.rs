@@ -18,6 +18,7 @@ use crate::{
     ports::{Closing, OnChain, Phase, TxRef, WorkError},
     records::{Ending, Held, Job, Jobs},
     rounds::Progress,
+    schema,
     terms::Agreement,
 };
 
@@ -53,6 +54,7 @@ impl Inner {
             match Box::pin(self.step(id, &job)).await {
                 Ok(Flow::Moved) | Err(TradeError::Store(StoreError::Precondition { .. })) => {}
                 Ok(Flow::Wait) => return Progress::Waiting,
+                Ok(Flow::Idle) => return Progress::Troubled,
                 Ok(Flow::Done) => return Progress::Finished,
                 Err(error) => {
                     debug!(order.id = %id, error.code = error.code(), "order {id} at {} met: {error}", job.step);
@@ -95,6 +97,7 @@ impl Inner {
             (Next::NoteClosed, Some(look)) => self.note_closed(id, job, look).await,
             (Next::Attest, _) => self.attest(id, job, &agreement).await,
             (Next::Done, _) => Ok(Flow::Done),
+            (_, Some(look)) if look.view.now >= agreement.terms.clocks().deliver_by => Ok(Flow::Idle),
             (_, _) => Ok(Flow::Wait),
         }
     }
@@ -107,11 +110,8 @@ impl Inner {
     }
 
     async fn expire(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
-        let mut next = job.clone();
-        moved(next.machine.apply(Command::Expire, look.view.now))?;
-        next.failure = Text::try_from("order_expired").ok();
-        next.step = Step::Closed;
-        self.replace(id, job, next, Some(look.view.now), None).await?;
+        let _counted = self.intake.lock().await;
+        self.erase(id, job, Command::Expire, look.view.now, "order_expired").await?;
         Ok(Flow::Moved)
     }
 
@@ -135,14 +135,21 @@ impl Inner {
 
     /// Runs the agent, at most until the delivery deadline, and keeps its output before anything else.
     async fn execute(&self, id: OrderId, job: &Job, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
-        let input = self.blobs.get(&job.input)?.ok_or(Refusal::BadDocument)?;
+        let Ok(_place) = self.running.try_acquire() else { return Ok(Flow::Wait) };
+        let blob = job.input_blob.ok_or(Refusal::BadDocument)?;
+        let held = self.blobs.get(&blob)?.ok_or(Refusal::BadDocument)?;
+        let input = held.get(id.as_bytes().len()..).ok_or(Refusal::BadDocument)?;
         let left = agreement.terms.clocks().deliver_by.since(look.view.now);
-        let work = self.ports.work.run(&job.agent, &id, &input);
+        let work = self.ports.work.run(&job.agent, &id, input);
         let mut next = job.clone();
         match tokio::time::timeout(left, work).await {
             Ok(Ok(output)) if output.len() <= MAX_PAYLOAD_BYTES => {
-                next.output = Some(put_blob(&self.blobs, output).await?);
-                next.step = Step::Executed;
+                if self.is_worth_its_price(job, agreement, &output).await? {
+                    next.output = Some(put_blob(&self.blobs, output).await?);
+                    next.step = Step::Executed;
+                } else {
+                    fail_work(&mut next, TradeError::SchemaMismatch.code());
+                }
             }
             Ok(Ok(_)) => fail_work(&mut next, "output_too_large"),
             Ok(Err(WorkError::Failed(why))) => {
@@ -157,6 +164,16 @@ impl Inner {
         }
         self.replace(id, job, next, None, None).await?;
         Ok(Flow::Moved)
+    }
+
+    /// Whether an output may be delivered: an honest provider never asks money for one that does not fit the
+    /// schema it sold.
+    async fn is_worth_its_price(&self, job: &Job, agreement: &Agreement, output: &[u8]) -> Result<bool, TradeError> {
+        if !self.ports.work.posts_delivery(&job.agent) {
+            return Ok(true);
+        }
+        let schema = self.schema(agreement.terms.output_schema.as_ref())?;
+        Ok(schema::check_aside(schema, output.to_vec()).await? == schema::Fit::Fits)
     }
 
     async fn sign_receipt(&self, id: OrderId, job: &Job) -> Result<Flow, TradeError> {

@@ -1,12 +1,12 @@
 //! Answering a buyer: each message is judged against what is stored, and a repeated one changes nothing.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use haggle_base::{Address, Blob, Coded, Did, EvmSignature, Hash, Order, OrderId, Timestamp, Usdc, cbor};
 use haggle_store::{Batch, StoreError};
 use tracing::debug;
 
-use super::{Inner, awaits_release, quote_of, wrong_state};
+use super::{Inner, awaits_release, wrong_state};
 use crate::{
     buyer::put_blob,
     config::{MAX_FUND_WINDOW, MAX_PAYLOAD_BYTES},
@@ -85,8 +85,9 @@ impl Inner {
             .verify(&venue.network, &request.buyer, venue.chain_id, now)
             .map_err(|_| Refusal::BindingMissing)?;
         let offer = self.offer_for(agent, &request).await?;
-        self.sweep(now).await?;
-        self.check_quota(&request.buyer)?;
+        let mut live = self.quoting.lock().await;
+        *live = live.saturating_sub(self.sweep(now).await?);
+        self.check_quota(proven, *live)?;
 
         let rules = self.rules(agent, &offer.slot);
         let expires = now.plus(self.config.quote_ttl);
@@ -96,7 +97,7 @@ impl Inner {
             step: rules.step,
             deadline: expires,
         };
-        if let Some(text) = &offer.input_schema {
+        for text in [&offer.input_schema, &offer.output_schema].into_iter().flatten() {
             put_blob(&self.blobs, text.clone().into_bytes()).await?;
         }
         let mut asking = Asking::open(policy);
@@ -110,6 +111,7 @@ impl Inner {
             seq: offer.seq,
             title: offer.title.clone(),
             input: request.input,
+            input_bytes: request.input_bytes,
             input_schema: schema_hash(offer.input_schema.as_deref()),
             last_bid: request.bid,
             round: 1,
@@ -120,15 +122,17 @@ impl Inner {
         };
         let mut batch = Batch::new();
         batch.put::<NegotiationsByExpiry>(&(expires, request.buyer, request.request), &())?;
-        match self.store.get::<Negotiations>(&key)? {
-            Some(stale) => batch.require_equals::<Negotiations>(&key, &stale)?,
-            None => {
-                self.negotiations.fetch_add(1, Ordering::Relaxed);
-                batch.require_absent::<Negotiations>(&key)
-            }
+        let stale = self.store.get::<Negotiations>(&key)?;
+        match &stale {
+            Some(stale) => batch.require_equals::<Negotiations>(&key, stale)?,
+            None => batch.require_absent::<Negotiations>(&key),
         };
         batch.put::<Negotiations>(&key, &row)?;
         self.store.commit(batch).await?;
+        if stale.is_none() {
+            *live += 1;
+        }
+        drop(live);
         self.note_quoted(&row).await;
         reply_of(&row)
     }
@@ -185,7 +189,7 @@ impl Inner {
         }
         let (_, row) = self.negotiation(proven, agent, request)?.ok_or(Refusal::QuoteExpired)?;
         let Answer::Quoted(quote) = &row.answer else { return Err(Refusal::NoAgreement.into()) };
-        let quote = quote_of(quote, agent)?;
+        let quote = Quote::open(quote, agent)?;
         if row.order.is_some() {
             return Err(Refusal::WrongState.into());
         }
@@ -195,7 +199,8 @@ impl Inner {
         same("provider_address", &agreement.parties.provider_address, &self.own_address(agent)?)?;
         let chain_now = self.ports.money.chain_now().await?;
         check_clocks(&agreement, chain_now)?;
-        self.check_capacity(&buyer)?;
+        let _counted = self.intake.lock().await;
+        self.check_capacity(proven)?;
 
         let own = self.ports.signer.sign(agent, TERMS_KIND, agreement.payload())?;
         let mut job = Job {
@@ -209,6 +214,8 @@ impl Inner {
             step: Step::TermsSigned,
             machine: OrderMachine::propose(agreement.terms.clocks()),
             input: agreement.terms.input,
+            input_bytes: row.input_bytes,
+            input_blob: None,
             input_schema: row.input_schema,
             started: now,
             consent: None,
@@ -234,24 +241,26 @@ impl Inner {
 
     async fn input(&self, proven: &[Did], agent: &Did, id: OrderId, input: Payload) -> Result<TradeReply, TradeError> {
         let job = self.job(proven, agent, &id)?;
-        if Hash::of(input.as_slice()) != job.input {
+        let input = input.into_vec();
+        if Hash::of(&input) != job.input || input.len() as u64 != job.input_bytes {
             return Err(Refusal::InvalidInput.into());
         }
-        match job.step {
-            Step::TermsSigned => {}
-            Step::Closed => return Err(wrong_state(&job)),
-            _ => return Ok(TradeReply::InputHeld { order: id }),
+        if job.step != Step::TermsSigned {
+            return Ok(TradeReply::InputHeld { order: id });
         }
-        let schema = match &job.input_schema {
-            Some(hash) => Some(self.blobs.get(hash)?.ok_or(Refusal::TryAgain)?),
-            None => None,
-        };
-        let schema = schema.map(String::from_utf8).transpose().map_err(|_| TradeError::BadSchema)?;
-        if schema::check(schema.as_deref(), input.as_slice())? == schema::Fit::Misfits {
+        let schema = self.schema(job.input_schema.as_ref())?;
+        if schema::check_aside(schema, input.clone()).await? == schema::Fit::Misfits {
             return Err(Refusal::InvalidInput.into());
         }
-        put_blob(&self.blobs, input.into_vec()).await?;
+        // The row is read again under the lock, so that an input is never left behind without its order.
+        let _counted = self.intake.lock().await;
+        let job = self.job(proven, agent, &id)?;
+        if job.step != Step::TermsSigned {
+            return Ok(TradeReply::InputHeld { order: id });
+        }
+        self.check_room(job.input_bytes)?;
         let mut next = job.clone();
+        next.input_blob = Some(put_blob(&self.blobs, [id.as_bytes().as_slice(), &input].concat()).await?);
         next.step = Step::InputHeld;
         self.replace(id, &job, next, None, None).await?;
         Ok(TradeReply::InputHeld { order: id })
@@ -351,17 +360,22 @@ impl Inner {
     /// Closes an order that we have not signed. One that we have signed stays until `fund_by`: the buyer
     /// could still fund it, and then the work is owed.
     async fn cancel(&self, proven: &[Did], agent: &Did, id: OrderId) -> Result<TradeReply, TradeError> {
-        let job = self.job(proven, agent, &id)?;
+        let _counted = self.intake.lock().await;
+        let mut job = self.job(proven, agent, &id)?;
         if !matches!(job.step, Step::TermsSigned | Step::InputHeld) {
             return Ok(status(id, &job));
         }
-        let mut next = job.clone();
-        crate::buyer::moved(next.machine.apply(Command::Cancel, self.clock.now()))?;
-        next.failure = haggle_base::Text::try_from(TradeError::Cancelled.code()).ok();
-        next.step = Step::Closed;
-        self.replace(id, &job, next.clone(), None, None).await?;
+        self.erase(id, &job, Command::Cancel, self.clock.now(), TradeError::Cancelled.code()).await?;
+        crate::buyer::moved(job.machine.apply(Command::Cancel, self.clock.now()))?;
         self.rounds.add(id);
-        Ok(status(id, &next))
+        Ok(status(id, &job))
+    }
+
+    /// The text of a schema that one of our listings had when it was quoted.
+    pub(super) fn schema(&self, hash: Option<&Hash>) -> Result<Option<String>, TradeError> {
+        let Some(hash) = hash else { return Ok(None) };
+        let bytes = self.blobs.get(hash)?.ok_or(Refusal::TryAgain)?;
+        String::from_utf8(bytes).map(Some).map_err(|_| TradeError::BadSchema)
     }
 
     /// The order, if it is this agent's and the caller proved to be its buyer; else it does not exist.
@@ -425,11 +439,15 @@ impl Inner {
         }
     }
 
-    fn check_quota(&self, buyer: &Did) -> Result<(), TradeError> {
+    /// Refuses a negotiation beyond what we keep for one caller, under all its DIDs, and in total.
+    fn check_quota(&self, proven: &[Did], live: usize) -> Result<(), TradeError> {
         use haggle_store::Key as _;
         let most = self.config.max_quotes_per_buyer;
-        let of_buyer = self.store.prefix::<Negotiations>(&buyer.encode(), most)?.len();
-        if of_buyer >= most || self.negotiations.load(Ordering::Relaxed) >= self.config.max_quotes {
+        let mut of_caller = 0;
+        for did in proven {
+            of_caller += self.store.prefix::<Negotiations>(&did.encode(), most)?.len();
+        }
+        if of_caller >= most || live >= self.config.max_quotes {
             return Err(Refusal::CapacityFull.into());
         }
         Ok(())
@@ -499,15 +517,16 @@ fn status(id: OrderId, job: &Job) -> TradeReply {
     TradeReply::Status { order: id, state: job.machine.state() }
 }
 
-/// What a provider asks of the clocks before it signs: `fund_by` ahead but at most five minutes, and its own
-/// delivery time between `fund_by` and `deliver_by`.
+/// What a provider asks of the clocks before it signs: `fund_by` ahead but at most five minutes, and exactly
+/// its own delivery time between `fund_by` and `deliver_by`: less would be a promise it did not make, more
+/// would let a buyer hold its pay back.
 fn check_clocks(agreement: &Agreement, chain_now: Timestamp) -> Result<(), TradeError> {
     let terms = &agreement.terms;
     let clocks = terms.clocks();
     let ahead = clocks.fund_by.since(chain_now);
     let delivery = clocks.deliver_by.since(clocks.fund_by);
     let promised = Duration::from_secs(u64::from(terms.sla.deliver_within_secs));
-    if ahead.is_zero() || ahead > MAX_FUND_WINDOW || delivery < promised {
+    if ahead.is_zero() || ahead > MAX_FUND_WINDOW || delivery != promised {
         return Err(Refusal::BadClocks.into());
     }
     Ok(())

@@ -99,8 +99,13 @@ impl Step {
         matches!(self, Self::Attested | Self::Closed)
     }
 
-    /// Whether the order holds capacity: signed by us or about to be, and not yet funded.
+    /// Whether the order holds capacity: signed by us or about to be, and not yet worked on.
     pub fn is_open(self) -> bool {
+        self.is_unfunded() || self == Self::Funded
+    }
+
+    /// Whether the order was never funded as far as we know.
+    pub fn is_unfunded(self) -> bool {
         matches!(self, Self::TermsSigned | Self::InputHeld | Self::OrderCountersigned | Self::FundSubmitted)
     }
 
@@ -162,7 +167,7 @@ pub enum Next {
     NoteDelivered,
     /// Pay the buyer back.
     SubmitRefund,
-    /// Take the timed payment.
+    /// Take the timed exit: our payment, or the refund nobody took.
     Finalize,
     /// The chain closed the order.
     NoteClosed,
@@ -203,6 +208,10 @@ pub fn next(seen: &Seen) -> Next {
     let closed = matches!(chain.phase, Phase::Settled { .. });
     let on_time = chain.now < seen.clocks.deliver_by;
     let must_act = chain.now >= seen.clocks.deliver_by.minus(deliver_margin(&seen.clocks));
+    // Long past the deadline and nobody took the refund: an honest provider closes the order itself.
+    let abandoned = chain.phase == Phase::Funded
+        && chain.now >= seen.clocks.deliver_by.plus(deliver_margin(&seen.clocks))
+        && seen.auto_deliver;
     match seen.step {
         Step::Quoted => Next::Wait,
         Step::TermsSigned | Step::InputHeld => {
@@ -220,12 +229,14 @@ pub fn next(seen: &Seen) -> Next {
         },
         Step::Funded if closed => Next::NoteClosed,
         Step::Funded if on_time && chain.phase == Phase::Funded => Next::Execute,
+        Step::Funded if abandoned => Next::Finalize,
         Step::Funded => Next::Wait,
         Step::Executed => Next::SignReceipt,
         Step::ReceiptSigned => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
             Phase::Delivered { .. } => Next::NoteDelivered,
             Phase::Funded if must_act && on_time && seen.auto_deliver => Next::SubmitDeliver,
+            Phase::Funded if abandoned => Next::Finalize,
             Phase::Funded | Phase::Unfunded => Next::Wait,
         },
         Step::ReleaseHeld => match chain.phase {
@@ -300,6 +311,14 @@ mod tests {
         assert_eq!(next(&seen), Next::SubmitRelease);
         seen.release_failed = true;
         assert_eq!(next(&seen), Next::SubmitDeliver);
+    }
+
+    #[test]
+    fn an_order_that_nobody_closes_is_closed_by_an_honest_provider() {
+        for step in [Step::Funded, Step::ReceiptSigned] {
+            assert_eq!(next(&seen(step, Phase::Funded, 3_199)), Next::Wait, "{step}");
+            assert_eq!(next(&seen(step, Phase::Funded, 3_200)), Next::Finalize, "{step}");
+        }
     }
 
     #[test]

@@ -219,7 +219,7 @@ pub enum Next {
     SendRelease,
     /// Put the release on chain ourselves.
     SubmitRelease,
-    /// Take the timed refund.
+    /// Take the timed exit: our refund, or the payment of a delivery that went unopposed.
     Finalize,
     /// The chain closed the order.
     NoteClosed,
@@ -242,6 +242,11 @@ pub fn next(seen: &Seen) -> Next {
     let phase = seen.chain.map(|chain| chain.phase);
     let unfundable = late(|clocks| clocks.fund_by);
     let undelivered = late(|clocks| clocks.deliver_by);
+    // The review window of an on-chain delivery is over: anybody may close the order, so we do.
+    let unopposed = match seen.chain {
+        Some(ChainView { phase: Phase::Delivered { review_ends }, now }) => now >= review_ends,
+        Some(_) | None => false,
+    };
     match seen.step {
         Step::Reserved => Next::ReserveAndNegotiate,
         Step::Quoted => Next::SignTerms,
@@ -259,6 +264,7 @@ pub fn next(seen: &Seen) -> Next {
             None | Some(Phase::Unfunded) => Next::Wait,
             Some(Phase::Settled { .. }) => Next::NoteClosed,
             Some(Phase::Funded) if undelivered => Next::Finalize,
+            Some(Phase::Delivered { .. }) if unopposed => Next::Finalize,
             Some(Phase::Funded | Phase::Delivered { .. }) => Next::Collect,
         },
         Step::ReceiptHeld => Next::Check,
@@ -266,6 +272,7 @@ pub fn next(seen: &Seen) -> Next {
             (Some(Phase::Settled { .. }), _) => Next::NoteClosed,
             (_, Some(Verdict::Fits)) => Next::SignRelease,
             (Some(Phase::Funded), _) if undelivered => Next::Finalize,
+            (Some(Phase::Delivered { .. }), _) if unopposed => Next::Finalize,
             (_, _) => Next::Wait,
         },
         Step::ReleaseSigned => match phase {

@@ -1,0 +1,10 @@
+//! Stories of trades between Alice (who sells), Bob (who buys) and Eve, on ports in memory.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
+
+mod bad_input;
+mod chain;
+mod crashes;
+mod paid_call;
+mod unhappy_ends;
+mod world;
