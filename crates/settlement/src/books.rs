@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AgentBooks {
     pub(crate) budget: Budget,
+    /// The limits that were set for this agent; without them the config's apply.
+    pub(crate) own_limits: Option<Limits>,
     pub(crate) accounts: Accounts,
     pub(crate) next_entry: u64,
 }
@@ -40,8 +42,9 @@ impl Books {
     pub(crate) fn load(store: &Store, limits: Limits, cursor: Cursor) -> Result<Self, SettlementError> {
         let mut agents = BTreeMap::new();
         for (did, row) in store.range::<Agents>(std::ops::Bound::Unbounded, usize::MAX)? {
-            let budget = Budget::restored(row.limits, row.day, row.spent);
-            agents.insert(did, AgentBooks { budget, accounts: row.accounts, next_entry: row.next_entry });
+            let budget = Budget::restored(row.limits.unwrap_or(limits), row.day, row.spent);
+            let (own_limits, accounts, next_entry) = (row.limits, row.accounts, row.next_entry);
+            agents.insert(did, AgentBooks { budget, own_limits, accounts, next_entry });
         }
         for (key, reservation) in store.range::<Reservations>(std::ops::Bound::Unbounded, usize::MAX)? {
             let key = ReservationKey::try_from(key).map_err(|_| SettlementError::ReservationKeyInvalid)?;
@@ -143,6 +146,7 @@ impl<'a> Change<'a> {
         self.agents.entry(*did).or_insert_with(|| {
             books.agents.get(did).cloned().unwrap_or_else(|| AgentBooks {
                 budget: Budget::new(limits),
+                own_limits: None,
                 accounts: Accounts::default(),
                 next_entry: 0,
             })
@@ -386,7 +390,7 @@ impl<'a> Change<'a> {
         for (did, books) in &self.agents {
             let (day, spent) = books.budget.spent_on_day();
             let row = AgentRow {
-                limits: books.budget.limits(),
+                limits: books.own_limits,
                 day,
                 spent,
                 accounts: books.accounts,

@@ -301,14 +301,17 @@ impl Settlement {
         })
     }
 
-    /// Changes an agent's limits. Payments that are signed already stand.
+    /// Gives an agent limits of its own, which stand before the config's from now on. Payments that are signed already
+    /// stand.
     ///
     /// # Errors
     /// The store failed.
     pub async fn set_limits(&self, agent: &Did, limits: Limits) -> Result<(), SettlementError> {
         let agent = *agent;
         self.change(move |_, change| {
-            change.agent(&agent).budget.set_limits(limits);
+            let books = change.agent(&agent);
+            books.budget.set_limits(limits);
+            books.own_limits = Some(limits);
             Ok(())
         })
         .await

@@ -13,11 +13,12 @@ use crate::{
     payment::Payment,
 };
 
-/// An agent's limits, what it spent on the last day it was used, and its accounts.
+/// The limits set for an agent, if any were, what it spent on the last day it was used, and its accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentRow {
-    pub(crate) limits: Limits,
+    /// Never a copy of the config's limits: those apply as they are when the books are opened.
+    pub(crate) limits: Option<Limits>,
     pub(crate) day: u64,
     pub(crate) spent: Usdc,
     pub(crate) accounts: Accounts,

@@ -328,7 +328,7 @@ pub(crate) fn escrow() -> EscrowFacts {
     EscrowFacts::new(31_337, Address::repeat_byte(0xe5), token)
 }
 
-fn config() -> SettlementConfig {
+pub(crate) fn config() -> SettlementConfig {
     SettlementConfig {
         escrow: escrow(),
         limits: Limits { per_call: usdc(1_000), per_day: usdc(10_000) },
@@ -356,11 +356,15 @@ impl Home {
 
     /// The same home after a restart: only what was stored is left.
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_with(config()).await
+    }
+
+    /// The same home after a restart with another config.
+    pub(crate) async fn restarted_with(self, config: SettlementConfig) -> Self {
         let Self { chain, clock, store, keys, alice, bob, .. } = self;
-        let settlement =
-            Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone())
-                .await
-                .unwrap();
+        let settlement = Settlement::open(store.clone(), config, Arc::new(clock.clone()), chain.clone(), keys.clone())
+            .await
+            .unwrap();
         Self { settlement, chain, clock, store, keys, alice, bob }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_base::{ClosedBy, Coded, Seed};
 
 use super::*;
-use crate::testing::{Home, NOON, usdc};
+use crate::testing::{Home, NOON, config, usdc};
 
 #[tokio::test]
 async fn a_paid_order_closes_every_book_to_the_unit() {
@@ -273,6 +273,27 @@ async fn limits_and_todays_spending_survive_a_restart() {
     assert!(matches!(error, SettlementError::BudgetPerDay { left, .. } if left == usdc(50)));
     home.clock.set(NOON.plus(Duration::from_secs(24 * 3600)));
     home.settlement.reserve("b", &home.alice, usdc(51)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cap_lowered_in_the_config_binds_an_agent_that_has_traded() {
+    let home = Home::with_balance(10_000).await;
+    let order = home.order(1, 100);
+    home.fund("a", &order).await;
+    let lower = Limits { per_call: usdc(40), per_day: usdc(120) };
+    let home = home.restarted_with(SettlementConfig { limits: lower, ..config() }).await;
+    assert_eq!(home.settlement.wallet(&home.alice).await.unwrap().limits, lower);
+    let error = home.settlement.reserve("b", &home.alice, usdc(41)).await.unwrap_err();
+    assert_eq!(error.code(), "budget_per_call");
+    let error = home.settlement.reserve("b", &home.alice, usdc(21)).await.unwrap_err();
+    assert_eq!(error.code(), "budget_per_day");
+
+    // Limits that were set for the agent stand before the config's.
+    let own = Limits { per_call: usdc(30), per_day: usdc(130) };
+    home.settlement.set_limits(&home.alice, own).await.unwrap();
+    let home = home.restarted().await;
+    assert_eq!(home.settlement.wallet(&home.alice).await.unwrap().limits, own);
+    home.settlement.reserve("b", &home.alice, usdc(30)).await.unwrap();
 }
 
 #[tokio::test]
