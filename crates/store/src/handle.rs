@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     Batch, Key, MAX_VALUE_BYTES, Options, StoreError, Table,
     engine::{Engine, Row, Scan, memory::MemoryEngine, sled::SledEngine},
-    table::{Meta, SCHEMA_KEY, SCHEMA_VERSION, Schema},
+    table::{Meta, Rows, SCHEMA_KEY, SCHEMA_VERSION, Schema},
     writer::{self, Command, Exclusive},
 };
 
@@ -107,7 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn range<T: Table>(&self, from: Bound<&T::Key>, limit: usize) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    pub fn range<T: Table>(&self, from: Bound<&T::Key>, limit: usize) -> Result<Rows<T>, StoreError> {
         self.between::<T>(from, Bound::Unbounded, limit)
     }
 
@@ -120,7 +120,7 @@ impl Store {
         from: Bound<&T::Key>,
         to: Bound<&T::Key>,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    ) -> Result<Rows<T>, StoreError> {
         self.scan::<T>(&Scan { from: from.map(Key::encode), to: to.map(Key::encode), newest_first: false, limit })
     }
 
@@ -128,11 +128,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn range_back<T: Table>(
-        &self,
-        to: Bound<&T::Key>,
-        limit: usize,
-    ) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    pub fn range_back<T: Table>(&self, to: Bound<&T::Key>, limit: usize) -> Result<Rows<T>, StoreError> {
         self.scan::<T>(&Scan { from: Bound::Unbounded, to: to.map(Key::encode), newest_first: true, limit })
     }
 
@@ -143,7 +139,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn prefix<T: Table>(&self, prefix: &[u8], limit: usize) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    pub fn prefix<T: Table>(&self, prefix: &[u8], limit: usize) -> Result<Rows<T>, StoreError> {
         self.scan::<T>(&Scan {
             from: Bound::Included(prefix.to_vec()),
             to: after_prefix(prefix),
@@ -195,7 +191,7 @@ impl Store {
         engine.clone().ok_or(StoreError::Closed)
     }
 
-    fn scan<T: Table>(&self, scan: &Scan) -> Result<Vec<(T::Key, T::Value)>, StoreError> {
+    fn scan<T: Table>(&self, scan: &Scan) -> Result<Rows<T>, StoreError> {
         let rows = self.engine()?.scan(T::NAME, scan)?;
         rows.iter().map(decode_row::<T>).collect()
     }

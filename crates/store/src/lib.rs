@@ -52,4 +52,4 @@ pub use error::StoreError;
 pub use export::{Summary, Verification};
 pub use handle::Store;
 pub use key::{Key, MAX_KEY_BYTES};
-pub use table::{MAX_VALUE_BYTES, SCHEMA_VERSION, Table};
+pub use table::{MAX_VALUE_BYTES, Rows, SCHEMA_VERSION, Table};

@@ -21,6 +21,9 @@ pub trait Table {
     type Value: Serialize + DeserializeOwned;
 }
 
+/// Rows of a table, key and value, in the order they were asked for.
+pub type Rows<T> = Vec<(<T as Table>::Key, <T as Table>::Value)>;
+
 /// The table of facts about the store itself.
 pub(crate) struct Meta;
 

@@ -36,15 +36,15 @@ impl SledEngine {
     /// Opens or creates the database in `path`.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         std::fs::create_dir_all(path)?;
-        Self::start(path, config(options).path(path))
+        Self::start(path, &config(options).path(path))
     }
 
     /// A database in shared memory or the temporary folder that is deleted when dropped.
     pub(crate) fn temporary(options: Options) -> Result<Self, StoreError> {
-        Self::start(Path::new("temporary"), config(options).temporary(true))
+        Self::start(Path::new("temporary"), &config(options).temporary(true))
     }
 
-    fn start(path: &Path, config: sled::Config) -> Result<Self, StoreError> {
+    fn start(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
         let db = shielded(|| match config.open() {
             Err(sled::Error::Io(error)) if is_lock_failure(&error) => Err(StoreError::Locked { path: path.to_owned() }),
             other => other.map_err(|error| translate(path, error)),
