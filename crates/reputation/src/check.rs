@@ -104,7 +104,7 @@ pub fn check(record: &Verified<Attestation>, pin: &Pin, chain: &dyn ChainFacts, 
     let Ok(parties) = body.read_parties() else {
         return Checked::Refused(Refusal::OtherTerms);
     };
-    let (Some(funded), Some(settled)) = (chain.funded(&body.order), chain.settled(&body.order)) else {
+    let Some(funded) = chain.funded(&body.order) else {
         return Checked::Unbacked;
     };
     if body.terms() != funded.terms {
@@ -113,7 +113,14 @@ pub fn check(record: &Verified<Attestation>, pin: &Pin, chain: &dyn ChainFacts, 
     if (parties.buyer_address, parties.provider_address) != (funded.buyer, funded.provider) {
         return Checked::Refused(Refusal::OtherAddresses);
     }
-    if (body.amount, body.paid, body.fee) != (funded.amount, settled.paid, settled.fee) {
+    if body.amount != funded.amount {
+        return Checked::Refused(Refusal::OtherAmounts);
+    }
+    // An order's id fixes its terms, addresses and amount, so what lies about those need not wait for the order's end.
+    let Some(settled) = chain.settled(&body.order) else {
+        return Checked::Unbacked;
+    };
+    if (body.paid, body.fee) != (settled.paid, settled.fee) {
         return Checked::Refused(Refusal::OtherAmounts);
     }
     if body.closed_by != settled.closed_by {

@@ -16,10 +16,11 @@ use crate::{
     ReputationError,
     attest::{self, Revision, SettledOrder},
     book::{Book, Evidence, Put, Weight},
+    bound::{BoundAddresses, MAX_BOUND},
     check::{Checked, Pin, Refusal, check},
     dials::Dials,
     ports::{Bindings, ChainFacts},
-    records::{EvidenceRow, EvidenceTable, key_of},
+    records::{BindingsTable, EvidenceRow, EvidenceTable, key_of},
     score::Figures,
     waiting::Waiting,
 };
@@ -135,6 +136,7 @@ struct Inner {
 #[derive(Default)]
 struct Memory {
     book: Book,
+    bound: BoundAddresses,
     waiting: Waiting,
     dials: Dials,
     refused: VecDeque<Explained>,
@@ -175,7 +177,8 @@ impl Reputation {
             }
         }
         let (events, _) = broadcast::channel(EVENTS);
-        let memory = RwLock::new(Memory { book, ..Memory::default() });
+        let bound = BoundAddresses::restored(store.range::<BindingsTable>(Bound::Unbounded, MAX_BOUND)?);
+        let memory = RwLock::new(Memory { book, bound, ..Memory::default() });
         let inner = Inner { store, config, clock, chain, bindings, memory, door: Mutex::new(()), events };
         let reputation = Self { inner: Arc::new(inner) };
         for order in gone {
@@ -202,14 +205,20 @@ impl Reputation {
     /// # Errors
     /// The store failed.
     pub async fn facts_arrived(&self, order: &OrderId) -> Result<usize, ReputationError> {
-        let waiting = self.inner.memory.write().waiting.leave(order);
-        let mut added = 0;
-        for record in waiting {
-            if matches!(self.accept(record).await?, Accepted::Added | Accepted::Replaced) {
-                added += 1;
+        let (inner, order) = (Arc::clone(&self.inner), *order);
+        let looked = tokio::spawn(async move {
+            // Behind the door: one that was checked before the fact was stored has entered the waiting room by now.
+            let _door = inner.door.lock().await;
+            let waiting = inner.memory.write().waiting.leave(&order);
+            let mut added = 0;
+            for record in waiting {
+                if matches!(inner.accept(record).await?, Accepted::Added | Accepted::Replaced) {
+                    added += 1;
+                }
             }
-        }
-        Ok(added)
+            Ok(added)
+        });
+        looked.await.map_err(|_| ReputationError::Stopped)?
     }
 
     /// Looks again at everything that waits and can be decided now. Returns how many became evidence.
@@ -240,7 +249,8 @@ impl Reputation {
         undone.await.map_err(|_| ReputationError::Stopped)?
     }
 
-    /// Learns that an agent has bound a payment address (its card was read), and counts what waited for that.
+    /// Learns that an agent has bound a payment address (its card was read), and counts what waited for that. It is
+    /// remembered: binding another address later does not undo what was done with this one.
     ///
     /// # Errors
     /// The store failed; then nothing changed.
@@ -248,8 +258,17 @@ impl Reputation {
         let (inner, did, address) = (Arc::clone(&self.inner), *did, *address);
         let seen = tokio::spawn(async move {
             let _door = inner.door.lock().await;
-            let changed = inner.memory.read().book.would_bind(&did, &address);
+            let (changed, seen) = {
+                let memory = inner.memory.read();
+                (memory.book.would_bind(&did, &address), memory.bound.would_see(&did, &address))
+            };
             let mut batch = Batch::new();
+            if let Some(seen) = &seen {
+                batch.put::<BindingsTable>(&(did, *address.0), &seen.number)?;
+                for (did, address) in &seen.forgotten {
+                    batch.delete::<BindingsTable>(&(*did, *address.0));
+                }
+            }
             for evidence in &changed {
                 let key = key_of(evidence);
                 if let Some(row) = inner.store.get::<EvidenceTable>(&key)? {
@@ -257,7 +276,11 @@ impl Reputation {
                 }
             }
             inner.store.commit(batch).await?;
-            inner.memory.write().book.bind(&did, &address);
+            let mut memory = inner.memory.write();
+            memory.book.bind(&did, &address);
+            if let Some(seen) = seen {
+                memory.bound.see(did, address, seen);
+            }
             Ok(())
         });
         seen.await.map_err(|_| ReputationError::Stopped)?
@@ -335,9 +358,14 @@ impl Reputation {
 impl Inner {
     async fn accept(&self, record: Verified<Attestation>) -> Result<Accepted, ReputationError> {
         let evidence = match check(&record, &self.config.pin, &*self.chain, &*self.bindings) {
-            Checked::True(evidence) => *evidence,
+            Checked::True(mut evidence) => {
+                let other = evidence.side.other();
+                let (did, address) = (evidence.parties.did(other), evidence.parties.address(other));
+                evidence.other_bound |= self.memory.read().bound.contains(&did, &address);
+                *evidence
+            }
             Checked::Unbacked => {
-                let waits = self.memory.write().waiting.enter(record);
+                let waits = self.memory.write().waiting.enter(record, |order| self.is_funded(order));
                 return Ok(if waits { Accepted::Waiting } else { Accepted::WaitingFull });
             }
             Checked::Refused(refusal) => {
@@ -381,12 +409,16 @@ impl Inner {
         for (_, row) in rows {
             let signed = Signed::<Attestation>::from_bytes(row.record.into_vec());
             if let Ok(record) = signed.and_then(|signed| signed.verify(&self.config.network, now)) {
-                memory.waiting.enter(record);
+                memory.waiting.enter(record, |order| self.is_funded(order));
             }
         }
         drop(memory);
         drop(self.events.send(ReputationEvent::Undone { order: *order }));
         Ok(())
+    }
+
+    fn is_funded(&self, order: &OrderId) -> bool {
+        self.chain.funded(order).is_some()
     }
 
     fn refuse(&self, record: &Verified<Attestation>, refusal: Refusal) {

@@ -31,6 +31,7 @@ pub mod book;
 pub mod check;
 pub mod ports;
 
+mod bound;
 mod dials;
 mod error;
 mod handle;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use haggle_base::{Attestation, Blob, Body, OrderId};
+use haggle_base::{Attestation, Blob, Body, Did, OrderId};
 use haggle_store::Table;
 
 use crate::book::Evidence;
@@ -22,6 +22,15 @@ impl Table for EvidenceTable {
     const NAME: &'static str = "reputation-evidence-1";
     type Key = (OrderId, u8, u8);
     type Value = EvidenceRow;
+}
+
+/// Payment addresses that agents were seen to bind: agent and address, with the number of the latest sight.
+#[derive(Debug)]
+pub(crate) struct BindingsTable;
+impl Table for BindingsTable {
+    const NAME: &'static str = "reputation-bindings-1";
+    type Key = (Did, [u8; 20]);
+    type Value = u64;
 }
 
 /// The row's key.

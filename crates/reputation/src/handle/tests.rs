@@ -152,12 +152,17 @@ fn sealed(record: &Record<Attestation>, author: usize) -> Result<Verified<Attest
 
 /// What `author` attests of an order, as `side`, whether or not the chain agrees.
 fn attested(order: &SettledOrder, side: Side, author: usize, rating: Option<u8>) -> Vec<Verified<Attestation>> {
+    let records = records_of(order, side, author, rating);
+    records.iter().map(|record| sealed(record, author).unwrap()).collect()
+}
+
+/// The same, signed with `author`'s payment key but not yet with an agent's.
+fn records_of(order: &SettledOrder, side: Side, author: usize, rating: Option<u8>) -> Vec<Record<Attestation>> {
     let world = World::default();
     world.settle(order);
     let bodies =
         attest::attest(order, side, rating, &world, |digest| Some(AGENTS[author].payment.sign_digest(digest))).unwrap();
-    let records = bodies.into_iter().map(|body| attest::record(&network(), body, Revision::First, NOW));
-    records.map(|record| sealed(&record, author).unwrap()).collect()
+    bodies.into_iter().map(|body| attest::record(&network(), body, Revision::First, NOW)).collect()
 }
 
 fn receipt(order: &SettledOrder) -> Verified<Attestation> {
@@ -222,6 +227,73 @@ async fn eves_waiting_attestations_do_not_push_alices_out() {
     carol.world.bound.lock().insert((did(BOB), AGENTS[BOB].payment.address()));
     assert_eq!(carol.reputation.recheck().await.unwrap(), 1);
     assert_eq!(carol.bob().total_calls, 1);
+}
+
+#[tokio::test]
+async fn a_crowd_of_inventors_does_not_push_out_what_the_chain_has_funded() {
+    let carol = Node::new().await;
+    let (alices, later) = (order(200, ALICE, BOB), order(201, ALICE, BOB));
+    carol.world.settle(&alices);
+    carol.world.settled.lock().clear();
+    for order in [&alices, &later] {
+        assert_eq!(carol.accept(&receipt(order)).await, Accepted::Waiting);
+    }
+    // The funding of the second is read only after its attestation came.
+    carol.world.settle(&later);
+    carol.world.settled.lock().clear();
+    let crowd = u32::try_from(MAX_WAITING / MAX_PER_AUTHOR).unwrap();
+    for inventor in 0..crowd {
+        let agent = AgentKey::from_bytes(Hash::of(&inventor.to_be_bytes()).as_bytes());
+        for n in 0..u8::try_from(MAX_PER_AUTHOR).unwrap() {
+            let id =
+                OrderId::from(B256::from(*Hash::of(&[&[n], inventor.to_be_bytes().as_slice()].concat()).as_bytes()));
+            let mut invented = SettledOrder { order: id, provider_consent: None, ..order(n, EVE, BOB) };
+            invented.parties.buyer = agent.did();
+            let record = records_of(&invented, Side::Buyer, EVE, None).remove(0);
+            let record = Signed::sign(&record, &agent).unwrap().verify(&network(), NOW).unwrap();
+            assert_eq!(carol.accept(&record).await, Accepted::Waiting);
+        }
+    }
+    carol.world.settle(&alices);
+    carol.world.settle(&later);
+    carol.world.bound.lock().insert((did(BOB), AGENTS[BOB].payment.address()));
+    assert_eq!(carol.reputation.recheck().await.unwrap(), 2);
+    assert_eq!(carol.bob().total_calls, 2);
+}
+
+#[tokio::test]
+async fn an_attestation_that_comes_as_its_settlement_is_read_does_not_wait_for_ever() {
+    let carol = Node::new().await;
+    let order = order(1, ALICE, BOB);
+    // It was held against the chain before the end was read, and has not entered the waiting room yet.
+    let door = carol.reputation.inner.door.lock().await;
+    let checked = check(&receipt(&order), &pin(), &*carol.world, &*carol.world);
+    assert_eq!(checked, Checked::Unbacked);
+    carol.world.settle(&order);
+    let (reputation, id) = (carol.reputation.clone(), order.order);
+    let arrived = reputation.facts_arrived(&id);
+    tokio::pin!(arrived);
+    let early = std::future::poll_fn(|cx| std::task::Poll::Ready(arrived.as_mut().poll(cx))).await;
+    assert!(early.is_pending());
+    carol.reputation.inner.memory.write().waiting.enter(receipt(&order), |_| false);
+    drop(door);
+    assert_eq!(arrived.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_binds_another_address_keeps_its_failures() {
+    let carol = Node::new().await;
+    let (first, second) = (AGENTS[BOB].payment.address(), AGENTS[EVE].payment.address());
+    carol.reputation.binding_seen(&did(BOB), &first).await.unwrap();
+    carol.reputation.binding_seen(&did(BOB), &second).await.unwrap();
+    carol.world.bound.lock().insert((did(BOB), second));
+    // Carol restarts, and only then hears of the order that Bob took with his first address.
+    let carol = carol.restarted().await;
+    let order = expired(1);
+    carol.world.settle(&order);
+    assert_eq!(carol.accept(&receipt(&order)).await, Accepted::Added);
+    let bob = carol.bob();
+    assert_eq!((bob.total_calls, bob.failures), (1, 1));
 }
 
 #[tokio::test]
