@@ -18,7 +18,6 @@ pub(crate) async fn serve(listener: TcpListener, rpc: Rpc, stop: impl Future<Out
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum handlers are async")]
 async fn answer(State(rpc): State<Rpc>, body: Bytes) -> impl IntoResponse {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], rpc.answer(&body))
 }

@@ -1,4 +1,5 @@
 //! Time, mining, snapshots and money from nothing, as an owner and as a client of the endpoint.
+#![expect(clippy::unwrap_used, reason = "a test stops where its story does not hold")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -161,7 +161,7 @@ impl Revert {
             E::BondTooHigh(_) | E::StakeOrBondUnsupported(_) => Self::BadOrder(BadOrder::Bond),
             E::BadDeadlines(_) => Self::BadOrder(BadOrder::BadDeadlines),
             E::BadWindow(_) => Self::BadOrder(BadOrder::BadWindow),
-            _ => Self::unknown(data),
+            E::Reentrancy(_) => Self::unknown(data),
         }
     }
 

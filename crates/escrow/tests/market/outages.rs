@@ -97,8 +97,10 @@ async fn an_endpoint_that_talks_nonsense_harms_nobody() {
             let _written = stream.write_all(answer.as_bytes()).await;
         }
     });
-    let error = ChainReader::new(config).unwrap().latest().await.unwrap_err();
+    let error = ChainReader::new(config.clone()).unwrap().latest().await.unwrap_err();
     assert_eq!(error.code(), "rpc_bad_answer");
+    config.rpc_urls.push(town.chain.rpc_url());
+    assert!(ChainReader::new(config).unwrap().status(&town.id(&town.order(1))).await.is_ok());
     liar.abort();
 }
 
