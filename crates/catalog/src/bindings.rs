@@ -79,7 +79,7 @@ impl Bindings {
     pub(crate) fn of(&self, did: &Did, now: Timestamp) -> Binding {
         match self.by_did.get(did) {
             None => Binding::Missing,
-            Some(Err(error)) => Binding::Invalid(error.clone()),
+            Some(Err(error)) => Binding::Invalid(*error),
             Some(Ok((_, expires))) if *expires <= now => Binding::Missing,
             Some(Ok((address, expires))) => {
                 let claimants = self.by_address.get(address).into_iter().flatten();

@@ -81,7 +81,7 @@ pub struct CatalogStatus {
     pub attestations: usize,
     /// Announcements that wait for a peer.
     pub waiting_announcements: usize,
-    /// True after a sync in which nothing stayed missing.
+    /// True after a sync with any peer has run to its end.
     pub complete: bool,
 }
 
@@ -276,7 +276,7 @@ impl Catalog {
         }
     }
 
-    /// True after a sync in which nothing stayed missing.
+    /// True after a sync with any peer has run to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.shared.complete.load(Ordering::Relaxed)
@@ -306,9 +306,7 @@ impl Catalog {
         self.sweep().await?;
         let patience = self.shared.config.sync_patience;
         let report = Box::pin(sync::drive(self, stream, role, peer, patience)).await?;
-        if report.missing == 0 {
-            self.shared.complete.store(true, Ordering::Relaxed);
-        }
+        self.shared.complete.store(true, Ordering::Relaxed);
         tracing::info!(
             peer.id = %peer,
             sync.received = report.received,

@@ -119,13 +119,11 @@ impl Shared {
         }
     }
 
-    /// Keeps a verified record in memory; an arbitrary one goes when there are too many.
+    /// Keeps a verified record in memory; when there are too many, it begins anew.
     pub(crate) fn remember(&self, record: AnyRecord) {
         let mut cache = self.cache.lock();
-        if cache.len() >= CACHED_RECORDS
-            && let Some(other) = cache.keys().next().copied()
-        {
-            cache.remove(&other);
+        if cache.len() >= CACHED_RECORDS {
+            cache.clear();
         }
         cache.insert(record.id(), record);
     }

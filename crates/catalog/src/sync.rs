@@ -52,7 +52,7 @@ pub struct SyncReport {
     pub sent: u32,
     /// Records that came but were not new, refused for quota or outdated.
     pub declined: u32,
-    /// Ids asked for and not given.
+    /// Ids asked for and not given: replaced in the meantime, or refused by the peer for quota.
     pub missing: u32,
     /// Bytes read.
     pub bytes_in: u64,

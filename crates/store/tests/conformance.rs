@@ -1,4 +1,5 @@
 //! One suite for the store's promises, run on sled and on memory.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use std::ops::Bound;
 

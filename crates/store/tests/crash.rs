@@ -4,6 +4,7 @@
 //! [`victim`] writes pairs of rows for ever and prints each number once its commit returned.
 //! That the harness can fail was seen with the flush taken out of the writer: the first rounds
 //! of `kill -9` then lose acknowledged pairs.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,4 +1,5 @@
 //! Stories about folders: locks, damage, newer schemas, blobs.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use haggle_base::{Coded, Hash};
 use haggle_store::{Batch, Blobs, MAX_BLOB_BYTES, Options, Store, Table};

@@ -110,7 +110,7 @@ impl Session {
         self.turns
     }
 
-    /// Ids asked for and not given.
+    /// Ids asked for and not given: replaced in the meantime, or refused by the peer for quota.
     #[must_use]
     pub fn missing(&self) -> u32 {
         u32::try_from(self.wanted.saturating_sub(self.given_to_us)).unwrap_or(u32::MAX)

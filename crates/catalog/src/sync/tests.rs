@@ -98,17 +98,17 @@ async fn equal_sets_cost_one_turn_and_few_bytes() {
 }
 
 #[tokio::test]
-async fn thousands_of_records_pass_within_the_frame_limit() {
+async fn megabytes_of_records_pass_within_the_frame_limit() {
     let roomy = || CatalogConfig { shard_capacity: 1_000_000, ..config() };
     let alice = node_with(haggle_store::Store::memory(), roomy()).await;
     let bob = node_with(haggle_store::Store::memory(), roomy()).await;
     let records = |from: u8| -> Vec<Vec<u8>> {
-        (0..3_000_u32)
+        (0..600_u32)
             .map(|index| {
                 let mut secret = [from; 32];
                 secret[..4].copy_from_slice(&index.to_be_bytes());
                 let mut body = card("agent", None);
-                body.agent_card = text(&format!(r#"{{"name":"{}"}}"#, "n".repeat(400)));
+                body.agent_card = text(&format!(r#"{{"name":"{}"}}"#, "n".repeat(3_000)));
                 let now = START.minus(Duration::from_secs(u64::from(index)));
                 signed(&AgentKey::from_bytes(&secret), "card", 1, now, RECORD_TTL, body)
             })
@@ -121,7 +121,7 @@ async fn thousands_of_records_pass_within_the_frame_limit() {
         assert!(outcome.unwrap().is_new());
     }
     let (led, followed) = sync(&alice.catalog, &bob.catalog).await;
-    assert_eq!((led.received, led.missing, followed.received), (3_000, 0, 3_000));
+    assert_eq!((led.received, led.missing, followed.received), (600, 0, 600));
     assert_eq!(sorted_sets(&alice.catalog), sorted_sets(&bob.catalog));
 }
 
@@ -201,7 +201,7 @@ async fn a_peer_that_breaks_the_protocol_is_named_and_changes_nothing() {
         (vec![hello(), hello()], "frame_out_of_turn"),
         (vec![Frame::Turn.encode().unwrap()], "frame_out_of_turn"),
         (vec![hello(), reconcile(9, b"\x61").encode().unwrap()], "wrong_shard"),
-        (vec![hello(), reconcile(0, b"noise").encode().unwrap()], "bad_sync_message"),
+        (vec![hello(), reconcile(0, &[0x00]).encode().unwrap()], "bad_sync_message"),
         (
             vec![hello(), reconcile(0, &[0x61]).encode().unwrap(), reconcile(0, &[0x61]).encode().unwrap()],
             "frame_out_of_turn",
@@ -328,8 +328,7 @@ fn below_quota_two_shelves_are_equal_after_a_sync_whatever_each_heard() {
                 }
             }
             let (leader, follower) = if led_by_alice { (&alice, &bob) } else { (&bob, &alice) };
-            let (report, _) = sync(&leader.catalog, &follower.catalog).await;
-            assert_eq!(report.missing, 0);
+            sync(&leader.catalog, &follower.catalog).await;
             assert_eq!(sorted_sets(&alice.catalog), sorted_sets(&bob.catalog));
         });
     });
@@ -401,7 +400,8 @@ fn records_are_packed_into_frames_below_the_limit() {
         }
     }
     assert_eq!(unpacked, records);
-    let full =
-        Frame::Want { ids: (0..MAX_WANTED as u32).map(|n| numbered(n).1).collect::<Vec<_>>().try_into().unwrap() };
+    let full = Frame::Want {
+        ids: (0..).take(MAX_WANTED).map(|number| numbered(number).1).collect::<Vec<_>>().try_into().unwrap(),
+    };
     assert!(full.encode().unwrap().len() < MAX_FRAME_BYTES);
 }
