@@ -12,8 +12,10 @@ use alloy::rpc::json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayl
 use alloy::transports::{TransportError, TransportFut};
 use haggle_base::{Address, B256, Coded as _};
 use haggle_devchain::{Config, DevChain, DevTransport};
-use haggle_escrow::{ChainReader, EscrowClient, EscrowError, Sent, Status};
+use haggle_escrow::{ChainReader, EscrowClient, EscrowConfig, EscrowError, Sent, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tower::Service;
 
 use crate::town::Town;
@@ -84,24 +86,39 @@ async fn urls_that_are_none_are_refused() {
 #[tokio::test]
 async fn an_endpoint_that_talks_nonsense_harms_nobody() {
     let town = Town::open().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for nonsense in ["{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"never\":\"mind\"}}", "<html>never mind</html>"] {
+        let (url, liar) = liar(nonsense).await;
+        let config = EscrowConfig { rpc_urls: vec![url], ..town.config() };
+        let error = ChainReader::new(config).unwrap().latest().await.unwrap_err();
+        assert_eq!(error.code(), "rpc_bad_answer");
+        liar.abort();
+    }
+}
+
+#[tokio::test]
+async fn the_second_endpoint_is_asked_when_the_first_does_not_talk_rpc() {
+    let town = Town::open().await;
+    let (url, liar) = liar("<html>never mind</html>").await;
     let mut config = town.config();
-    config.rpc_urls = vec![format!("http://{}", listener.local_addr().unwrap())];
+    config.rpc_urls.insert(0, url);
+    assert!(ChainReader::new(config).unwrap().status(&town.id(&town.order(1))).await.is_ok());
+    liar.abort();
+}
+
+/// An endpoint that answers everything with `body`.
+async fn liar(body: &'static str) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let liar = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut asked = [0; 4096];
             let _read = stream.read(&mut asked).await;
-            let body = "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"never\":\"mind\"}}";
             let answer =
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             let _written = stream.write_all(answer.as_bytes()).await;
         }
     });
-    let error = ChainReader::new(config.clone()).unwrap().latest().await.unwrap_err();
-    assert_eq!(error.code(), "rpc_bad_answer");
-    config.rpc_urls.push(town.chain.rpc_url());
-    assert!(ChainReader::new(config).unwrap().status(&town.id(&town.order(1))).await.is_ok());
-    liar.abort();
+    (url, liar)
 }
 
 #[tokio::test]
