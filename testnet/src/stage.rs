@@ -1,5 +1,6 @@
 //! A market to tell a story on.
 
+use haggle::cli::CliError;
 use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE};
 use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
 use haggle_base::Usdc;
@@ -129,15 +130,22 @@ impl Stage {
     /// # Panics
     /// The node refuses the order.
     pub async fn hire(&self, number: usize, listing: &ListingView, key: &str) -> Hired {
+        self.try_hire(number, listing, key).await.expect("the order starts")
+    }
+
+    /// As [`Stage::hire`], for a node that may be killed before it answers.
+    ///
+    /// # Errors
+    /// What the node refuses, or that it is gone.
+    pub async fn try_hire(&self, number: usize, listing: &ListingView, key: &str) -> Result<Hired, CliError> {
         let request = HireRequest {
             listing: listing.id.clone(),
             input: json!({"text": DOCUMENT}),
             max_price: None,
             buyer: None,
         };
-        let client = self.node(number).client().expect("the node is up");
-        let order: OrderView = client.post_once("/v1/orders", key, &request).await.expect("the order starts");
-        Hired { key: order.key, listing: listing.clone() }
+        let order: OrderView = self.node(number).client()?.post_once("/v1/orders", key, &request).await?;
+        Ok(Hired { key: order.key, listing: listing.clone() })
     }
 
     /// Waits until `look` says yes about the order at node `number`.
@@ -185,7 +193,7 @@ impl Stage {
         self.until_step(number, id, step).await
     }
 
-    async fn order(&self, number: usize, key: &str) -> Result<OrderView, haggle::cli::CliError> {
+    async fn order(&self, number: usize, key: &str) -> Result<OrderView, CliError> {
         self.node(number).client()?.get(&format!("/v1/orders/{key}")).await
     }
 

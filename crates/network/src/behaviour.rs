@@ -48,6 +48,10 @@ const SEEN_FOR: Duration = Duration::from_secs(120);
 const VERDICT_WINDOW: Duration = Duration::from_secs(8);
 /// How long messages are offered again to peers that may have missed them.
 const OFFER_WINDOW: Duration = Duration::from_secs(3);
+/// How long a QUIC connection may be silent before it counts as dead; it is kept alive four times as often.
+const SILENCE: Duration = Duration::from_secs(20);
+/// The same on one machine, where nothing is far away.
+const LOOPBACK_SILENCE: Duration = Duration::from_secs(4);
 /// One Kademlia query, and one request inside it.
 const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 const KAD_REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -83,7 +87,10 @@ pub(crate) fn swarm(
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer)
         .map_err(setup)?
         .with_quic_config(|mut quic| {
-            quic.max_idle_timeout = 20_000;
+            // a peer that was killed closes no QUIC connection: only silence tells
+            let silence = if config.loopback_ok { LOOPBACK_SILENCE } else { SILENCE };
+            quic.max_idle_timeout = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+            quic.keep_alive_interval = silence / 4;
             quic.max_stream_data = 2 * 1024 * 1024;
             quic.max_connection_data = 8 * 1024 * 1024;
             quic

@@ -22,6 +22,8 @@ const SYNC_PAUSE: Duration = Duration::from_millis(200);
 const SYNC_EVERY: Duration = Duration::from_secs(600);
 /// How often cards and listings are looked at for renewal.
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
+/// Hosts dialled at the start because their cards are known.
+const KNOWN_HOSTS: usize = 8;
 /// How often waiting orders are looked at.
 const DRIVE_EVERY: Duration = Duration::from_millis(50);
 /// Longest pause of the chain loop after failures.
@@ -43,6 +45,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     }
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| watch_peers(inner, events, sync_name, tracker));
+    spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, remember_payments);
     spawn_one(inner, tasks, remember_records);
@@ -148,6 +151,24 @@ async fn watch_peers(
             Ok(NetworkEvent::Subscribed { .. }) => inner.catalog.retry_announcements(),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Dials hosts that the cards of the shelf name: a node that comes back finds its market even if no bootstrap answers.
+async fn call_on_known_hosts(inner: Arc<Inner>) {
+    let own = inner.network.peer_id();
+    let mut called = std::collections::BTreeSet::new();
+    for id in inner.catalog.ids(haggle_base::Kind::Card) {
+        let Ok(Some(AnyRecord::Card(card))) = inner.catalog.record(&id) else { continue };
+        for host in card.body().hosts.iter().filter(|host| host.peer != own) {
+            if called.len() >= KNOWN_HOSTS || !called.insert(host.peer) {
+                continue;
+            }
+            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
+            if let Err(error) = inner.network.connect(&host.peer, &addresses).await {
+                tracing::debug!(peer.id = %host.peer, error.code = error.code(), "{} is not where it was: {error}", host.peer);
+            }
         }
     }
 }

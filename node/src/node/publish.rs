@@ -5,6 +5,7 @@ use crate::adapters::trade::text;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::{self, Engine, MAX_AGENTS, Served};
 use crate::error::NodeError;
+use crate::keyring::AgentKeys;
 use crate::records::{AgentRow, AgentTable, Runner};
 use haggle_base::{Did, Text};
 use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
@@ -13,6 +14,10 @@ use haggle_gateway::view::{AgentSummary, Executor, Republish};
 use haggle_store::Batch;
 use haggle_x402::Scheme;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A card is signed anew when its binding ends sooner than this.
+const BINDING_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
 impl Inner {
     /// Serves a closure; the same name serves the same agent again.
@@ -135,6 +140,21 @@ impl Inner {
         let draft = AgentDraft::new("buyer").describe("Buys for its owner; it serves nothing.");
         let row = agents::row(did, draft, Runner::Embedded)?;
         let card = self.card_body(&row, text(&self.config.name))?;
+        self.publish_card(&keys, card).await
+    }
+
+    /// Publishes a card unless one that says the same is on the market and binds for a while yet.
+    async fn publish_card(&self, keys: &AgentKeys, mut card: CardBody) -> Result<(), ApiError> {
+        let held = self.catalog.card(&keys.agent.did()).map_err(|error| ApiError::from_coded(&error))?;
+        if let Some(held) = held
+            && let Some(binding) = &held.body().binding
+            && binding.expires > self.clock.now().plus(BINDING_MARGIN)
+        {
+            card.binding.clone_from(&held.body().binding);
+            if *held.body() == card {
+                return Ok(());
+            }
+        }
         self.catalog.publish_card(&keys.agent, card).await.map_err(|error| ApiError::from_coded(&error))?;
         Ok(())
     }
@@ -154,11 +174,15 @@ impl Inner {
         let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
         self.serve_now(served).await?;
         let card = self.card_body(row, text(&row.name))?;
-        self.catalog.publish_card(&keys.agent, card).await.map_err(|error| ApiError::from_coded(&error))?;
-        self.catalog
-            .publish_listing(&keys.agent, &row.name, listing)
-            .await
-            .map_err(|error| ApiError::from_coded(&error))?;
+        self.publish_card(&keys, card).await?;
+        let held = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
+        // what is on the market as it is keeps its record id: buyers may be looking at it
+        if held.is_none_or(|held| *held.body() != listing) {
+            self.catalog
+                .publish_listing(&keys.agent, &row.name, listing)
+                .await
+                .map_err(|error| ApiError::from_coded(&error))?;
+        }
         self.flush().await?;
         self.summary(served)
     }
