@@ -5,11 +5,11 @@
 
 use std::{collections::HashMap, ops::Bound, sync::Arc};
 
-use haggle_base::{Clock, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
+use haggle_base::{Clock, Coded, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Blobs, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, broadcast};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     buyer::{moved, read_lines},
@@ -300,10 +300,12 @@ impl Inner {
             batch.delete::<Lines>(&line_key(Side::Provider, &name, line));
         }
         self.store.commit(batch).await?;
-        if let Some(blob) = &job.input_blob {
-            self.blobs.delete(blob)?;
-        }
         self.open.lock().remove(&id);
+        if let Some(blob) = &job.input_blob
+            && let Err(error) = self.blobs.delete(blob)
+        {
+            warn!(order.id = %id, error.code = error.code(), "the input of order {id} stays on disk: {error}");
+        }
         self.announce(id, &last, None).await;
         Ok(())
     }

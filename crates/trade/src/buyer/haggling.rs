@@ -37,7 +37,12 @@ impl Inner {
         let mut said = bidding.start(self.clock.now());
         let mut rounds = 0;
         loop {
-            let event::Bid::Offered(bid) = said else { return Err(Refusal::NoAgreement.into()) };
+            let bid = match said {
+                event::Bid::Offered(bid) => bid,
+                // Time ran out before a single bid was answered: that is silence, not disagreement.
+                event::Bid::Ended(event::Ended::Deadline) if rounds == 0 => return Err(TradeError::Timeout),
+                event::Bid::Ended(_) => return Err(Refusal::NoAgreement.into()),
+            };
             rounds += 1;
             let message = if rounds == 1 {
                 TradeMessage::QuoteRequest(QuoteRequest {

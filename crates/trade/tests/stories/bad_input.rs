@@ -82,8 +82,8 @@ async fn quoted(world: &World) -> (Quote, Terms, Parties) {
     (quote, terms, parties)
 }
 
-fn signed_by(person: &Person, world: &World, parties: Parties, terms: Terms) -> (Agreement, TradeMessage) {
-    let agreement = Agreement::new(&parties, &terms, &world.venue).unwrap();
+fn signed_by(person: &Person, world: &World, parties: Parties, terms: &Terms) -> (Agreement, TradeMessage) {
+    let agreement = Agreement::new(&parties, terms, &world.venue).unwrap();
     let document = cose::sign(TERMS_KIND, agreement.payload(), &person.agent);
     let message = TradeMessage::Terms { request: Hash::of(b"a request"), document: document.try_into().unwrap() };
     (agreement, message)
@@ -91,7 +91,7 @@ fn signed_by(person: &Person, world: &World, parties: Parties, terms: Terms) -> 
 
 async fn agreed(world: &World) -> Agreement {
     let (_, terms, parties) = quoted(world).await;
-    let (agreement, message) = signed_by(&world.bob, world, parties, terms);
+    let (agreement, message) = signed_by(&world.bob, world, parties, &terms);
     let reply = tell(world, world.bob.did(), message).await;
     assert!(matches!(reply, TradeReply::TermsSigned { .. }), "{reply:?}");
     agreement
@@ -103,7 +103,7 @@ async fn an_expired_quote_is_refused() {
     let (_, terms, parties) = quoted(&world).await;
     world.pass(Duration::from_secs(120));
     let terms = Terms { fund_by: terms.fund_by + 120, deliver_by: terms.deliver_by + 120, ..terms };
-    let (_, message) = signed_by(&world.bob, &world, parties, terms);
+    let (_, message) = signed_by(&world.bob, &world, parties, &terms);
     assert_eq!(code(&tell(&world, world.bob.did(), message).await), "quote_expired");
     assert!(world.desk().list(None, 10).unwrap().is_empty());
 }
@@ -132,13 +132,13 @@ async fn eve_cannot_ask_or_sign_in_bobs_name() {
     assert_eq!(code(&tell(&world, world.eve.did(), TradeMessage::QuoteRequest(stolen)).await), "binding_missing");
 
     let (_, terms, parties) = quoted(&world).await;
-    let (_, by_eve) = signed_by(&world.eve, &world, parties, terms.clone());
+    let (_, by_eve) = signed_by(&world.eve, &world, parties, &terms);
     assert_eq!(code(&tell(&world, world.bob.did(), by_eve).await), "terms_mismatch");
-    let (_, by_bob) = signed_by(&world.bob, &world, parties, terms.clone());
+    let (_, by_bob) = signed_by(&world.bob, &world, parties, &terms);
     assert_eq!(code(&tell(&world, world.eve.did(), by_bob).await), "bad_signature");
 
     let moved = Parties { buyer_address: world.eve.address(), ..parties };
-    let (_, message) = signed_by(&world.bob, &world, moved, terms);
+    let (_, message) = signed_by(&world.bob, &world, moved, &terms);
     assert_eq!(code(&tell(&world, world.bob.did(), message).await), "terms_mismatch");
     assert!(world.desk().list(None, 10).unwrap().is_empty());
 }
@@ -158,7 +158,7 @@ async fn every_changed_field_of_the_terms_is_named() {
         ("sla", Terms { sla: ServiceLevel { deliver_within_secs: 1 }, ..good.clone() }),
     ];
     for (name, terms) in cases {
-        let (_, message) = signed_by(&world.bob, &world, parties, terms);
+        let (_, message) = signed_by(&world.bob, &world, parties, &terms);
         match tell(&world, world.bob.did(), message).await {
             TradeReply::Reject { code: Refusal::TermsMismatch, field: Some(field) } => assert_eq!(field, *name),
             other => panic!("{name}: {other:?}"),
@@ -196,7 +196,7 @@ async fn clocks_that_leave_the_provider_no_time_are_refused() {
         (NOW + 100, NOW + 100 + 599), // less than the promised time
         (NOW + 100, NOW + 100 + 601), // more: the money would be locked for longer than promised
     ] {
-        let (_, message) = signed_by(&world.bob, &world, parties, Terms { fund_by, deliver_by, ..good.clone() });
+        let (_, message) = signed_by(&world.bob, &world, parties, &Terms { fund_by, deliver_by, ..good.clone() });
         assert_eq!(code(&tell(&world, world.bob.did(), message).await), "bad_clocks");
     }
 }
@@ -406,10 +406,10 @@ async fn a_changed_or_foreign_listing_is_refused() {
 async fn one_quote_makes_one_order() {
     let world = World::new().await;
     let (_, terms, parties) = quoted(&world).await;
-    let (_, first) = signed_by(&world.bob, &world, parties, terms.clone());
+    let (_, first) = signed_by(&world.bob, &world, parties, &terms);
     let reply = tell(&world, world.bob.did(), first.clone()).await;
     assert_eq!(tell(&world, world.bob.did(), first).await, reply, "the same terms get the same answer");
-    let (_, second) = signed_by(&world.bob, &world, parties, Terms { salt: B256::repeat_byte(2), ..terms });
+    let (_, second) = signed_by(&world.bob, &world, parties, &Terms { salt: B256::repeat_byte(2), ..terms });
     assert_eq!(code(&tell(&world, world.bob.did(), second).await), "wrong_state");
     assert_eq!(world.desk().list(None, 10).unwrap().len(), 1);
 }
@@ -431,4 +431,56 @@ async fn quotes_are_bounded_per_buyer_and_forgotten_after_their_time() {
     assert!(matches!(tell(&world, world.bob.did(), ask(1)).await, TradeReply::Quote { .. }), "asked before");
     world.pass(Duration::from_secs(120));
     assert!(matches!(tell(&world, world.bob.did(), ask(2)).await, TradeReply::Quote { .. }));
+}
+
+#[tokio::test]
+async fn two_askers_at_once_after_the_sweep_are_both_counted_right() {
+    let mut world = World::new().await;
+    world.config.max_quotes = 2;
+    world.start_desk();
+    let ask = |n: u8| {
+        let mut request = request_of(&world, &world.bob);
+        request.request = Hash::of(&[n]);
+        tell(&world, world.bob.did(), TradeMessage::QuoteRequest(request))
+    };
+    for round in 0..4 {
+        let (first, second) = tokio::join!(ask(2 * round), ask(2 * round + 1));
+        assert!(matches!(first, TradeReply::Quote { .. }), "{first:?}");
+        assert!(matches!(second, TradeReply::Quote { .. }), "{second:?}");
+        assert_eq!(code(&ask(100).await), "capacity_full");
+        world.pass(Duration::from_secs(120));
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_many_dids_has_one_quota() {
+    let mut world = World::new().await;
+    world.config.max_quotes_per_buyer = 2;
+    world.start_desk();
+    let proven = [world.bob.did(), world.eve.did()];
+    let mut replies = Vec::new();
+    for (n, person) in [&world.bob, &world.eve, &world.bob].into_iter().enumerate() {
+        let mut request = request_of(&world, person);
+        request.request = Hash::of(&n.to_be_bytes());
+        let message = TradeMessage::QuoteRequest(request);
+        replies.push(world.desk().handle(&proven, &world.alice.did(), message).await);
+    }
+    assert!(matches!(replies[..2], [TradeReply::Quote { .. }, TradeReply::Quote { .. }]), "{replies:?}");
+    assert_eq!(code(&replies[2]), "capacity_full");
+}
+
+#[tokio::test]
+async fn an_order_given_up_leaves_nothing_with_the_provider() {
+    let world = World::new().await;
+    let agreement = agreed(&world).await;
+    let (bob, order) = (world.bob.did(), agreement.id);
+    let input = TradeMessage::Input { order, input: Payload::try_from(INPUT.to_vec()).unwrap() };
+    assert_eq!(tell(&world, bob, input).await, TradeReply::InputHeld { order });
+    let blob = Hash::of(&[order.as_bytes().as_slice(), INPUT].concat());
+    assert!(world.desk().payload(&blob).unwrap().is_some());
+    let reply = tell(&world, bob, TradeMessage::Cancel { order }).await;
+    assert!(matches!(reply, TradeReply::Status { state: haggle_trade::OrderState::Cancelled, .. }), "{reply:?}");
+    assert!(world.desk().payload(&blob).unwrap().is_none());
+    assert!(world.desk().list(None, 10).unwrap().is_empty());
+    assert_eq!(code(&tell(&world, bob, TradeMessage::Collect { order }).await), "order_not_found");
 }

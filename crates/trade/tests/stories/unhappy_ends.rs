@@ -136,7 +136,7 @@ async fn a_seller_that_is_not_there_ends_the_hire_without_payment() {
     world.pass(Duration::from_secs(60));
     world.settle_down(5).await;
     let bought = world.bought(id);
-    assert_eq!((bought.step, bought.failure.as_deref()), ("closed", Some("provider_unreachable")));
+    assert_eq!((bought.step, bought.failure.as_deref()), ("closed", Some("timeout")));
     assert!(world.bobs_books.reserved.lock().is_empty());
 }
 
@@ -192,4 +192,16 @@ async fn a_provider_holds_only_so_many_unfunded_orders() {
     let id = world.buyer().hire(world.wish()).await.unwrap();
     world.settle_down(30).await;
     assert_eq!(world.bought(id).state.as_str(), "settled", "unfunded orders hold nothing after fund_by");
+}
+
+#[tokio::test]
+async fn an_honest_provider_whose_output_does_not_fit_pays_back_instead_of_delivering() {
+    let mut world = World::with(Manner::Sloppy, "5.0").await;
+    let id = world.hire().await;
+    world.settle_down(30).await;
+    let bought = world.bought(id);
+    assert_eq!(bought.state.as_str(), "refunded");
+    assert_eq!(world.sold(&bought.id.unwrap()).failure.as_deref(), Some("schema_mismatch"));
+    assert_eq!(world.chain.log(), ["fund", "refund"]);
+    world.check_conservation();
 }

@@ -118,6 +118,7 @@ impl Faults for Crash {
 pub(crate) enum Manner {
     Honest,
     Liar,
+    Sloppy,
     Broken,
 }
 
@@ -156,7 +157,7 @@ impl Work for Agent {
                 let words = value["text"].as_str().unwrap().split_whitespace().count();
                 Ok(format!("{{\"words\":{words}}}").into_bytes())
             }
-            Manner::Liar => Ok(b"{\"words\":\"plenty\"}".to_vec()),
+            Manner::Liar | Manner::Sloppy => Ok(b"{\"words\":\"plenty\"}".to_vec()),
             Manner::Broken => Err(WorkError::Failed("it always fails".to_owned())),
         }
     }
