@@ -141,7 +141,11 @@ impl Agents {
                 .map_err(|_| WorkError::Failed("the agent panicked".to_owned()))?
                 .map_err(WorkError::Failed),
             Engine::Http(executor) => run(&*executor, *did, input, LONGEST_WORK).await.map_err(|error| {
-                if error.is_retryable() { WorkError::NotNow(error.to_string()) } else { WorkError::Failed(error.to_string()) }
+                if error.is_retryable() {
+                    WorkError::NotNow(error.to_string())
+                } else {
+                    WorkError::Failed(error.to_string())
+                }
             }),
         }
     }

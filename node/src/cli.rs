@@ -37,7 +37,10 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
-            terminal::error(json, &CliError::failure("runtime_error", cause.to_string(), "try again; the system refused a thread"));
+            terminal::error(
+                json,
+                &CliError::failure("runtime_error", cause.to_string(), "try again; the system refused a thread"),
+            );
             return Exit::Failure.into();
         }
     };

@@ -140,10 +140,7 @@ impl Default for Config {
 impl Default for P2p {
     fn default() -> Self {
         Self {
-            listen: vec![
-                "/ip4/0.0.0.0/udp/4900/quic-v1".to_owned(),
-                "/ip4/0.0.0.0/tcp/4900".to_owned(),
-            ],
+            listen: vec!["/ip4/0.0.0.0/udp/4900/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/4900".to_owned()],
             bootstrap: Vec::new(),
             max_connections: 120,
             gossip: true,
@@ -154,46 +151,31 @@ impl Default for P2p {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self {
-            rpc: "http://127.0.0.1:8545".to_owned(),
-            confirmations: 0,
-            poll: Duration::from_secs(2),
-        }
+        Self { rpc: "http://127.0.0.1:8545".to_owned(), confirmations: 0, poll: Duration::from_secs(2) }
     }
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            per_call: Usdc::from_units(250_000),
-            per_day: Usdc::from_units(2_000_000),
-        }
+        Self { per_call: Usdc::from_units(250_000), per_day: Usdc::from_units(2_000_000) }
     }
 }
 
 impl Default for Trade {
     fn default() -> Self {
-        Self {
-            review: Duration::from_secs(3600),
-            release_patience: Duration::from_secs(30),
-        }
+        Self { review: Duration::from_secs(3600), release_patience: Duration::from_secs(30) }
     }
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 4980)),
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 4980)) }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            json: false,
-        }
+        Self { level: "info".to_owned(), json: false }
     }
 }
 

@@ -261,11 +261,7 @@ impl Devnet {
                 sync: self.options.sync,
                 ..P2p::default()
             },
-            chain: Chain {
-                rpc: self.chain.rpc_url(),
-                poll: Duration::from_millis(100),
-                ..Chain::default()
-            },
+            chain: Chain { rpc: self.chain.rpc_url(), poll: Duration::from_millis(100), ..Chain::default() },
             budget: Budget { per_call: Usdc::from_units(1_000_000), per_day: Usdc::from_units(20_000_000) },
             gateway: Gateway { listen: loopback },
             ..Config::default()
@@ -312,13 +308,10 @@ fn fund(chain: &DevChain, seed: &Seed) -> Result<(), CliError> {
 /// `not_running`.
 pub fn written_in(dir: &std::path::Path) -> Result<Written, CliError> {
     let path = dir.join("devnet.json");
-    std::fs::read_to_string(&path)
-        .ok()
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(|| CliError {
-            hint: "start one with `haggle devnet up`".to_owned(),
-            ..CliError::not_running(format!("no devnet was started in {}", dir.display()))
-        })
+    std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| CliError {
+        hint: "start one with `haggle devnet up`".to_owned(),
+        ..CliError::not_running(format!("no devnet was started in {}", dir.display()))
+    })
 }
 
 /// The network file of a devnet on `chain`: four shards, 2.5 % fee on top, no bootstrap yet.
@@ -361,9 +354,13 @@ where
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
-        .await
-        .unwrap_or_else(|_| Err(CliError::failure("timeout", format!("waited {PATIENCE:?} for {what}"), "look at the nodes' logs in the devnet's directory")))
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+        Err(CliError::failure(
+            "timeout",
+            format!("waited {PATIENCE:?} for {what}"),
+            "look at the nodes' logs in the devnet's directory",
+        ))
+    })
 }
 
 /// How many listings a node sees.

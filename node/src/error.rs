@@ -47,11 +47,7 @@ impl NodeError {
     /// Wraps the error of any room.
     #[must_use]
     pub fn room(error: &dyn Coded) -> Self {
-        Self::Room {
-            code: error.code(),
-            hint: error.hint(),
-            detail: error.to_string(),
-        }
+        Self::Room { code: error.code(), hint: error.hint(), detail: error.to_string() }
     }
 
     /// Wraps a failure to read or write `path`.
@@ -81,9 +77,13 @@ impl Coded for NodeError {
         match self {
             Self::NoHome(_) => "make one with `haggle init --network FILE`, or try `haggle demo` first",
             Self::HomeTaken(_) => "start it with `haggle up`, or give another directory with --home",
-            Self::BadConfig(..) => "`haggle config explain KEY` says what a key takes; config/default.toml has every key",
+            Self::BadConfig(..) => {
+                "`haggle config explain KEY` says what a key takes; config/default.toml has every key"
+            }
             Self::BadNetwork(..) => "take a network file from config/networks, or the one your devnet wrote",
-            Self::Locked(..) => "give the passphrase in HAGGLE_PASSPHRASE, or the identity file that `unlock` in config.toml names",
+            Self::Locked(..) => {
+                "give the passphrase in HAGGLE_PASSPHRASE, or the identity file that `unlock` in config.toml names"
+            }
             Self::DevnetSeed(_) => "make keys of your own with `haggle init`",
             Self::AlreadyRunning(_) => "use the running node, or stop it with `haggle down`",
             Self::File(_, cause) if is_full(cause) => "free some space; nothing that was acknowledged is lost",

@@ -109,11 +109,7 @@ impl Home {
     /// The directory cannot be made.
     pub fn create(&self) -> Result<(), NodeError> {
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(NodeError::file(&self.0))
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(NodeError::file(&self.0))
     }
 
     /// The API token; made on first use.
@@ -149,12 +145,8 @@ impl Home {
     /// `already_running` when another process holds it.
     pub fn lock(&self) -> Result<HomeLock, NodeError> {
         let path = self.0.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(NodeError::file(&path))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(NodeError::file(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(HomeLock { _file: file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(NodeError::AlreadyRunning(self.0.clone())),

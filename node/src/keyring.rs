@@ -1,9 +1,7 @@
 //! The keys of the agents this node serves, in one place: nothing else in the process holds a secret.
 
 use async_trait::async_trait;
-use haggle_base::{
-    Address, AgentKey, B256, Clock, Did, EvmSignature, NetworkFile, PaymentBinding, PaymentKey, Seed,
-};
+use haggle_base::{Address, AgentKey, B256, Clock, Did, EvmSignature, NetworkFile, PaymentBinding, PaymentKey, Seed};
 use haggle_settlement::ports::{NoKey, Wallet};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -38,10 +36,7 @@ impl Keyring {
 
     /// Derives the keys of agent `index` and holds them from now on.
     pub(crate) fn add(&self, index: u32) -> AgentKeys {
-        let keys = AgentKeys {
-            agent: Arc::new(self.seed.agent_key(index)),
-            payment: self.seed.payment_key(index),
-        };
+        let keys = AgentKeys { agent: Arc::new(self.seed.agent_key(index)), payment: self.seed.payment_key(index) };
         self.agents.write().insert(keys.agent.did(), keys.clone());
         keys
     }

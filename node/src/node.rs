@@ -158,7 +158,7 @@ impl Node {
         let mut steps = self.inner.events.follow(None).1;
         let request = HireRequest { listing: listing.to_owned(), input, max_price: None, buyer: None };
         let mut order = NodeApi::hire(&*self.inner, key, request).await?;
-        while !order.is_final() && !(order.problem.is_some() && order.fund_tx.is_none()) {
+        while !(order.is_final() || order.problem.is_some() && order.fund_tx.is_none()) {
             // a closed or lagging stream only means that the order is looked at again
             if matches!(steps.recv().await, Err(broadcast::error::RecvError::Closed)) {
                 break;

@@ -41,8 +41,8 @@ pub fn make_home(home: &Home, config: &Config, network: &NetworkFile, seed: &See
         return Err(NodeError::DevnetSeed(network.chain_id));
     }
     home.create()?;
-    let network_text = toml::to_string_pretty(network)
-        .map_err(|cause| NodeError::BadNetwork(home.network(), cause.to_string()))?;
+    let network_text =
+        toml::to_string_pretty(network).map_err(|cause| NodeError::BadNetwork(home.network(), cause.to_string()))?;
     write_atomically(&home.network(), network_text.as_bytes())?;
     write_atomically(&home.config(), config.to_toml().as_bytes())?;
     let _token = home.token()?;

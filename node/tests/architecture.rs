@@ -2,6 +2,8 @@
 //!
 //! The rules are functions over plain data, and are also run on a house with a forbidden arrow.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The command line as a person or a program meets it: help, errors with the next command, exit codes, JSON.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -77,8 +77,7 @@ impl Stage {
     /// The chain does not start.
     pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
-        let options =
-            Options { dir: dir.path().to_owned(), seed: 7, program: PathBuf::from(program), gossip, sync };
+        let options = Options { dir: dir.path().to_owned(), seed: 7, program: PathBuf::from(program), gossip, sync };
         let market = Devnet::start(options).await.expect("the chain starts");
         Self { market, dir }
     }
@@ -138,12 +137,8 @@ impl Stage {
     /// # Errors
     /// What the node refuses, or that it is gone.
     pub async fn try_hire(&self, number: usize, listing: &ListingView, key: &str) -> Result<Hired, CliError> {
-        let request = HireRequest {
-            listing: listing.id.clone(),
-            input: json!({"text": DOCUMENT}),
-            max_price: None,
-            buyer: None,
-        };
+        let request =
+            HireRequest { listing: listing.id.clone(), input: json!({"text": DOCUMENT}), max_price: None, buyer: None };
         let order: OrderView = self.node(number).client()?.post_once("/v1/orders", key, &request).await?;
         Ok(Hired { key: order.key, listing: listing.clone() })
     }

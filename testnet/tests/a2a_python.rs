@@ -1,6 +1,8 @@
 //! An unmodified A2A Python SDK client talks through node 5's gateway to a free agent that runs behind node 1 as an
 //! unmodified A2A Python SDK server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use haggle::view::{AgentSummary, Executor, NewAgent};
 use haggle_base::Usdc;
 use haggle_testnet::Stage;

@@ -1,5 +1,7 @@
 //! Bad input and bad luck at a real node: a stable code, and nothing that was acknowledged is lost.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use haggle::view::{AgentSummary, Executor, NewAgent};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
@@ -91,8 +93,7 @@ async fn with_the_chain_away_search_goes_on_and_money_says_why_not() {
 async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
     let mut stage = Stage::of(PROGRAM, 2).await;
     let seller = stage.serve(1, "digest", 1).await;
-    let dear: AgentSummary =
-        stage.node(1).client().unwrap().post("/v1/agents", &agent("dear", "1.5")).await.unwrap();
+    let dear: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &agent("dear", "1.5")).await.unwrap();
     stage.market.until_all_see(2).await.unwrap();
     let (_, had) = stage.buyer(2).await;
     let client = stage.node(2).client().unwrap().clone();
@@ -103,7 +104,11 @@ async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
         ("no-such-listing", hire(&"0".repeat(64), json!({})), "listing_not_found"),
         ("no-input", hire(&digest.id, json!({"words": 1})), "invalid_input"),
         ("seven-decimals", json!({"listing": digest.id, "input": {}, "max_price": "0.0000001"}), "invalid_body"),
-        ("below-the-price", json!({"listing": digest.id, "input": {"text": "x"}, "max_price": "0.000001"}), "above_max_price"),
+        (
+            "below-the-price",
+            json!({"listing": digest.id, "input": {"text": "x"}, "max_price": "0.000001"}),
+            "above_max_price",
+        ),
     ];
     for (key, body, code) in cases {
         let refusal = client.post_once::<_, Value>("/v1/orders", key, &body).await.unwrap_err();

@@ -1,7 +1,7 @@
 //! The buyer takes the result and falls silent: the honest provider posts the delivery on chain and is paid.
 
-use haggle_testnet::Stage;
 use haggle_base::Usdc;
+use haggle_testnet::Stage;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");

@@ -1,5 +1,7 @@
 //! A node that joins late sees every listing, because sets are reconciled and not only gossiped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use haggle_testnet::Stage;
 use std::time::Duration;
 

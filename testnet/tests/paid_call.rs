@@ -1,9 +1,11 @@
 //! Five nodes, one paid call: the fifth finds a stranger of the second, pays through the escrow, and the third, who took
 //! no part, sees the seller's record change from its own chain reads.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use haggle::view::AgentView;
 use haggle_base::{Seed, Usdc};
 use haggle_testnet::Stage;
-use haggle::view::AgentView;
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,12 +4,17 @@ use haggle_base::Usdc;
 use haggle_testnet::{PROVIDER_STEPS, Stage};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+/// A killed QUIC peer is noticed by its silence only; over TCP the other side knows at once.
+const TCP_ALONE: (&str, &str) = ("HAGGLE_P2P__LISTEN", "[\"/ip4/127.0.0.1/tcp/0\"]");
 /// Which node is killed.
 const VICTIM: usize = 1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_killed_after_any_step_pays_and_works_exactly_once() {
-    let mut stage = Stage::of(PROGRAM, 2).await;
+    let mut stage = Stage::new(PROGRAM).await;
+    for _ in 0..2 {
+        stage.market.add_node_with(&[TCP_ALONE]).await.unwrap();
+    }
     let seller = stage.serve(1, "digest", 1).await;
     let listing = stage.listing(2, "digest").await;
     let mut paid = 0;

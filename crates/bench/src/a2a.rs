@@ -32,7 +32,9 @@ struct Streams(Network);
 impl Dial for Streams {
     async fn open(&self, peer: &PeerId) -> Result<BoxStream, A2aError> {
         let stream = self.0.open(peer, PROTOCOL).await;
-        stream.map(|stream| Box::new(stream) as BoxStream).map_err(|error| A2aError::new(Kind::Unreachable, error.to_string()))
+        stream
+            .map(|stream| Box::new(stream) as BoxStream)
+            .map_err(|error| A2aError::new(Kind::Unreachable, error.to_string()))
     }
 }
 
@@ -50,7 +52,8 @@ impl A2a {
             .await
             .expect("an empty store opens");
         // a message needs no task that is kept, as the raw exchange keeps none
-        let echo = FnExecutor::new(|input: Input| async move { Ok(Output::text(input.text()?)) }).answering_with_messages();
+        let echo =
+            FnExecutor::new(|input: Input| async move { Ok(Output::text(input.text()?)) }).answering_with_messages();
         server.serve(agent, json!({"name": "echo"}), Arc::new(echo));
         let mut calls = seller.accept(PROTOCOL).expect("the protocol is free");
         tokio::spawn(async move {

@@ -1,5 +1,7 @@
 //! The gateway over real HTTP: who may pass, what a refusal looks like, how events resume.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use async_trait::async_trait;
 use haggle_gateway::view::{
     AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, ListingDetail, ListingPage, ListingQuery,

@@ -86,9 +86,7 @@ impl Directory {
         params: ServiceParams,
         deadline: Duration,
     ) -> Result<Value, A2aError> {
-        let card = self.catalog.card(agent).map_err(|error| {
-            A2aError::new(Kind::Internal, error.to_string())
-        })?;
+        let card = self.catalog.card(agent).map_err(|error| A2aError::new(Kind::Internal, error.to_string()))?;
         let card = card.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no card of this agent is known here"))?;
         let mut last = A2aError::new(Kind::Unreachable, "the agent's card names no host");
         for host in card.body().hosts.iter() {

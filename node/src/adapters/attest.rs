@@ -41,7 +41,8 @@ impl Attestor for Publisher {
             retryable: false,
             detail: format!("the keys of {agent} are not here"),
         })?;
-        let parties: Parties = cbor::from_slice(&facts.parties, MAX_PARTIES).map_err(|error| PortError::new(&error, false))?;
+        let parties: Parties =
+            cbor::from_slice(&facts.parties, MAX_PARTIES).map_err(|error| PortError::new(&error, false))?;
         let settled = SettledOrder {
             chain_id: self.network.chain_id,
             escrow: self.network.escrow,

@@ -33,14 +33,12 @@ impl Counterparty for A2aCounterparty {
             return Err(lost(&error));
         }
         let reply = answer.pointer("/result/message").unwrap_or(&Value::Null);
-        TradeReply::from_a2a(reply)
-            .map_err(|error| PortError::new(&error, false))?
-            .ok_or_else(|| PortError {
-                code: "invalid_agent_response",
-                hint: "choose another seller: this one does not speak the negotiation extension",
-                retryable: false,
-                detail: "the seller's answer is no reply of the negotiation extension".to_owned(),
-            })
+        TradeReply::from_a2a(reply).map_err(|error| PortError::new(&error, false))?.ok_or_else(|| PortError {
+            code: "invalid_agent_response",
+            hint: "choose another seller: this one does not speak the negotiation extension",
+            retryable: false,
+            detail: "the seller's answer is no reply of the negotiation extension".to_owned(),
+        })
     }
 }
 

@@ -12,10 +12,8 @@ const MAX_DISTINCT: usize = 10_000;
 
 /// Reads `{"csv": …}`: RFC 4180 with a header line.
 pub(super) fn run(input: &Value) -> Result<Value, String> {
-    let text = input
-        .get("csv")
-        .and_then(Value::as_str)
-        .ok_or("the input needs a member \"csv\" that holds the table")?;
+    let text =
+        input.get("csv").and_then(Value::as_str).ok_or("the input needs a member \"csv\" that holds the table")?;
     let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|cause| format!("the header line is not CSV: {cause}"))?;
     if header.is_empty() || header.len() > MAX_COLUMNS {
@@ -31,8 +29,7 @@ pub(super) fn run(input: &Value) -> Result<Value, String> {
             column.take(cell.trim());
         }
     }
-    let columns: Map<String, Value> =
-        names.into_iter().zip(columns.iter().map(Column::summary)).collect();
+    let columns: Map<String, Value> = names.into_iter().zip(columns.iter().map(Column::summary)).collect();
     Ok(json!({"rows": rows, "columns": columns}))
 }
 
@@ -78,11 +75,8 @@ impl Column {
         });
         if self.numbers > 0
             && self.numbers == self.count
-            && let (Some(least), Some(greatest), Some(mean)) = (
-                self.least,
-                self.greatest,
-                self.sum.checked_div(Decimal::from(self.numbers)),
-            )
+            && let (Some(least), Some(greatest), Some(mean)) =
+                (self.least, self.greatest, self.sum.checked_div(Decimal::from(self.numbers)))
         {
             summary["least"] = json!(least.normalize().to_string());
             summary["greatest"] = json!(greatest.normalize().to_string());

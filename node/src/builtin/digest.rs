@@ -11,18 +11,15 @@ const TOP_TERMS: usize = 10;
 const LEAST_TERM_LETTERS: usize = 4;
 /// Words that say nothing about a document.
 const STOP_WORDS: [&str; 40] = [
-    "about", "after", "also", "been", "before", "being", "between", "both", "could", "does",
-    "each", "from", "have", "here", "into", "itself", "just", "like", "more", "most", "only",
-    "other", "over", "same", "should", "some", "such", "than", "that", "their", "them", "then",
-    "there", "they", "this", "what", "when", "which", "with", "your",
+    "about", "after", "also", "been", "before", "being", "between", "both", "could", "does", "each", "from", "have",
+    "here", "into", "itself", "just", "like", "more", "most", "only", "other", "over", "same", "should", "some",
+    "such", "than", "that", "their", "them", "then", "there", "they", "this", "what", "when", "which", "with", "your",
 ];
 
 /// Reads `{"text": …}`.
 pub(super) fn run(input: &Value) -> Result<Value, String> {
-    let text = input
-        .get("text")
-        .and_then(Value::as_str)
-        .ok_or("the input needs a member \"text\" that holds the document")?;
+    let text =
+        input.get("text").and_then(Value::as_str).ok_or("the input needs a member \"text\" that holds the document")?;
     let words: Vec<String> = text
         .split(|letter: char| !letter.is_alphanumeric() && letter != '\'')
         .filter(|word| !word.is_empty())
@@ -51,11 +48,7 @@ fn top_terms(words: &[String]) -> Vec<Value> {
     }
     let mut ranked: Vec<_> = counts.into_iter().collect();
     ranked.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
-    ranked
-        .into_iter()
-        .take(TOP_TERMS)
-        .map(|(term, count)| json!({"term": term, "count": count}))
-        .collect()
+    ranked.into_iter().take(TOP_TERMS).map(|(term, count)| json!({"term": term, "count": count})).collect()
 }
 
 /// What a buyer may hold the answer against.

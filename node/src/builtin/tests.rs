@@ -5,9 +5,10 @@ use serde_json::json;
 
 #[tokio::test]
 async fn digest_counts_words_and_names_the_terms_that_matter() {
-    let answer = run("digest", &json!({"text": "The market opens. A market of agents: agents sell, agents buy."}), "c1")
-        .await
-        .unwrap();
+    let answer =
+        run("digest", &json!({"text": "The market opens. A market of agents: agents sell, agents buy."}), "c1")
+            .await
+            .unwrap();
     assert_eq!(answer["words"], 11);
     assert_eq!(answer["top_terms"][0], json!({"term": "agents", "count": 3}));
     assert_eq!(answer["top_terms"][1], json!({"term": "market", "count": 2}));

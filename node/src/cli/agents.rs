@@ -25,7 +25,11 @@ async fn add(globals: &Globals, args: AgentAdd) -> Result<(), CliError> {
 fn new_agent(args: AgentAdd) -> Result<NewAgent, CliError> {
     let mut new = match (args.builtin, args.url) {
         (Some(name), _) => from_builtin(&name).ok_or_else(|| {
-            CliError::failure("agent_not_found", format!("there is no built-in agent named {name:?}"), format!("take one of {}", builtin::NAMES.join(", ")))
+            CliError::failure(
+                "agent_not_found",
+                format!("there is no built-in agent named {name:?}"),
+                format!("take one of {}", builtin::NAMES.join(", ")),
+            )
         })?,
         (None, Some(url)) => NewAgent {
             name: String::new(),
@@ -38,7 +42,13 @@ fn new_agent(args: AgentAdd) -> Result<NewAgent, CliError> {
             deliver_within_seconds: 300,
             executor: Executor::Http { url },
         },
-        (None, None) => return Err(CliError::failure("usage", "an agent needs --builtin or --url", "see `haggle agent add --help`")),
+        (None, None) => {
+            return Err(CliError::failure(
+                "usage",
+                "an agent needs --builtin or --url",
+                "see `haggle agent add --help`",
+            ));
+        }
     };
     new.name = args.name;
     if let Some(price) = args.price {
@@ -96,13 +106,18 @@ async fn list(globals: &Globals) -> Result<(), CliError> {
 pub(super) async fn publish(globals: &Globals, args: &Publish) -> Result<(), CliError> {
     let client = globals.client()?;
     let page: AgentPage = client.get("/v1/agents").await?;
-    let agent = page
-        .items
-        .into_iter()
-        .find(|agent| agent.name == args.agent || agent.did == args.agent)
-        .ok_or_else(|| CliError::failure("agent_not_found", format!("this node serves no agent {:?}", args.agent), "see `haggle agent list`"))?;
+    let agent =
+        page.items.into_iter().find(|agent| agent.name == args.agent || agent.did == args.agent).ok_or_else(|| {
+            CliError::failure(
+                "agent_not_found",
+                format!("this node serves no agent {:?}", args.agent),
+                "see `haggle agent list`",
+            )
+        })?;
     if args.withdraw {
-        let listing = agent.listing.ok_or_else(|| CliError::failure("listing_not_found", "the agent has no listing", "see `haggle agent list`"))?;
+        let listing = agent.listing.ok_or_else(|| {
+            CliError::failure("listing_not_found", "the agent has no listing", "see `haggle agent list`")
+        })?;
         client.delete(&format!("/v1/listings/{listing}")).await?;
         if globals.json {
             terminal::json(&serde_json::json!({"withdrawn": listing}));

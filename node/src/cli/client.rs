@@ -30,11 +30,7 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|cause| CliError::failure("http_error", cause.to_string(), "try again"))?;
-        Ok(Self {
-            base: base.trim_end_matches('/').to_owned(),
-            token: token.to_owned(),
-            http,
-        })
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), token: token.to_owned(), http })
     }
 
     /// A client for the node that runs from `home`.
@@ -81,7 +77,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub async fn get_with<Q: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, query: &Q) -> Result<T, CliError> {
+    pub async fn get_with<Q: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<T, CliError> {
         let given = serde_json::to_value(query).unwrap_or_default();
         let mut url = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in given.as_object().into_iter().flatten() {
@@ -110,7 +110,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub async fn post_once<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, key: &str, body: &B) -> Result<T, CliError> {
+    pub async fn post_once<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
         self.answer(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }
 

@@ -123,7 +123,10 @@ async fn trade(globals: &Globals, market: &mut Devnet, document: &str) -> Result
     let ready = began.elapsed();
     drop(progress);
     if !silent {
-        terminal::done(format!("a chain, {NODES} nodes, {listings} listings seen by all of them: {:.1} s", ready.as_secs_f64()));
+        terminal::done(format!(
+            "a chain, {NODES} nodes, {listings} listings seen by all of them: {:.1} s",
+            ready.as_secs_f64()
+        ));
     }
 
     let began = Instant::now();
@@ -147,7 +150,13 @@ async fn trade(globals: &Globals, market: &mut Devnet, document: &str) -> Result
     let listings_seen = listings_seen(late.client()?).await?;
     drop(progress);
 
-    let lost = || CliError::failure("conservation_broken", "a balance moved the wrong way", "this is a defect: keep the directory and report it");
+    let lost = || {
+        CliError::failure(
+            "conservation_broken",
+            "a balance moved the wrong way",
+            "this is a defect: keep the directory and report it",
+        )
+    };
     Ok(Report {
         nodes: NODES as usize,
         ready_seconds: seconds(ready),
@@ -176,23 +185,27 @@ async fn trade(globals: &Globals, market: &mut Devnet, document: &str) -> Result
 }
 
 async fn find_digest(node: &NodeProcess) -> Result<ListingView, CliError> {
-    let query = ListingQuery { q: Some("document word count".to_owned()), category: Some("text".to_owned()), ..ListingQuery::default() };
+    let query = ListingQuery {
+        q: Some("document word count".to_owned()),
+        category: Some("text".to_owned()),
+        ..ListingQuery::default()
+    };
     let page: ListingPage = node.client()?.get_with("/v1/listings", &query).await?;
-    page.items
-        .into_iter()
-        .find(|listing| listing.name == "digest")
-        .ok_or_else(|| CliError::failure("listing_not_found", "node 5 does not find the digest agent", "look at the nodes' logs"))
+    page.items.into_iter().find(|listing| listing.name == "digest").ok_or_else(|| {
+        CliError::failure("listing_not_found", "node 5 does not find the digest agent", "look at the nodes' logs")
+    })
 }
 
-async fn buy(globals: &Globals, node: &NodeProcess, listing: &ListingView, document: &str) -> Result<OrderView, CliError> {
+async fn buy(
+    globals: &Globals,
+    node: &NodeProcess,
+    listing: &ListingView,
+    document: &str,
+) -> Result<OrderView, CliError> {
     let client = node.client()?;
     let key = fresh_key()?;
-    let request = HireRequest {
-        listing: listing.id.clone(),
-        input: json!({"text": document}),
-        max_price: None,
-        buyer: None,
-    };
+    let request =
+        HireRequest { listing: listing.id.clone(), input: json!({"text": document}), max_price: None, buyer: None };
     let order: OrderView = client.post_once("/v1/orders", &key, &request).await?;
     let order = follow(globals, client, &order.key, TRADE_PATIENCE).await?;
     if order.state != "settled" {
@@ -220,12 +233,9 @@ async fn first_wallet(node: &NodeProcess) -> Result<(String, Usdc), CliError> {
 
 async fn balance_of(node: &NodeProcess, did: &str) -> Result<Usdc, CliError> {
     let wallets = node.wallets().await?;
-    wallets
-        .items
-        .into_iter()
-        .find(|wallet| wallet.agent == did)
-        .map(|wallet| wallet.balance)
-        .ok_or_else(|| CliError::failure("agent_not_found", format!("the node has no agent {did}"), "start the demo anew"))
+    wallets.items.into_iter().find(|wallet| wallet.agent == did).map(|wallet| wallet.balance).ok_or_else(|| {
+        CliError::failure("agent_not_found", format!("the node has no agent {did}"), "start the demo anew")
+    })
 }
 
 /// Waits until a node that took no part has computed a success rate of its own.
@@ -266,13 +276,22 @@ fn print_report(globals: &Globals, market: &Devnet, report: &Report, dir: &Path,
     ]);
     terminal::heading("what others think now");
     terminal::pairs([
-        ("node 3 says", format!(
-            "success rate {} from {} attestations that it checked against its own chain reads",
-            report.third_node.success_rate.as_deref().unwrap_or("unknown"), report.third_node.attestations
-        )),
-        ("a sixth node joined", format!("it sees {} of {} listings", report.late_joiner.listings_seen, report.late_joiner.listings_total)),
+        (
+            "node 3 says",
+            format!(
+                "success rate {} from {} attestations that it checked against its own chain reads",
+                report.third_node.success_rate.as_deref().unwrap_or("unknown"),
+                report.third_node.attestations
+            ),
+        ),
+        (
+            "a sixth node joined",
+            format!("it sees {} of {} listings", report.late_joiner.listings_seen, report.late_joiner.listings_total),
+        ),
     ]);
-    terminal::aside("Until disputes exist, a seller that posts a false delivery on chain is paid after the review window.");
+    terminal::aside(
+        "Until disputes exist, a seller that posts a false delivery on chain is paid after the review window.",
+    );
     if stays {
         terminal::next(globals.quiet, &commands(market, dir));
         terminal::aside("the market runs until Ctrl-C");
@@ -288,10 +307,18 @@ fn print_report(globals: &Globals, market: &Devnet, report: &Report, dir: &Path,
 /// The demo's own promises: a report that breaks one is a failure, however nice it looks.
 fn judge(report: &Report) -> Result<(), CliError> {
     if !report.conservation.holds() {
-        return Err(CliError::failure("conservation_broken", "issued and accounted differ", "this is a defect: keep the directory and report it"));
+        return Err(CliError::failure(
+            "conservation_broken",
+            "issued and accounted differ",
+            "this is a defect: keep the directory and report it",
+        ));
     }
     if report.late_joiner.listings_seen < report.late_joiner.listings_total {
-        return Err(CliError::failure("listings_missing", "the sixth node does not see every listing", "this is a defect: keep the directory and report it"));
+        return Err(CliError::failure(
+            "listings_missing",
+            "the sixth node does not see every listing",
+            "this is a defect: keep the directory and report it",
+        ));
     }
     Ok(())
 }
@@ -300,10 +327,16 @@ fn read_document(file: Option<&Path>) -> Result<String, CliError> {
     let Some(path) = file else {
         return Ok(README.to_owned());
     };
-    let unreadable = |cause: std::io::Error| CliError::failure("invalid_input", format!("{}: {cause}", path.display()), "give a text file");
+    let unreadable = |cause: std::io::Error| {
+        CliError::failure("invalid_input", format!("{}: {cause}", path.display()), "give a text file")
+    };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_INPUT {
-        return Err(CliError::failure("input_too_large", format!("{} has {size} bytes; at most 512 KiB fit a call", path.display()), "give a smaller document"));
+        return Err(CliError::failure(
+            "input_too_large",
+            format!("{} has {size} bytes; at most 512 KiB fit a call", path.display()),
+            "give a smaller document",
+        ));
     }
     let path = PathBuf::from(path);
     std::fs::read_to_string(&path).map_err(unreadable)

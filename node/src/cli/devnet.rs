@@ -15,7 +15,11 @@ pub(super) async fn run(globals: &Globals, command: DevnetCommand) -> Result<(),
     match command {
         DevnetCommand::Up { nodes, dir, seed } => {
             if !(1..=MAX_NODES).contains(&nodes) {
-                return Err(CliError::failure("usage", format!("{nodes} nodes are not possible"), "take 1 to 20 nodes"));
+                return Err(CliError::failure(
+                    "usage",
+                    format!("{nodes} nodes are not possible"),
+                    "take 1 to 20 nodes",
+                ));
             }
             Box::pin(up(globals, nodes, Options::here(dir, seed)?)).await
         }
@@ -38,7 +42,11 @@ async fn up(globals: &Globals, count: u32, options: Options) -> Result<(), CliEr
     if globals.json {
         terminal::json(&written(&dir)?);
     } else {
-        terminal::done(format!("{count} nodes and {} agents are up; chain at {}", agents.len(), market.chain().rpc_url()));
+        terminal::done(format!(
+            "{count} nodes and {} agents are up; chain at {}",
+            agents.len(),
+            market.chain().rpc_url()
+        ));
         terminal::next(globals.quiet, &commands(&market, &dir));
         terminal::aside("stop it with Ctrl-C or `haggle devnet down`");
     }
@@ -118,11 +126,13 @@ async fn status(globals: &Globals, dir: &Path) -> Result<(), CliError> {
 
 async fn forward_time(globals: &Globals, forward: Duration, dir: &Path) -> Result<(), CliError> {
     let written = written(dir)?;
-    let unreachable = |cause: reqwest::Error| CliError::not_running(format!("the chain at {} does not answer: {cause}", written.rpc));
+    let unreachable =
+        |cause: reqwest::Error| CliError::not_running(format!("the chain at {} does not answer: {cause}", written.rpc));
     let http = reqwest::Client::builder().no_proxy().build().map_err(unreachable)?;
     for (method, params) in [("evm_increaseTime", json!([forward.as_secs()])), ("evm_mine", json!([]))] {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer: Value = http.post(&written.rpc).json(&call).send().await.map_err(unreachable)?.json().await.map_err(unreachable)?;
+        let answer: Value =
+            http.post(&written.rpc).json(&call).send().await.map_err(unreachable)?.json().await.map_err(unreachable)?;
         if let Some(error) = answer.get("error") {
             return Err(CliError::failure("rpc_refused", error.to_string(), "only a devnet's chain can be moved"));
         }

@@ -35,7 +35,11 @@ pub(super) fn init(globals: &Globals, args: &Init) -> Result<(), CliError> {
     let seed = match &args.restore {
         Some(path) => {
             let phrase = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| {
-                CliError::failure("file_error", format!("{}: {cause}", path.display()), "give a file that holds the phrase")
+                CliError::failure(
+                    "file_error",
+                    format!("{}: {cause}", path.display()),
+                    "give a file that holds the phrase",
+                )
             })?;
             Seed::from_phrase(phrase.trim()).map_err(|error| crate::error::NodeError::room(&error))?
         }
@@ -108,7 +112,11 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
         }
     };
     if tokio::time::timeout(STOP_PATIENCE, gone).await.is_err() {
-        return Err(CliError::failure("timeout", "the node still answers", "look at its log; it finishes open writes first"));
+        return Err(CliError::failure(
+            "timeout",
+            "the node still answers",
+            "look at its log; it finishes open writes first",
+        ));
     }
     if globals.json {
         terminal::json(&json!({"stopped": true}));
@@ -133,14 +141,23 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
         ("peers", status.peers.to_string()),
         ("gateway", status.gateway.clone()),
         ("agents", status.agents.join(", ")),
-        ("market", format!("{} listings, {} cards, {} attestations", status.market.listings, status.market.cards, status.market.attestations)),
+        (
+            "market",
+            format!(
+                "{} listings, {} cards, {} attestations",
+                status.market.listings, status.market.cards, status.market.attestations
+            ),
+        ),
         ("reconciled with", format!("{} peers", status.market.reconciled_peers)),
         ("chain", format!("{} {reach}, block {}, {}", chain.chain_id, chain.block, chain.time)),
         ("chain trust", chain.trust.clone()),
         ("escrow", chain.escrow.clone()),
     ]);
     if status.peers == 0 {
-        terminal::next(globals.quiet, &[("haggle peer connect ADDRESS".to_owned(), "nobody is connected: dial someone you know")]);
+        terminal::next(
+            globals.quiet,
+            &[("haggle peer connect ADDRESS".to_owned(), "nobody is connected: dial someone you know")],
+        );
     }
     Ok(())
 }

@@ -49,11 +49,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
 }
 
 pub(super) fn price_line(listing: &ListingView) -> String {
-    let price = if listing.price.units() == 0 {
-        "free".to_owned()
-    } else {
-        format!("{} USDC a call", listing.price)
-    };
+    let price = if listing.price.units() == 0 { "free".to_owned() } else { format!("{} USDC a call", listing.price) };
     let past = match &listing.reputation.success_rate {
         Some(rate) => format!("{} calls, success {rate}", listing.reputation.total_calls),
         None => "no calls known".to_owned(),

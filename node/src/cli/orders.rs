@@ -18,12 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) async fn hire(globals: &Globals, args: Hire) -> Result<(), CliError> {
     let client = globals.client()?;
     let key = args.key.map_or_else(fresh_key, Ok)?;
-    let request = HireRequest {
-        listing: args.listing,
-        input: read_input(&args.input)?,
-        max_price: args.max,
-        buyer: None,
-    };
+    let request =
+        HireRequest { listing: args.listing, input: read_input(&args.input)?, max_price: args.max, buyer: None };
     if !globals.json && !globals.quiet {
         terminal::aside(format!("order key {key}: the same key never buys twice"));
     }
@@ -38,7 +34,12 @@ pub(super) async fn hire(globals: &Globals, args: Hire) -> Result<(), CliError> 
 }
 
 /// Waits until the order is final, showing each step as it is stored.
-pub(super) async fn follow(globals: &Globals, client: &Client, key: &str, patience: Duration) -> Result<OrderView, CliError> {
+pub(super) async fn follow(
+    globals: &Globals,
+    client: &Client,
+    key: &str,
+    patience: Duration,
+) -> Result<OrderView, CliError> {
     let progress = Progress::start(globals.json || globals.quiet, "waiting for the first step");
     let mut shown = 0;
     let waiting = async {
@@ -151,7 +152,11 @@ fn verdict(order: &OrderView) -> Result<(), CliError> {
 /// Reads an input argument: `@file`, `-`, JSON, or plain text, which becomes `{"text": …}`.
 pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
     let unreadable = |name: &str, cause: std::io::Error| {
-        CliError::failure("invalid_input", format!("{name}: {cause}"), "give JSON, text, @file, or - for standard input")
+        CliError::failure(
+            "invalid_input",
+            format!("{name}: {cause}"),
+            "give JSON, text, @file, or - for standard input",
+        )
     };
     let text = if argument == "-" {
         read_bounded(std::io::stdin().lock()).map_err(|cause| unreadable("standard input", cause))?
@@ -171,7 +176,11 @@ pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
 }
 
 fn too_large() -> CliError {
-    CliError::failure("input_too_large", "the input is larger than 512 KiB", "send a part of it; a call carries at most 512 KiB")
+    CliError::failure(
+        "input_too_large",
+        "the input is larger than 512 KiB",
+        "send a part of it; a call carries at most 512 KiB",
+    )
 }
 
 /// Reads one byte more than allowed, so that what is too large is noticed and not read whole.
@@ -184,7 +193,8 @@ fn read_bounded(source: impl Read) -> std::io::Result<String> {
 /// A key nobody used before.
 pub(super) fn fresh_key() -> Result<String, CliError> {
     let mut random = [0_u8; 16];
-    getrandom::fill(&mut random).map_err(|cause| CliError::failure("no_randomness", cause.to_string(), "give a key with --key"))?;
+    getrandom::fill(&mut random)
+        .map_err(|cause| CliError::failure("no_randomness", cause.to_string(), "give a key with --key"))?;
     let now = SystemClock.now().as_millis();
     let digest = Hash::of(&[now.to_be_bytes().as_slice(), random.as_slice()].concat()).to_string();
     Ok(format!("ord_{}", &digest[..24]))

@@ -52,12 +52,7 @@ impl CliError {
     /// An error that ends with [`Exit::Failure`] unless its code belongs to a class of its own.
     #[must_use]
     pub fn failure(code: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            detail: detail.into(),
-            hint: hint.into(),
-            exit: exit_of(code),
-        }
+        Self { code: code.to_owned(), detail: detail.into(), hint: hint.into(), exit: exit_of(code) }
     }
 
     /// No node answers.
@@ -72,13 +67,18 @@ impl CliError {
 
 fn exit_of(code: &str) -> Exit {
     match code {
-        "listing_not_found" | "order_not_found" | "agent_not_found" | "route_not_found"
-        | "no_such_key" | "no_home" => Exit::NotFound,
+        "listing_not_found" | "order_not_found" | "agent_not_found" | "route_not_found" | "no_such_key" | "no_home" => {
+            Exit::NotFound
+        }
         "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" => Exit::Refused,
-        "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid"
-        | "already_authorised" | "refunded" => Exit::Payment,
-        "remote_failed" | "schema_mismatch" | "invalid_agent_response" | "peer_unreachable"
-        | "quote_refused" | "no_agreement" => Exit::Remote,
+        "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
+        | "refunded" => Exit::Payment,
+        "remote_failed"
+        | "schema_mismatch"
+        | "invalid_agent_response"
+        | "peer_unreachable"
+        | "quote_refused"
+        | "no_agreement" => Exit::Remote,
         "deadline_exceeded" | "open_timeout" | "timeout" | "unknown_outcome" => Exit::Timeout,
         "usage" | "input_too_large" | "invalid_input" | "bad_amount" | "too_many_decimals" => Exit::Usage,
         _ => Exit::Failure,

@@ -117,8 +117,7 @@ impl Drop for Progress {
 }
 
 fn someone_watches() -> bool {
-    std::io::stderr().is_terminal()
-        && AGENT_VARIABLES.iter().all(|name| std::env::var_os(name).is_none())
+    std::io::stderr().is_terminal() && AGENT_VARIABLES.iter().all(|name| std::env::var_os(name).is_none())
 }
 
 /// Asks for a secret on the terminal; refuses where there is none.

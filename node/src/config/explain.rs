@@ -12,7 +12,10 @@ pub struct Explanation {
 /// Every key there is.
 pub const EXPLANATIONS: [Explanation; 17] = [
     row("name", "name shown to people; it identifies nothing"),
-    row("unlock", "what opens keys.age: { identity = \"unlock.key\" }, { env = \"VARIABLE\" }, { credential = \"NAME\" } or \"prompt\""),
+    row(
+        "unlock",
+        "what opens keys.age: { identity = \"unlock.key\" }, { env = \"VARIABLE\" }, { credential = \"NAME\" } or \"prompt\"",
+    ),
     row("p2p.listen", "multiaddresses to listen on; port 0 takes a free one"),
     row("p2p.bootstrap", "peers to dial first, each with /p2p/<id>; added to the network file's"),
     row("p2p.max_connections", "most connections at once"),

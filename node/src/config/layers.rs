@@ -10,10 +10,7 @@ use toml_edit::DocumentMut;
 pub const ENV_PREFIX: &str = "HAGGLE_";
 
 /// Reads the file's text with the environment over it.
-pub(super) fn layered(
-    text: &str,
-    env: impl Iterator<Item = (String, String)>,
-) -> Result<Config, String> {
+pub(super) fn layered(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Config, String> {
     let mut table: Table = text.parse().map_err(|cause: toml::de::Error| cause.to_string())?;
     for (name, value) in env {
         // only names with a section count: HAGGLE_HOME and its like are not configuration
@@ -45,16 +42,13 @@ fn scalar(text: &str) -> Value {
 /// `bad_config` when the key is unknown or the value does not fit: the file is then unchanged.
 pub fn set_in_file(path: &Path, key: &str, value: &str) -> Result<(), NodeError> {
     let text = std::fs::read_to_string(path).map_err(NodeError::file(path))?;
-    let edited = edited(&text, key, value)
-        .map_err(|reason| NodeError::BadConfig(path.to_owned(), reason))?;
+    let edited = edited(&text, key, value).map_err(|reason| NodeError::BadConfig(path.to_owned(), reason))?;
     crate::home::write_atomically(path, edited.as_bytes())
 }
 
 fn edited(text: &str, key: &str, value: &str) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| cause.to_string())?;
-    let typed = value
-        .parse::<toml_edit::Value>()
-        .unwrap_or_else(|_| toml_edit::Value::from(value));
+    let typed = value.parse::<toml_edit::Value>().unwrap_or_else(|_| toml_edit::Value::from(value));
     match key.split_once('.') {
         None => document[key] = toml_edit::value(typed),
         Some((section, inner)) => {

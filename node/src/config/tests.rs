@@ -28,7 +28,8 @@ fn an_unknown_key_is_refused_by_name() {
 
 #[test]
 fn the_environment_wins_over_the_file() {
-    let config = layers::layered("[gateway]\nlisten = \"127.0.0.1:1\"\n", env("HAGGLE_GATEWAY__LISTEN", "127.0.0.1:2")).unwrap();
+    let config =
+        layers::layered("[gateway]\nlisten = \"127.0.0.1:1\"\n", env("HAGGLE_GATEWAY__LISTEN", "127.0.0.1:2")).unwrap();
     assert_eq!(config.gateway.listen.port(), 2);
 }
 

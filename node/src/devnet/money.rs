@@ -30,7 +30,9 @@ pub(super) fn one_ether() -> U256 {
 }
 
 pub(super) fn conservation(chain: &DevChain, seed: u64, nodes: usize) -> Result<Conservation, CliError> {
-    let unreadable = |cause: haggle_devchain::DevChainError| CliError::failure("rpc_down", cause.to_string(), "is the chain still up?");
+    let unreadable = |cause: haggle_devchain::DevChainError| {
+        CliError::failure("rpc_down", cause.to_string(), "is the chain still up?")
+    };
     let deployment = chain.deployment().map_err(unreadable)?;
     let mut accounts = vec![deployment.escrow, deployment.fee_sink];
     accounts.extend((0..DEV_ACCOUNTS).map(|number| DevAccount::numbered(number).address()));

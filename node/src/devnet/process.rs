@@ -72,7 +72,11 @@ impl NodeProcess {
         let waiting = async {
             loop {
                 if let Ok(Some(status)) = self.child.try_wait() {
-                    return Err(CliError::failure("node_ended", format!("{what}: it ended with {status}\n{}", self.log_end()), "read the whole log in its home"));
+                    return Err(CliError::failure(
+                        "node_ended",
+                        format!("{what}: it ended with {status}\n{}", self.log_end()),
+                        "read the whole log in its home",
+                    ));
                 }
                 if let Some(running) = self.home.running().filter(|running| Some(running.pid) == pid) {
                     let client = Client::for_home(&self.home, Some(&running.api), None)?;
@@ -83,9 +87,9 @@ impl NodeProcess {
                 tokio::time::sleep(super::LOOK_EVERY).await;
             }
         };
-        let client = tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .unwrap_or_else(|_| Err(CliError::failure("timeout", format!("waited {PATIENCE:?} for {what}"), "read the log in its home")))?;
+        let client = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| {
+            Err(CliError::failure("timeout", format!("waited {PATIENCE:?} for {what}"), "read the log in its home"))
+        })?;
         self.client = Some(client);
         Ok(())
     }
@@ -146,8 +150,9 @@ impl NodeProcess {
     /// # Errors
     /// The node refuses it.
     pub async fn serve_builtin(&self, name: &str) -> Result<AgentSummary, CliError> {
-        let new = from_builtin(name)
-            .ok_or_else(|| CliError::failure("agent_not_found", format!("there is no built-in agent {name:?}"), "take a built-in name"))?;
+        let new = from_builtin(name).ok_or_else(|| {
+            CliError::failure("agent_not_found", format!("there is no built-in agent {name:?}"), "take a built-in name")
+        })?;
         self.client()?.post("/v1/agents", &new).await
     }
 
@@ -203,7 +208,9 @@ fn log_path(home: &Home) -> PathBuf {
 }
 
 fn start(program: &Path, home: &Home, env: &[(&str, &str)]) -> Result<Child, CliError> {
-    let failed = |cause: std::io::Error| CliError::failure("file_error", format!("{}: {cause}", program.display()), "check that the program can be run");
+    let failed = |cause: std::io::Error| {
+        CliError::failure("file_error", format!("{}: {cause}", program.display()), "check that the program can be run")
+    };
     let log: File = OpenOptions::new().create(true).append(true).open(log_path(home)).map_err(failed)?;
     Command::new(program)
         .arg("--home")

@@ -3,6 +3,7 @@
 use super::{Inner, views};
 use crate::agents;
 use async_trait::async_trait;
+use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
@@ -14,7 +15,6 @@ use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
 use haggle_trade::buyer::HireRequest as Wish;
 use haggle_trade::config::MAX_PAYLOAD_BYTES;
-use haggle_base::Verified;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
@@ -24,6 +24,7 @@ const DEFAULT_ITEMS: usize = 20;
 /// Most orders of a page.
 const MAX_ORDERS: usize = 100;
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 fn coded<E: Coded>(error: E) -> ApiError {
     ApiError::from_coded(&error)
 }
@@ -74,17 +75,15 @@ impl Inner {
             ));
         }
         let price = max_price.unwrap_or(listing.body().price);
-        let too_much = || ApiError::bad_request("amount_overflow", "the price with its fee is no amount", "lower max_price");
+        let too_much =
+            || ApiError::bad_request("amount_overflow", "the price with its fee is no amount", "lower max_price");
         let max_price = match self.file.fee.payer {
-            haggle_base::FeePayer::Buyer => {
-                price.checked_add(price.fee_bps(self.file.fee.bps)).ok_or_else(too_much)?
-            }
+            haggle_base::FeePayer::Buyer => price.checked_add(price.fee_bps(self.file.fee.bps)).ok_or_else(too_much)?,
             haggle_base::FeePayer::Seller => price,
         };
-        let idempotency_key = key
-            .map(|key| Text::try_from(key))
-            .transpose()
-            .map_err(|_| ApiError::bad_request("invalid_key", "the order key is too long", "use at most 64 characters"))?;
+        let idempotency_key = key.map(Text::try_from).transpose().map_err(|_| {
+            ApiError::bad_request("invalid_key", "the order key is too long", "use at most 64 characters")
+        })?;
         Ok(Wish {
             agent,
             provider: listing.author(),
@@ -292,8 +291,7 @@ impl NodeApi for Inner {
     }
 
     async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError> {
-        let wish =
-            self.wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), None)?;
+        let wish = self.wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), None)?;
         let quote = self.buyer.quote(&wish).await.map_err(coded)?;
         Ok(self.quote_view(&quote))
     }
@@ -316,8 +314,8 @@ impl NodeApi for Inner {
         };
         let view = self.buyer.show(hire).map_err(coded)?;
         let input = serde_json::to_vec(&request.input).map_err(|cause| ApiError::internal(&cause))?;
-        let same = view.listing.is_none_or(|listing| listing.to_string() == request.listing)
-            && view.input == Hash::of(&input);
+        let same =
+            view.listing.is_none_or(|listing| listing.to_string() == request.listing) && view.input == Hash::of(&input);
         if !same {
             return Err(ApiError::new(
                 http::StatusCode::UNPROCESSABLE_ENTITY,

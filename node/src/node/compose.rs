@@ -30,7 +30,7 @@ use haggle_store::{Blobs, Options, Store};
 use haggle_trade::{Buyer, BuyerPorts, Desk, DeskPorts, TradeConfig, Venue};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -54,8 +54,8 @@ pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError>
     let stopping = CancellationToken::new();
     let tasks = TaskTracker::new();
 
-    let money = open_store(home.money_db())?;
-    let market = open_store(home.market_db())?;
+    let money = open_store(&home.money_db())?;
+    let market = open_store(&home.market_db())?;
     let node_key = seed.node_key();
     let keys = Arc::new(Keyring::new(seed, file.clone(), Arc::clone(&clock)));
     let own = keys.add(0);
@@ -180,6 +180,7 @@ pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError>
 }
 
 /// Wraps a room's error.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 fn room<E: Coded>(error: E) -> NodeError {
     NodeError::room(&error)
 }
@@ -192,8 +193,8 @@ fn open_seed(home: &Home, config: &Config, file: &NetworkFile) -> Result<Seed, N
     Ok(seed)
 }
 
-fn open_store(path: PathBuf) -> Result<Store, NodeError> {
-    Store::open(&path, Options::default()).map_err(room)
+fn open_store(path: &Path) -> Result<Store, NodeError> {
+    Store::open(path, Options::default()).map_err(room)
 }
 
 fn read_agents(money: &Store, keys: &Keyring) -> Result<Agents, NodeError> {
@@ -218,7 +219,8 @@ async fn start_network(
     clock: &Arc<dyn Clock>,
     registry: &Mutex<Registry>,
 ) -> Result<(Network, Inbox), NodeError> {
-    let base = if file.is_devnet() { NetworkConfig::loopback(file.id.clone()) } else { NetworkConfig::new(file.id.clone()) };
+    let base =
+        if file.is_devnet() { NetworkConfig::loopback(file.id.clone()) } else { NetworkConfig::new(file.id.clone()) };
     let mut bootstrap = file.bootstrap.clone();
     bootstrap.extend(config.p2p.bootstrap.iter().cloned());
     let settings = NetworkConfig {
@@ -262,9 +264,8 @@ async fn open_trade(
 ) -> Result<(Buyer, Desk), NodeError> {
     let settings = TradeConfig { settle_wait: config.trade.release_patience, ..TradeConfig::new(Venue::from(file)) };
     let blobs = Blobs::open(&home.blobs()).map_err(room)?;
-    let buyer = Buyer::open(settings.clone(), money.clone(), blobs.clone(), Arc::clone(clock), buying)
-        .await
-        .map_err(room)?;
+    let buyer =
+        Buyer::open(settings.clone(), money.clone(), blobs.clone(), Arc::clone(clock), buying).await.map_err(room)?;
     let desk = Desk::open(settings, money.clone(), blobs, Arc::clone(clock), selling).map_err(room)?;
     Ok((buyer, desk))
 }

@@ -233,8 +233,7 @@ impl Inner {
     /// What the API says of one of our agents.
     pub(super) fn summary(&self, served: &Served) -> Result<AgentSummary, ApiError> {
         let row = &served.row;
-        let listing =
-            self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
+        let listing = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
         let address = self.settlement.payment_address(&row.did).ok_or_else(|| not_ours(&row.did))?;
         Ok(AgentSummary {
             did: row.did.to_string(),
@@ -256,5 +255,9 @@ fn not_ours(did: &Did) -> ApiError {
 }
 
 fn too_large(what: &str) -> ApiError {
-    ApiError::bad_request("invalid_agent", format!("{what} does not fit its record"), "shorten name, description and tags")
+    ApiError::bad_request(
+        "invalid_agent",
+        format!("{what} does not fit its record"),
+        "shorten name, description and tags",
+    )
 }

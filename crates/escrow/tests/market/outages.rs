@@ -86,7 +86,9 @@ async fn urls_that_are_none_are_refused() {
 #[tokio::test]
 async fn an_endpoint_that_talks_nonsense_harms_nobody() {
     let town = Town::open().await;
-    for nonsense in ["{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"never\":\"mind\"}}", "<html>never mind</html>"] {
+    for nonsense in
+        ["{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"never\":\"mind\"}}", "<html>never mind</html>", "{}", ""]
+    {
         let (url, liar) = liar(nonsense).await;
         let config = EscrowConfig { rpc_urls: vec![url], ..town.config() };
         let error = ChainReader::new(config).unwrap().latest().await.unwrap_err();
