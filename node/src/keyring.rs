@@ -41,6 +41,11 @@ impl Keyring {
         keys
     }
 
+    /// The agent keys held now, to be proved from the first connection on.
+    pub(crate) fn agent_keys(&self) -> Vec<Arc<AgentKey>> {
+        self.agents.read().values().map(|keys| Arc::clone(&keys.agent)).collect()
+    }
+
     /// The keys of one agent.
     pub(crate) fn get(&self, did: &Did) -> Option<AgentKeys> {
         self.agents.read().get(did).cloned()

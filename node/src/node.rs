@@ -31,6 +31,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,6 +60,9 @@ pub struct Node {
     tasks: TaskTracker,
     _lock: HomeLock,
 }
+
+/// How long a program waits for an event before it looks again by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What the API, the loops and the handle share.
 pub(crate) struct Inner {
@@ -159,19 +163,18 @@ impl Node {
         let request = HireRequest { listing: listing.to_owned(), input, max_price: None, buyer: None };
         let mut order = NodeApi::hire(&*self.inner, key, request).await?;
         while !(order.is_final() || order.problem.is_some() && order.fund_tx.is_none()) {
-            // a closed or lagging stream only means that the order is looked at again
-            if matches!(steps.recv().await, Err(broadcast::error::RecvError::Closed)) {
-                break;
-            }
+            // silence, a lagging and a closed stream all mean that the order is looked at again
+            let _step = tokio::time::timeout(LOOK_AGAIN, steps.recv()).await;
             order = self.inner.order(key).await?;
         }
         Ok(order)
     }
 
-    /// Waits until something happens that this node tells of: a listing, an order's step, a peer.
+    /// Waits until something happens that this node tells of (a listing, an order's step, a peer), or a moment has passed.
     pub async fn changed(&self) {
-        // a listener that lags has missed something, which is what it waits for
-        let _event = self.inner.events.follow(None).1.recv().await;
+        let mut events = self.inner.events.follow(None).1;
+        // both ends mean the same to whoever looks again
+        let _event = tokio::time::timeout(LOOK_AGAIN, events.recv()).await;
     }
 
     /// What happens from now on.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_base::NetworkId;
+use haggle_base::{AgentKey, NetworkId};
 
 use crate::bucket::Rate;
 
@@ -22,6 +22,8 @@ pub struct NetworkConfig {
     pub listen: Vec<String>,
     /// Addresses under which others reach this node although it does not listen on them itself.
     pub external: Vec<String>,
+    /// Agents whose DIDs are proved from the first connection on; more come with [`crate::Network::present`].
+    pub agents: Vec<Arc<AgentKey>>,
     /// Peers to begin with, each with its `/p2p/` part.
     pub bootstrap: Vec<String>,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
@@ -71,6 +73,7 @@ impl NetworkConfig {
             agent: concat!("haggle/", env!("CARGO_PKG_VERSION")).to_owned(),
             listen: vec!["/ip4/0.0.0.0/tcp/4404".to_owned(), "/ip4/0.0.0.0/udp/4404/quic-v1".to_owned()],
             external: Vec::new(),
+            agents: Vec::new(),
             bootstrap: Vec::new(),
             topics: Vec::new(),
             max_connections: 64,
@@ -120,6 +123,7 @@ impl fmt::Debug for NetworkConfig {
         f.debug_struct("NetworkConfig")
             .field("network", &self.network)
             .field("listen", &self.listen)
+            .field("agents", &self.agents.len())
             .field("bootstrap", &self.bootstrap)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)

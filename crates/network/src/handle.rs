@@ -25,6 +25,7 @@ use crate::error::NetworkError;
 use crate::events::{NetworkEvent, PeerFacts, Severity};
 use crate::inbox::Inbox;
 use crate::metrics::Metrics;
+use crate::proof::MAX_DIDS_PER_PEER;
 use crate::protocol;
 use crate::shared::Shared;
 use crate::stream::{Incoming, Stream, Streams};
@@ -84,6 +85,9 @@ impl Network {
     ) -> Result<(Self, Inbox), NetworkError> {
         let mut own_registry = Registry::default();
         let registry = registry.unwrap_or(&mut own_registry);
+        if config.agents.len() > MAX_DIDS_PER_PEER {
+            return Err(NetworkError::TooManyDids { max: MAX_DIDS_PER_PEER });
+        }
         let bootstrap = checked_bootstrap(&config)?;
         for topic in &config.topics {
             protocol::checked_topic(&config.network, topic)?;
@@ -116,7 +120,7 @@ impl Network {
             network: config.network.clone(),
             local,
             protocol: protocol::stream(&protocol::did(&config.network))?,
-            keys: RwLock::new(Vec::new()),
+            keys: RwLock::new(config.agents.clone()),
             streams: streams.clone(),
             clock: Arc::clone(&clock),
             events: events.clone(),

@@ -26,10 +26,10 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
     /// The node's home directory.
-    #[arg(long, global = true, env = "HAGGLE_HOME", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, env = "HAGGLE_HOME", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
     /// Base URL of the gateway, when it is not the one the home's node wrote down.
-    #[arg(long, global = true, env = "HAGGLE_API")]
+    #[arg(long, global = true, env = "HAGGLE_API", hide_env_values = true)]
     pub api: Option<String>,
     /// API token, when it is not the one in the home.
     #[arg(long, global = true, env = "HAGGLE_TOKEN", hide_env_values = true)]

@@ -27,8 +27,16 @@ pub(super) fn layered(text: &str, env: impl Iterator<Item = (String, String)>) -
     table.try_into().map_err(|cause: toml::de::Error| cause.to_string())
 }
 
+/// Whether a value is better left as the text it was typed as: amounts are never floats.
+fn is_decimal(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 /// A value as typed on a command line or in the environment: TOML if it parses as such, else text.
 fn scalar(text: &str) -> Value {
+    if is_decimal(text) {
+        return Value::String(text.to_owned());
+    }
     format!("value = {text}")
         .parse::<Table>()
         .ok()
@@ -48,7 +56,11 @@ pub fn set_in_file(path: &Path, key: &str, value: &str) -> Result<(), NodeError>
 
 fn edited(text: &str, key: &str, value: &str) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| cause.to_string())?;
-    let typed = value.parse::<toml_edit::Value>().unwrap_or_else(|_| toml_edit::Value::from(value));
+    let typed = value
+        .parse::<toml_edit::Value>()
+        .ok()
+        .filter(|_| !is_decimal(value))
+        .unwrap_or_else(|| toml_edit::Value::from(value));
     match key.split_once('.') {
         None => document[key] = toml_edit::value(typed),
         Some((section, inner)) => {

@@ -18,7 +18,7 @@ use crate::keyring::Keyring;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use haggle_a2a_transport::{Client, HttpConfig, Limits as A2aLimits, Remote, Server, router};
-use haggle_base::{Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
+use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
@@ -61,7 +61,7 @@ pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError>
     let own = keys.add(0);
     let agents = read_agents(&money, &keys)?;
 
-    let (network, inbox) = start_network(&config, &file, &node_key, &clock, &registry).await?;
+    let (network, inbox) = start_network(&config, &file, &node_key, keys.agent_keys(), &clock, &registry).await?;
     let reader = ChainReader::new(EscrowConfig::for_network(&file, vec![config.chain.rpc.clone()])).map_err(room)?;
     let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
 
@@ -216,6 +216,7 @@ async fn start_network(
     config: &Config,
     file: &NetworkFile,
     key: &NodeKey,
+    agents: Vec<Arc<AgentKey>>,
     clock: &Arc<dyn Clock>,
     registry: &Mutex<Registry>,
 ) -> Result<(Network, Inbox), NodeError> {
@@ -225,6 +226,7 @@ async fn start_network(
     bootstrap.extend(config.p2p.bootstrap.iter().cloned());
     let settings = NetworkConfig {
         listen: config.p2p.listen.clone(),
+        agents,
         bootstrap,
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         max_connections: config.p2p.max_connections,
