@@ -186,7 +186,8 @@ impl Config {
     /// `bad_config` when a key is unknown or a value does not fit; a missing file is one too.
     pub fn load(path: &Path) -> Result<Self, NodeError> {
         let text = std::fs::read_to_string(path).map_err(NodeError::file(path))?;
-        let from_env = std::env::vars();
+        let from_env =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         layers::layered(&text, from_env)
             .and_then(|config| config.check().map(|()| config))
             .map_err(|reason| NodeError::BadConfig(path.to_owned(), reason))

@@ -85,6 +85,7 @@ impl Devnet {
     /// # Errors
     /// The chain or the directory cannot be had.
     pub async fn start(options: Options) -> Result<Self, CliError> {
+        clear(&options.dir)?;
         let chain = DevChain::start(haggle_devchain::Config::default())
             .await
             .map_err(|cause| CliError::failure("chain_error", cause.to_string(), "free a port, then try again"))?;
@@ -312,6 +313,22 @@ pub fn written_in(dir: &std::path::Path) -> Result<Written, CliError> {
         hint: "start one with `haggle devnet up`".to_owned(),
         ..CliError::not_running(format!("no devnet was started in {}", dir.display()))
     })
+}
+
+/// Removes what an earlier devnet left in `dir`: its chain is gone, so its homes are worth nothing.
+fn clear(dir: &std::path::Path) -> Result<(), CliError> {
+    let Ok(written) = written_in(dir) else { return Ok(()) };
+    for home in &written.homes {
+        if !home.starts_with(dir) || !home.is_dir() {
+            continue;
+        }
+        // a running node keeps its home
+        drop(Home::at(home).lock()?);
+        std::fs::remove_dir_all(home).map_err(NodeError::file(home))?;
+    }
+    let path = dir.join("devnet.json");
+    std::fs::remove_file(&path).map_err(NodeError::file(path))?;
+    Ok(())
 }
 
 /// The network file of a devnet on `chain`: four shards, 2.5 % fee on top, no bootstrap yet.

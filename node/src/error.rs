@@ -1,6 +1,8 @@
 //! What can go wrong in the node itself, each with a stable code and the next thing to do.
 
 use haggle_base::Coded;
+use haggle_gateway::ApiError;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A failure of the node or of its command line.
@@ -31,6 +33,9 @@ pub enum NodeError {
     /// A file could not be read or written.
     #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, std::io::Error),
+    /// The node refused something of its own.
+    #[error("{}", .0.detail)]
+    Api(Box<ApiError>),
     /// A room of the node failed.
     #[error("{detail}")]
     Room {
@@ -69,6 +74,11 @@ impl Coded for NodeError {
             Self::AlreadyRunning(_) => "already_running",
             Self::File(_, cause) if is_full(cause) => "storage_full",
             Self::File(..) => "file_error",
+            // an error that was read from JSON has no words of this process
+            Self::Api(problem) => match &problem.code {
+                Cow::Borrowed(code) => code,
+                Cow::Owned(_) => "internal_error",
+            },
             Self::Room { code, .. } => code,
         }
     }
@@ -82,12 +92,16 @@ impl Coded for NodeError {
             }
             Self::BadNetwork(..) => "take a network file from config/networks, or the one your devnet wrote",
             Self::Locked(..) => {
-                "give the passphrase in HAGGLE_PASSPHRASE, or the identity file that `unlock` in config.toml names"
+                "`unlock` in config.toml names the identity file, variable or credential that opens the keys"
             }
             Self::DevnetSeed(_) => "make keys of your own with `haggle init`",
             Self::AlreadyRunning(_) => "use the running node, or stop it with `haggle down`",
             Self::File(_, cause) if is_full(cause) => "free some space; nothing that was acknowledged is lost",
             Self::File(..) => "check that the path exists and belongs to you",
+            Self::Api(problem) => match &problem.hint {
+                Cow::Borrowed(hint) => hint,
+                Cow::Owned(_) => "look at the node's log",
+            },
             Self::Room { hint, .. } => hint,
         }
     }

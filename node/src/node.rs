@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// A running node.
@@ -58,9 +58,13 @@ pub struct Node {
     inner: Arc<Inner>,
     gateway: Gateway,
     tasks: TaskTracker,
+    /// Stops the loops when the node is dropped.
+    _stop: DropGuard,
     _lock: HomeLock,
 }
 
+/// How long an orderly stop may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a program waits for an event before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -194,15 +198,21 @@ impl Node {
 
     /// Stops: no new requests, open ones answered, everything on disk.
     pub async fn shutdown(self) {
-        let Self { inner, gateway, tasks, _lock } = self;
+        let Self { inner, gateway, tasks, _stop, _lock } = self;
         // the file only helps others to find us; a stale one is noticed by its process id
         let _gone = std::fs::remove_file(inner.home.running_file());
         inner.stopping.cancel();
-        gateway.shutdown().await;
-        inner.buyer.shutdown().await;
-        inner.desk.shutdown().await;
         tasks.close();
-        tasks.wait().await;
+        // what takes longer is taken up again at the next start: every step is on disk
+        let orderly = async {
+            gateway.shutdown().await;
+            inner.buyer.shutdown().await;
+            inner.desk.shutdown().await;
+            tasks.wait().await;
+        };
+        if tokio::time::timeout(STOP_PATIENCE, orderly).await.is_err() {
+            tracing::warn!("work was still under way after {STOP_PATIENCE:?}; it goes on at the next start");
+        }
         inner.network.shutdown().await;
         if let Err(error) = inner.catalog.clone().shutdown().await {
             tracing::warn!(error.cause = %error, "the catalog did not end orderly: {error}");
@@ -216,7 +226,7 @@ impl Node {
 }
 
 /// Ctrl-C, or the terminate signal of a service manager.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {

@@ -29,7 +29,7 @@ pub const BUYER_STEPS: [&str; 12] = [
 ];
 
 /// Every step a provider stores on the way to a paid order.
-pub const PROVIDER_STEPS: [&str; 10] = [
+pub const PROVIDER_STEPS: [&str; 11] = [
     "quoted",
     "terms_signed",
     "input_held",
@@ -40,6 +40,7 @@ pub const PROVIDER_STEPS: [&str; 10] = [
     "receipt_signed",
     "release_held",
     "released",
+    "attested",
 ];
 
 /// How often a waiting story looks.
@@ -224,8 +225,12 @@ impl Stage {
     }
 
     /// Waits for the process of node `number` to end by itself, which a crash point makes it do.
+    ///
+    /// # Panics
+    /// It goes on.
     pub async fn until_dead(&mut self, number: usize) {
-        self.market.node_mut(number).until_ended().await;
+        let ended = tokio::time::timeout(PATIENCE, self.market.node_mut(number).until_ended()).await;
+        assert!(ended.is_ok(), "node {number} goes on: its crash point was not reached\n{}", self.node(number).log());
     }
 
     /// Checks that not one unit was made or lost.

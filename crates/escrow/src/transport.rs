@@ -29,7 +29,9 @@ impl Failover {
         if urls.is_empty() || urls.len() > MAX_RPC_URLS {
             return Err(EscrowError::BadUrl(format!("{} URLs", urls.len())));
         }
-        let client = Client::builder()
+        let builder =
+            if urls.iter().all(|url| is_loopback(url)) { Client::builder().no_proxy() } else { Client::builder() };
+        let client = builder
             .timeout(timeout)
             .redirect(alloy::transports::http::reqwest::redirect::Policy::none())
             .build()
@@ -72,6 +74,12 @@ impl Service<RequestPacket> for Failover {
     fn call(&mut self, request: RequestPacket) -> Self::Future {
         Box::pin(self.clone().ask(request))
     }
+}
+
+/// Whether a URL names this machine: a proxy of the environment would not find it.
+fn is_loopback(url: &str) -> bool {
+    let host = url.parse::<Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]")
 }
 
 fn checked(text: &str) -> Result<Url, EscrowError> {

@@ -90,9 +90,16 @@ fn status_of(code: &str) -> StatusCode {
         "idempotency_conflict" => StatusCode::UNPROCESSABLE_ENTITY,
         "already_authorised" | "order_not_cancellable" | "name_taken" | "precondition_failed" => StatusCode::CONFLICT,
         "input_too_large" | "frame_too_large" | "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "rpc_down" | "storage_full" | "no_peers" | "peer_unreachable" | "busy" | "store_locked" => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        "rpc_down"
+        | "storage_full"
+        | "no_peers"
+        | "peer_unreachable"
+        | "unreachable"
+        | "provider_unreachable"
+        | "capacity_full"
+        | "try_again"
+        | "busy"
+        | "store_locked" => StatusCode::SERVICE_UNAVAILABLE,
         "open_timeout" | "deadline_exceeded" | "unknown_outcome" | "timeout" => StatusCode::GATEWAY_TIMEOUT,
         "remote_failed" | "connection_lost" | "invalid_agent_response" => StatusCode::BAD_GATEWAY,
         "internal_error" => StatusCode::INTERNAL_SERVER_ERROR,

@@ -60,13 +60,13 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let missing = || {
             ApiError::bad_request(
                 "idempotency_key_missing",
-                "an order needs an Idempotency-Key of 1 to 64 visible ASCII characters",
+                "an order needs an Idempotency-Key of 1 to 64 letters, digits and -_.:",
                 "make one key per intended order and send the same key on every retry",
             )
         };
         let key = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_KEY || !visible {
+        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        if key.is_empty() || key.len() > MAX_KEY || !plain {
             return Err(missing());
         }
         Ok(Self(key.to_owned()))

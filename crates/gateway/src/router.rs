@@ -9,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 
-/// Largest request body: an input of 512 KiB as JSON text, with room for its envelope.
+/// Largest request body: an input of 640 KiB as JSON text, with room for its envelope.
 pub const BODY_LIMIT: usize = 1 << 20;
 
 /// Joins every route; `a2a` is the router of the A2A room.

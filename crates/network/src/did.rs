@@ -1,12 +1,13 @@
 //! The exchange of DID proofs: each side of a connection asks the other once, and again when the
 //! other says that its DIDs have changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_base::{AgentKey, Clock, Did, NetworkId, PeerId, cbor};
 use libp2p::StreamProtocol;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_bytes::{ByteArray, ByteBuf};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::broadcast;
@@ -25,12 +26,17 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Exchanges tried with a peer before it counts as proving nothing.
 const ATTEMPTS: u32 = 3;
 
+/// Peers remembered that asked before they were admitted here.
+const MAX_EARLY: usize = 256;
+
 /// Proves our DIDs to others and asks others for theirs.
 pub(crate) struct Proofs {
     pub(crate) network: NetworkId,
     pub(crate) local: PeerId,
     pub(crate) protocol: StreamProtocol,
     pub(crate) keys: RwLock<Vec<Arc<AgentKey>>>,
+    /// How many keys a peer was answered with that has admitted us, but is not admitted here yet.
+    pub(crate) early: Mutex<BTreeMap<PeerId, usize>>,
     pub(crate) streams: Streams,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: broadcast::Sender<NetworkEvent>,
@@ -52,8 +58,17 @@ impl Proofs {
         Ok(())
     }
 
-    /// Asks an admitted peer for its proofs, in the background.
+    /// Asks an admitted peer for its proofs, in the background; tells it first if keys came since it asked for ours.
     pub(crate) fn begin(self: &Arc<Self>, peer: PeerId, round: u64) {
+        let held = self.keys.read().len();
+        if self.early.lock().remove(&peer).is_some_and(|answered| answered < held) {
+            let this = Arc::clone(self);
+            self.streams.tracker.spawn(async move {
+                if let Ok(Err(error)) = timeout(EXCHANGE_TIMEOUT, this.tell_changed(peer)).await {
+                    tracing::debug!(peer.id = %peer, error = %error, "could not tell {peer} that our DIDs changed");
+                }
+            });
+        }
         let this = Arc::clone(self);
         self.streams.tracker.spawn(async move {
             let token = this.streams.token.clone();
@@ -171,6 +186,13 @@ impl Proofs {
         match question {
             Question::Prove { nonce } => {
                 let answer = self.prove(&peer, nonce.into_array());
+                if !shared.with(|book| book.is_admitted(&peer)) {
+                    let mut early = self.early.lock();
+                    if early.len() >= MAX_EARLY {
+                        early.clear();
+                    }
+                    early.insert(peer, answer.proofs.len());
+                }
                 send(&mut stream, &answer, MAX_ANSWER_BYTES).await?;
             }
             Question::Changed {} => {

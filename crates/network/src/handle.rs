@@ -9,7 +9,7 @@ use libp2p::identity::Keypair;
 use libp2p::metrics::Registry;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -121,6 +121,7 @@ impl Network {
             local,
             protocol: protocol::stream(&protocol::did(&config.network))?,
             keys: RwLock::new(config.agents.clone()),
+            early: Mutex::default(),
             streams: streams.clone(),
             clock: Arc::clone(&clock),
             events: events.clone(),

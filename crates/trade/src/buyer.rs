@@ -68,7 +68,7 @@ pub struct HireRequest {
     pub slot: Text<64>,
     /// The version that was looked at; `None` takes the current one.
     pub listing: Option<RecordId>,
-    /// The input, JSON, at most 512 KiB.
+    /// The input, JSON, at most 640 KiB.
     pub input: Vec<u8>,
     /// The most this may cost, fee included.
     pub max_price: Usdc,

@@ -9,7 +9,7 @@ use haggle_base::{
 };
 
 /// Largest input or output of an order, in bytes.
-pub const MAX_PAYLOAD_BYTES: usize = 512 * 1024;
+pub const MAX_PAYLOAD_BYTES: usize = 640 * 1024;
 /// Longest time between signing and `fundBy` that any provider accepts, in chain time.
 pub const MAX_FUND_WINDOW: Duration = Duration::from_secs(300);
 /// A provider that holds no mined release acts on chain at least this long before `deliverBy`.

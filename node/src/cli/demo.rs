@@ -2,7 +2,7 @@
 
 use super::args::{Demo, Globals};
 use super::devnet::{commands, keep};
-use super::orders::{MAX_INPUT, follow, fresh_key};
+use super::orders::{MAX_INPUT, fits_a_call, follow, fresh_key};
 use super::terminal::{self, Progress};
 use super::{CliError, Exit};
 use crate::devnet::{Conservation, Devnet, NodeProcess, Options, eventually, listings_seen};
@@ -84,13 +84,15 @@ struct LatePart {
 
 pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
     let document = read_document(args.file.as_deref())?;
+    fits_a_call(&json!({"text": document}))?;
     let temporary = tempfile::Builder::new()
         .prefix("haggle-demo-")
         .tempdir()
         .map_err(|cause| CliError::failure("file_error", cause.to_string(), "give a directory with --dir"))?;
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let began = Instant::now();
     let mut market = Devnet::start(Options::here(dir.clone(), SEED)?).await?;
-    let traded = Box::pin(trade(globals, &mut market, &document)).await;
+    let traded = Box::pin(trade(globals, &mut market, &document, began)).await;
     let report = match traded {
         Ok(report) => report,
         Err(problem) => {
@@ -110,10 +112,9 @@ pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
     judge(&report)
 }
 
-async fn trade(globals: &Globals, market: &mut Devnet, document: &str) -> Result<Report, CliError> {
+async fn trade(globals: &Globals, market: &mut Devnet, document: &str, began: Instant) -> Result<Report, CliError> {
     let silent = globals.json || globals.quiet;
-    let progress = Progress::start(silent, "starting the chain and five nodes");
-    let began = Instant::now();
+    let progress = Progress::start(silent, "starting five nodes");
     market.add_nodes(NODES).await?;
     progress.say("putting agents on the market");
     let agents = market.publish_demo_agents().await?;

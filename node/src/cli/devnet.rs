@@ -70,7 +70,7 @@ pub(super) fn commands(market: &Devnet, dir: &Path) -> Vec<(String, &'static str
 pub(super) async fn keep(market: &mut Devnet) {
     tokio::select! {
         // without a signal handler the market simply runs until its nodes end
-        _interrupt = tokio::signal::ctrl_c() => {}
+        () = crate::node::interrupted() => {}
         () = market.until_nodes_ended() => {}
     }
 }

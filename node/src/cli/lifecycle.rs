@@ -107,14 +107,19 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
     let client = globals.client()?;
     let _accepted: serde_json::Value = client.post("/v1/node/stop", &json!({})).await?;
     let gone = async {
-        while client.get::<NodeStatus>("/v1/node").await.is_ok() {
+        // the home is free once everything is on disk
+        while if globals.home.is_made() {
+            globals.home.lock().is_err()
+        } else {
+            client.get::<NodeStatus>("/v1/node").await.is_ok()
+        } {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     if tokio::time::timeout(STOP_PATIENCE, gone).await.is_err() {
         return Err(CliError::failure(
             "timeout",
-            "the node still answers",
+            "the node still holds its home",
             "look at its log; it finishes open writes first",
         ));
     }

@@ -141,6 +141,11 @@ fn show_order(globals: &Globals, order: &OrderView) {
 fn verdict(order: &OrderView) -> Result<(), CliError> {
     match (order.state.as_str(), &order.problem) {
         ("settled", None) => Ok(()),
+        // the order is over and nothing was paid: that is known, unlike a command that stops waiting
+        (_, Some(problem)) if problem == "timeout" && order.fund_tx.is_none() => Err(CliError {
+            exit: Exit::Remote,
+            ..CliError::failure(problem, "the seller did not answer in time; nothing was paid", "try another seller")
+        }),
         (state, problem) => Err(CliError::failure(
             problem.as_deref().unwrap_or(state),
             order.problem_detail.clone().unwrap_or_else(|| format!("the order ended {state}")),
@@ -169,16 +174,23 @@ pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
     if text.len() as u64 > MAX_INPUT {
         return Err(too_large());
     }
-    Ok(match serde_json::from_str::<Value>(&text) {
+    let input = match serde_json::from_str::<Value>(&text) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
         _ => json!({"text": text}),
-    })
+    };
+    fits_a_call(&input)?;
+    Ok(input)
+}
+
+/// Refuses an input that is too large as JSON, where quotes and line ends take two bytes, before anything starts.
+pub(super) fn fits_a_call(input: &Value) -> Result<(), CliError> {
+    if input.to_string().len() > haggle_trade::MAX_PAYLOAD_BYTES { Err(too_large()) } else { Ok(()) }
 }
 
 fn too_large() -> CliError {
     CliError::failure(
         "input_too_large",
-        "the input is larger than 512 KiB",
+        "the input is larger than 512 KiB, or than 640 KiB as JSON",
         "send a part of it; a call carries at most 512 KiB",
     )
 }

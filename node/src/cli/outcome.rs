@@ -67,9 +67,8 @@ impl CliError {
 
 fn exit_of(code: &str) -> Exit {
     match code {
-        "listing_not_found" | "order_not_found" | "agent_not_found" | "route_not_found" | "no_such_key" | "no_home" => {
-            Exit::NotFound
-        }
+        "peer_not_found" | "card_not_found" | "listing_not_found" | "order_not_found" | "agent_not_found"
+        | "route_not_found" | "no_such_key" | "no_home" => Exit::NotFound,
         "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" => Exit::Refused,
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
         | "refunded" => Exit::Payment,
@@ -77,10 +76,13 @@ fn exit_of(code: &str) -> Exit {
         | "schema_mismatch"
         | "invalid_agent_response"
         | "peer_unreachable"
+        | "unreachable"
+        | "provider_unreachable"
         | "quote_refused"
         | "no_agreement" => Exit::Remote,
         "deadline_exceeded" | "open_timeout" | "timeout" | "unknown_outcome" => Exit::Timeout,
-        "usage" | "input_too_large" | "invalid_input" | "bad_amount" | "too_many_decimals" => Exit::Usage,
+        "usage" | "unknown_sort" | "invalid_query" | "invalid_body" | "input_too_large" | "invalid_input"
+        | "bad_amount" | "too_many_decimals" => Exit::Usage,
         _ => Exit::Failure,
     }
 }

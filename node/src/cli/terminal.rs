@@ -5,7 +5,7 @@ use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 const BOLD: Style = Style::new().bold();
@@ -131,12 +131,9 @@ pub fn ask_secret(what: &str) -> std::io::Result<String> {
             "there is no terminal to ask on: set `unlock` in config.toml to an identity file, a variable or a credential",
         ));
     }
-    let mut out = std::io::stderr();
-    write!(out, "{what}: ")?;
-    out.flush()?;
-    let mut typed = String::new();
-    input.lock().read_line(&mut typed)?;
-    Ok(typed.trim_end_matches(['\r', '\n']).to_owned())
+    let mut terminal = console::Term::stderr();
+    write!(terminal, "{what}: ")?;
+    terminal.read_secure_line()
 }
 
 /// A long id, short enough for a line: `z6MknSL…BU8Vi`.

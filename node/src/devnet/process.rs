@@ -4,6 +4,7 @@ use super::{PATIENCE, eventually, listings_seen};
 use crate::cli::CliError;
 use crate::cli::agents::from_builtin;
 use crate::cli::client::Client;
+use crate::config::ENV_PREFIX;
 use crate::home::Home;
 use haggle_gateway::view::{AgentPage, AgentSummary, NodeStatus, OrderView, WalletList};
 use serde_json::json;
@@ -212,14 +213,18 @@ fn start(program: &Path, home: &Home, env: &[(&str, &str)]) -> Result<Child, Cli
         CliError::failure("file_error", format!("{}: {cause}", program.display()), "check that the program can be run")
     };
     let log: File = OpenOptions::new().create(true).append(true).open(log_path(home)).map_err(failed)?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    // what the person set for a node of their own is not meant for these
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(ENV_PREFIX) {
+            command.env_remove(name);
+        }
+    }
+    command
         .arg("--home")
         .arg(home.path())
         .arg("--json")
         .arg("up")
-        .env_remove("HAGGLE_API")
-        .env_remove("HAGGLE_TOKEN")
-        .env_remove("HAGGLE_CRASH_AFTER")
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

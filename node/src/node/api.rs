@@ -23,6 +23,8 @@ use tokio::sync::broadcast;
 const DEFAULT_ITEMS: usize = 20;
 /// Most orders of a page.
 const MAX_ORDERS: usize = 100;
+/// Sales read to find the newest; they are kept by order id.
+const MAX_SALES_READ: usize = 10_000;
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 fn coded<E: Coded>(error: E) -> ApiError {
@@ -68,10 +70,11 @@ impl Inner {
         let listing = self.listing_by_id(listing)?;
         let input = serde_json::to_vec(input).map_err(|cause| ApiError::internal(&cause))?;
         if input.len() > MAX_PAYLOAD_BYTES {
-            return Err(ApiError::bad_request(
+            return Err(ApiError::new(
+                http::StatusCode::PAYLOAD_TOO_LARGE,
                 "input_too_large",
                 format!("the input has {} bytes as JSON", input.len()),
-                "send at most 512 KiB",
+                "send at most 640 KiB as JSON",
             ));
         }
         let price = max_price.unwrap_or(listing.body().price);
@@ -157,7 +160,7 @@ impl NodeApi for Inner {
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
                 escrow: self.file.escrow.to_string(),
                 token: self.file.token.address.to_string(),
-                trust: format!("one RPC, {}, is trusted with what it says", self.config.chain.rpc),
+                trust: format!("one RPC, {}, is trusted with what it says", views::host_of(&self.config.chain.rpc)),
             },
             market: MarketStatus {
                 listings: held.listings as u64,
@@ -335,7 +338,16 @@ impl NodeApi for Inner {
             views.extend(self.buyer.list(None, MAX_ORDERS).map_err(coded)?);
         }
         if query.role.as_deref() != Some("buyer") {
-            views.extend(self.desk.list(None, MAX_ORDERS).map_err(coded)?);
+            let mut after = None;
+            while views.len() < MAX_SALES_READ {
+                let page = self.desk.list(after, MAX_ORDERS).map_err(coded)?;
+                after = page.last().and_then(|view| view.id);
+                let was_last = page.len() < MAX_ORDERS;
+                views.extend(page);
+                if was_last {
+                    break;
+                }
+            }
         }
         views.sort_by_key(|view| std::cmp::Reverse(view.started));
         let mut items: Vec<_> = views.iter().map(|view| self.order_view(view)).collect();

@@ -52,6 +52,8 @@ pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError>
     let registry = Arc::new(Mutex::new(Registry::default()));
     let events = Events::new(Arc::clone(&clock));
     let stopping = CancellationToken::new();
+    // a start that fails half-way stops what it began
+    let stop = stopping.clone().drop_guard();
     let tasks = TaskTracker::new();
 
     let money = open_store(&home.money_db())?;
@@ -176,7 +178,7 @@ pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError>
     let text = serde_json::to_string_pretty(&running).unwrap_or_default();
     write_atomically(&inner.home.running_file(), text.as_bytes())?;
     tracing::info!(peer.id = %running.peer_id, gateway = running.api, "node {} is up at {}", running.peer_id, running.api);
-    Ok(Node { inner, gateway, tasks, _lock: lock })
+    Ok(Node { inner, gateway, tasks, _stop: stop, _lock: lock })
 }
 
 /// Wraps a room's error.

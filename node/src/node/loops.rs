@@ -356,8 +356,6 @@ async fn renew(inner: Arc<Inner>) {
     let mut look = tokio::time::interval(RENEW_EVERY);
     loop {
         look.tick().await;
-        if let Err(problem) = inner.renew_all().await {
-            tracing::warn!(error.code = %problem.code, "cards and listings could not be renewed: {problem}");
-        }
+        inner.renew_all().await;
     }
 }

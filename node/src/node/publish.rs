@@ -92,7 +92,7 @@ impl Inner {
 
     /// Makes the cards of the node's own agent and of every served one current, after a start.
     pub(super) async fn publish_all(&self) -> Result<(), NodeError> {
-        let api = |problem: ApiError| NodeError::BadConfig(self.home.config(), problem.to_string());
+        let api = |problem: ApiError| NodeError::Api(Box::new(problem));
         self.publish_own_card().await.map_err(api)?;
         for served in self.agents.all() {
             if served.engine.is_none() {
@@ -110,15 +110,33 @@ impl Inner {
         Ok(())
     }
 
-    /// Signs anew what has lived half its time.
-    pub(super) async fn renew_all(&self) -> Result<(), ApiError> {
-        let mut dids = vec![self.own_did()];
-        dids.extend(self.agents.all().into_iter().map(|served| served.row.did));
-        for did in dids {
-            let Some(keys) = self.keys.get(&did) else { continue };
-            self.catalog.refresh(&keys.agent).await.map_err(|error| ApiError::from_coded(&error))?;
+    /// Signs anew what has lived half its time, and cards whose payment binding ends soon.
+    pub(super) async fn renew_all(&self) {
+        let told = |did: &Did, problem: &ApiError| {
+            tracing::warn!(agent.id = %did, error.code = %problem.code, "records of {did} are not renewed: {problem}");
+        };
+        let own = self.own_did();
+        if let Err(problem) = self.publish_own_card().await {
+            told(&own, &problem);
         }
-        Ok(())
+        for served in self.agents.all().into_iter().filter(|served| served.engine.is_some()) {
+            if let Err(problem) = self.renew_card(&served).await {
+                told(&served.row.did, &problem);
+            }
+        }
+        for did in std::iter::once(own).chain(self.agents.all().into_iter().map(|served| served.row.did)) {
+            let Some(keys) = self.keys.get(&did) else { continue };
+            if let Err(error) = self.catalog.refresh(&keys.agent).await {
+                told(&did, &ApiError::from_coded(&error));
+            }
+        }
+    }
+
+    async fn renew_card(&self, served: &Served) -> Result<(), ApiError> {
+        let did = served.row.did;
+        let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
+        let card = self.card_body(&served.row, text(&served.row.name))?;
+        self.publish_card(&keys, card).await
     }
 
     /// The DID of the node's own agent: the one that buys.

@@ -24,6 +24,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Scheme and host of a URL: the rest may hold a key.
+pub(super) fn host_of(url: &str) -> String {
+    url.parse::<url::Url>().map_or_else(|_| "an unreadable URL".to_owned(), |url| url.origin().ascii_serialization())
+}
+
 pub(super) fn peer(facts: &PeerFacts) -> PeerView {
     PeerView {
         peer: facts.peer.to_string(),

@@ -49,7 +49,7 @@ pub struct QuoteView {
 pub struct HireRequest {
     /// Record id of the listing.
     pub listing: String,
-    /// The input of the work: any JSON, at most 512 KiB as text.
+    /// The input of the work: any JSON, at most 640 KiB as text.
     pub input: Value,
     /// The most the buyer would pay, fee not included; default: the listed price.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use haggle_base::Coded;
 use haggle_network::{MAX_DIDS_PER_PEER, NetworkEvent};
 
-use crate::lab::{agent_key, couple, start_shy, stranger, within};
+use crate::lab::{agent_key, couple, start, start_shy, stranger, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_sides_prove_their_dids_when_they_connect() {
@@ -23,6 +23,14 @@ async fn both_sides_prove_their_dids_when_they_connect() {
     assert_eq!(alice.dids_of(&bob.peer_id()), [agent_key(21).did()]);
     assert_eq!(alice.peers_of(&agent_key(21).did()), [bob.peer_id()]);
     assert!(alice.peers_of(&agent_key(22).did()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_given_at_the_start_are_proved_to_the_first_question() {
+    let alice = start(1, &[], |config| config.agents = vec![agent_key(11)]).await;
+    let bob = start_shy(2).await;
+    within(bob.dial(&alice.listen_addrs()[0])).await.unwrap();
+    assert_eq!(within(bob.ensure_dids(&alice.peer_id())).await, [agent_key(11).did()]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

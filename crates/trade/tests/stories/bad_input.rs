@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use haggle_base::{Address, B256, Coded, Did, Hash, OrderId, Parties, Usdc, cose};
 use haggle_trade::{
-    Bargain, HireRequest, Offer, Refusal, SellingRules, TradeError, TradeMessage, TradeReply,
+    Bargain, HireRequest, MAX_PAYLOAD_BYTES, Offer, Refusal, SellingRules, TradeError, TradeMessage, TradeReply,
     document::Quote,
     terms::{Agreement, Scheme, ServiceLevel, TERMS_KIND, Terms},
     wire::{Payload, QuoteRequest},
@@ -290,10 +290,10 @@ async fn an_input_that_does_not_fit_is_refused_before_any_escrow() {
 #[tokio::test]
 async fn an_oversize_input_is_refused() {
     let world = World::new().await;
-    let wish = HireRequest { input: vec![b' '; 512 * 1024 + 1], ..world.wish() };
+    let wish = HireRequest { input: vec![b' '; MAX_PAYLOAD_BYTES + 1], ..world.wish() };
     assert_eq!(failed(world.buyer().hire(wish).await), "input_too_large");
     let mut request = request_of(&world, &world.bob);
-    request.input_bytes = 512 * 1024 + 1;
+    request.input_bytes = MAX_PAYLOAD_BYTES as u64 + 1;
     assert_eq!(code(&tell(&world, world.bob.did(), TradeMessage::QuoteRequest(request)).await), "input_too_large");
 }
 
