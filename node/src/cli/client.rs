@@ -40,10 +40,6 @@ impl Client {
     pub fn for_home(home: &Home, api: Option<&str>, token: Option<&str>) -> Result<Self, CliError> {
         let base = match api {
             Some(api) => api.to_owned(),
-            // what a node that was killed wrote says nothing: its port may be somebody else's by now
-            None if home.is_made() && home.lock().is_ok() => {
-                return Err(CliError::not_running(format!("no node runs from {}", home.path().display())));
-            }
             None => {
                 home.running()
                     .ok_or_else(|| CliError::not_running(format!("no node runs from {}", home.path().display())))?

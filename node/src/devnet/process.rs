@@ -227,7 +227,7 @@ fn start(program: &Path, home: &Home, env: &[(&str, &str)]) -> Result<Child, Cli
         .arg("up")
         .envs(env.iter().copied())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(log.try_clone().map_err(failed)?)
         .stderr(log)
         .kill_on_drop(true)
         .spawn()
