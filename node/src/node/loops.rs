@@ -354,6 +354,8 @@ async fn tell_orders(inner: Arc<Inner>) {
 /// Signs cards and listings anew before they expire.
 async fn renew(inner: Arc<Inner>) {
     let mut look = tokio::time::interval(RENEW_EVERY);
+    // the first tick is now, and the start publishes everything itself
+    look.tick().await;
     loop {
         look.tick().await;
         inner.renew_all().await;
