@@ -127,3 +127,18 @@ fn an_interrupted_put_leaves_nothing_after_the_next_open() {
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     blobs.put(b"whole").unwrap();
 }
+
+#[tokio::test]
+async fn a_closed_store_can_be_opened_again_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let store = Store::open(home.path(), Options::default()).unwrap();
+        assert_eq!(store.count::<Names>().unwrap(), round * 100, "round {round}");
+        let mut batch = Batch::new();
+        for id in round * 100..(round + 1) * 100 {
+            batch.put::<Names>(&id, &"x".repeat(1_000)).unwrap();
+        }
+        store.commit(batch).await.unwrap();
+        store.shutdown().await.unwrap();
+    }
+}

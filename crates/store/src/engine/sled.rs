@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{PoisonError, RwLock, mpsc},
+    thread,
+    time::Duration,
 };
 
 use sled::{
@@ -19,11 +23,44 @@ use crate::{Mode, Options, StoreError, batch::Op};
 /// The tree sled always has; we never use it.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 
+/// Longest wait for sled's own threads to let go of a closed database.
+const RELEASE_WAIT: Duration = Duration::from_secs(5);
+
 /// One database folder.
+///
+/// Its fields are dropped in the order they stand in: the database, then the wait for its lock.
 pub(crate) struct SledEngine {
     path: PathBuf,
-    db: sled::Db,
     trees: RwLock<BTreeMap<String, sled::Tree>>,
+    db: sled::Db,
+    _release: Option<Release>,
+}
+
+/// Waits, when dropped, until the file of a closed database is unlocked.
+///
+/// Dropping the last handle of a sled database does not close it: tasks of its thread pool share
+/// the file, and with it the lock, until they have ended, and nothing of sled's tells when. So we
+/// ask for the lock ourselves; without this, whoever opens the database next may find it locked.
+struct Release {
+    file: PathBuf,
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // No file, no lock: opening failed before there was one.
+        let Ok(file) = File::open(&self.file) else { return };
+        let (free, freed) = mpsc::channel();
+        let waiter = thread::Builder::new().name("haggle-store-release".to_owned()).spawn(move || {
+            let outcome = file.lock();
+            drop(file);
+            if free.send(outcome).is_err() {
+                tracing::debug!("the database was unlocked after all");
+            }
+        });
+        if waiter.is_err() || !matches!(freed.recv_timeout(RELEASE_WAIT), Ok(Ok(()))) {
+            tracing::warn!(file = %self.file.display(), "the closed database may still be locked");
+        }
+    }
 }
 
 impl fmt::Debug for SledEngine {
@@ -36,25 +73,30 @@ impl SledEngine {
     /// Opens or creates the database in `path`.
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         std::fs::create_dir_all(path)?;
-        Self::start(path, &config(options).path(path))
+        Self::start(path, &config(options).path(path), Some(Release { file: path.join("db") }))
     }
 
     /// A database in shared memory or the temporary folder that is deleted when dropped.
     pub(crate) fn temporary(options: Options) -> Result<Self, StoreError> {
-        Self::start(Path::new("temporary"), &config(options).temporary(true))
+        Self::start(Path::new("temporary"), &config(options).temporary(true), None)
     }
 
-    fn start(path: &Path, config: &sled::Config) -> Result<Self, StoreError> {
-        let db = shielded(|| match config.open() {
+    fn start(path: &Path, config: &sled::Config, release: Option<Release>) -> Result<Self, StoreError> {
+        let opened = shielded(|| match config.open() {
             Err(sled::Error::Io(error)) if is_lock_failure(&error) => Err(StoreError::Locked { path: path.to_owned() }),
             other => other.map_err(|error| translate(path, error)),
-        })
-        .map_err(|error| match error {
+        });
+        match opened {
+            Ok(db) => Ok(Self { path: path.to_owned(), trees: RwLock::default(), db, _release: release }),
+            // Somebody else holds it, so there is nothing of ours to wait for.
+            Err(error @ StoreError::Locked { .. }) => {
+                std::mem::forget(release);
+                Err(error)
+            }
             // A panic while reading the log is damage, whatever else it is.
-            StoreError::Engine => StoreError::Corrupt { path: path.to_owned() },
-            other => other,
-        })?;
-        Ok(Self { path: path.to_owned(), db, trees: RwLock::default() })
+            Err(StoreError::Engine) => Err(StoreError::Corrupt { path: path.to_owned() }),
+            Err(error) => Err(error),
+        }
     }
 
     fn tree(&self, table: &str) -> Result<sled::Tree, StoreError> {
