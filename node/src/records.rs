@@ -1,16 +1,12 @@
 //! What the node itself keeps: its agents, and which hire belongs to which key.
 
 use haggle_base::{Did, List, Text, Usdc};
-use haggle_store::Table;
+use haggle_store::tables;
 use serde::{Deserialize, Serialize};
 
-/// The agents this node serves, by the index of their keys.
-pub(crate) struct AgentTable;
-
-impl Table for AgentTable {
-    const NAME: &'static str = "node-agents-1";
-    type Key = u64;
-    type Value = AgentRow;
+tables! {
+    /// The agents this node serves, by the index of their keys.
+    pub(crate) AgentTable = "node-agents-1": u64 => AgentRow;
 }
 
 /// One agent of this node.

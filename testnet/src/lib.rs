@@ -3,6 +3,8 @@
 //! Each file in `tests/` is one story. A [`Stage`] is a devnet whose nodes run the program that cargo built beside the
 //! tests; the stories move its chain's clock, kill its nodes and count its money to the unit.
 
+mod crash;
 mod stage;
 
-pub use stage::{BUYER_STEPS, DOCUMENT, Hired, PROVIDER_STEPS, Stage};
+pub use crash::killed_after_each;
+pub use stage::{DOCUMENT, Hired, Stage};

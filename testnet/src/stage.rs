@@ -12,37 +12,6 @@ use tempfile::TempDir;
 /// What the stories buy a digest of.
 pub const DOCUMENT: &str = "The market opens at nine. Agents sell, agents buy, and nobody stands in the middle.";
 
-/// Every step a buyer stores on the way to a paid order, as `docs/protocols/orders.md` lists them.
-pub const BUYER_STEPS: [&str; 12] = [
-    "reserved",
-    "quoted",
-    "terms_signed",
-    "input_sent",
-    "order_countersigned",
-    "authorised",
-    "funded",
-    "receipt_held",
-    "checked",
-    "release_signed",
-    "released",
-    "attested",
-];
-
-/// Every step a provider stores on the way to a paid order.
-pub const PROVIDER_STEPS: [&str; 11] = [
-    "quoted",
-    "terms_signed",
-    "input_held",
-    "order_countersigned",
-    "fund_submitted",
-    "funded",
-    "executed",
-    "receipt_signed",
-    "release_held",
-    "released",
-    "attested",
-];
-
 /// How often a waiting story looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 

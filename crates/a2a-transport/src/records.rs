@@ -8,7 +8,7 @@ use std::{
 
 use haggle_a2a::{A2aError, Kind, Task, message, types::TaskState};
 use haggle_base::{Blob, Clock, Did, Hash, Timestamp};
-use haggle_store::{Batch, Blobs, Store, StoreError, Table};
+use haggle_store::{Batch, Blobs, Store, StoreError, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,12 +19,8 @@ const MAX_INLINE_BYTES: usize = 5 * 1024;
 /// Rows read at a time when the store is opened.
 const PAGE: usize = 256;
 
-struct Tasks;
-
-impl Table for Tasks {
-    const NAME: &'static str = "a2a-tasks-1";
-    type Key = String;
-    type Value = Row;
+tables! {
+    Tasks = "a2a-tasks-1": String => Row;
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

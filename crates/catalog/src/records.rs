@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use haggle_base::{Blob, RecordId, Timestamp, record::MAX_RECORD_BYTES};
-use haggle_store::{Batch, Store, StoreError, Table};
+use haggle_store::{Batch, Store, StoreError, Table, tables};
 
 use crate::{
     config::CatalogConfig,
@@ -17,40 +17,15 @@ const PAGE: usize = 1024;
 /// Room for any record's bytes with its CBOR head.
 pub(crate) type RecordBytes = Blob<{ MAX_RECORD_BYTES - 4 }>;
 
-/// The signed bytes, alone.
-pub(crate) struct Bytes;
-
-impl Table for Bytes {
-    const NAME: &'static str = "record-bytes-1";
-    type Key = RecordId;
-    type Value = RecordBytes;
-}
-
-/// What the shelf keeps.
-pub(crate) struct Entries;
-
-impl Table for Entries {
-    const NAME: &'static str = "record-entries-1";
-    type Key = RecordId;
-    type Value = Entry;
-}
-
-/// Records by expiry, so that removing the expired is a range.
-pub(crate) struct ByExpiry;
-
-impl Table for ByExpiry {
-    const NAME: &'static str = "record-expiry-1";
-    type Key = (Timestamp, RecordId);
-    type Value = ();
-}
-
-/// Ids refused for quota.
-pub(crate) struct RefusedIds;
-
-impl Table for RefusedIds {
-    const NAME: &'static str = "record-refused-1";
-    type Key = RecordId;
-    type Value = Refused;
+tables! {
+    /// The signed bytes, alone.
+    pub(crate) Bytes = "record-bytes-1": RecordId => RecordBytes;
+    /// What the shelf keeps.
+    pub(crate) Entries = "record-entries-1": RecordId => Entry;
+    /// Records by expiry, so that removing the expired is a range.
+    pub(crate) ByExpiry = "record-expiry-1": (Timestamp, RecordId) => ();
+    /// Ids refused for quota.
+    pub(crate) RefusedIds = "record-refused-1": RecordId => Refused;
 }
 
 /// Adds a record that now stands on the shelf.

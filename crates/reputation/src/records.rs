@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use haggle_base::{Attestation, Blob, Body, Did, OrderId};
-use haggle_store::Table;
+use haggle_store::tables;
 
 use crate::book::Evidence;
 
@@ -15,22 +15,11 @@ pub(crate) struct EvidenceRow {
     pub(crate) record: Blob<{ Attestation::MAX_BYTES }>,
 }
 
-/// Evidence by order, kind and side.
-#[derive(Debug)]
-pub(crate) struct EvidenceTable;
-impl Table for EvidenceTable {
-    const NAME: &'static str = "reputation-evidence-1";
-    type Key = (OrderId, u8, u8);
-    type Value = EvidenceRow;
-}
-
-/// Payment addresses that agents were seen to bind: agent and address, with the number of the latest sight.
-#[derive(Debug)]
-pub(crate) struct BindingsTable;
-impl Table for BindingsTable {
-    const NAME: &'static str = "reputation-bindings-1";
-    type Key = (Did, [u8; 20]);
-    type Value = u64;
+tables! {
+    /// Evidence by order, kind and side.
+    pub(crate) EvidenceTable = "reputation-evidence-1": (OrderId, u8, u8) => EvidenceRow;
+    /// Payment addresses that agents were seen to bind: agent and address, with the number of the latest sight.
+    pub(crate) BindingsTable = "reputation-bindings-1": (Did, [u8; 20]) => u64;
 }
 
 /// The row's key.

@@ -9,13 +9,10 @@
 //!
 //! ```
 //! # async fn story() -> Result<(), haggle_store::StoreError> {
-//! use haggle_store::{Batch, Store, Table};
+//! use haggle_store::{Batch, Store};
 //!
-//! struct Orders;
-//! impl Table for Orders {
-//!     const NAME: &'static str = "orders-1";
-//!     type Key = u64;
-//!     type Value = String;
+//! haggle_store::tables! {
+//!     Orders = "orders-1": u64 => String;
 //! }
 //!
 //! let store = Store::memory();

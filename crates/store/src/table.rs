@@ -21,16 +21,39 @@ pub trait Table {
     type Value: Serialize + DeserializeOwned;
 }
 
+/// Declares [`Table`]s, a line each: visibility, type, name with version, key and value.
+///
+/// ```
+/// haggle_store::tables! {
+///     /// Prices by listing.
+///     pub(crate) Prices = "prices-1": u64 => String;
+///     /// Listings by price.
+///     ByPrice = "listings-by-price-1": (String, u64) => ();
+/// }
+/// # assert_eq!(<Prices as haggle_store::Table>::NAME, "prices-1");
+/// # assert_eq!(<ByPrice as haggle_store::Table>::NAME, "listings-by-price-1");
+/// ```
+#[macro_export]
+macro_rules! tables {
+    ($($(#[$about:meta])* $vis:vis $table:ident = $name:literal: $key:ty => $value:ty;)+) => {$(
+        $(#[$about])*
+        #[derive(Debug)]
+        $vis struct $table;
+
+        impl $crate::Table for $table {
+            const NAME: &'static str = $name;
+            type Key = $key;
+            type Value = $value;
+        }
+    )+};
+}
+
 /// Rows of a table, key and value, in the order they were asked for.
 pub type Rows<T> = Vec<(<T as Table>::Key, <T as Table>::Value)>;
 
-/// The table of facts about the store itself.
-pub(crate) struct Meta;
-
-impl Table for Meta {
-    const NAME: &'static str = "meta";
-    type Key = String;
-    type Value = Schema;
+crate::tables! {
+    /// The table of facts about the store itself.
+    pub(crate) Meta = "meta": String => Schema;
 }
 
 /// Key of the one row of [`Meta`].

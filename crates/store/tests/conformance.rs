@@ -4,7 +4,7 @@
 use std::ops::Bound;
 
 use haggle_base::Coded;
-use haggle_store::{Batch, Key, MAX_BATCH_OPS, MAX_KEY_BYTES, MAX_VALUE_BYTES, Store, StoreError, Table};
+use haggle_store::{Batch, Key, MAX_BATCH_OPS, MAX_KEY_BYTES, MAX_VALUE_BYTES, Store, StoreError, Table, tables};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,32 +18,11 @@ fn order(state: &str, price: u64) -> Order {
     Order { state: state.to_owned(), price }
 }
 
-struct Orders;
-impl Table for Orders {
-    const NAME: &'static str = "orders-1";
-    type Key = u64;
-    type Value = Order;
-}
-
-struct ByBuyer;
-impl Table for ByBuyer {
-    const NAME: &'static str = "orders-by-buyer-1";
-    type Key = (String, u64);
-    type Value = ();
-}
-
-struct Payloads;
-impl Table for Payloads {
-    const NAME: &'static str = "payloads-1";
-    type Key = Vec<u8>;
-    type Value = String;
-}
-
-struct Rates;
-impl Table for Rates {
-    const NAME: &'static str = "rates-1";
-    type Key = u64;
-    type Value = f64;
+tables! {
+    Orders = "orders-1": u64 => Order;
+    ByBuyer = "orders-by-buyer-1": (String, u64) => ();
+    Payloads = "payloads-1": Vec<u8> => String;
+    Rates = "rates-1": u64 => f64;
 }
 
 macro_rules! conformance {

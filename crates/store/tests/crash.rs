@@ -14,24 +14,15 @@ use std::{
 };
 
 use haggle_base::Coded;
-use haggle_store::{Batch, Options, Store, Table};
+use haggle_store::{Batch, Options, Store, tables};
 
 const VICTIM_HOME: &str = "HAGGLE_STORE_TEST_VICTIM_HOME";
 const VICTIM_START: &str = "HAGGLE_STORE_TEST_VICTIM_START";
 const ROUNDS: u64 = 20;
 
-struct Left;
-impl Table for Left {
-    const NAME: &'static str = "left-1";
-    type Key = u64;
-    type Value = String;
-}
-
-struct Right;
-impl Table for Right {
-    const NAME: &'static str = "right-1";
-    type Key = u64;
-    type Value = String;
+tables! {
+    Left = "left-1": u64 => String;
+    Right = "right-1": u64 => String;
 }
 
 /// A value of 0.1 to 7 KB that depends on the number alone.

@@ -2,22 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use haggle_base::{Coded, Hash};
-use haggle_store::{Batch, Blobs, MAX_BLOB_BYTES, Options, Store, Table};
+use haggle_store::{Batch, Blobs, MAX_BLOB_BYTES, Options, Store, tables};
 use serde::{Deserialize, Serialize};
 
-struct Names;
-impl Table for Names {
-    const NAME: &'static str = "names-1";
-    type Key = u64;
-    type Value = String;
-}
-
-/// The store's own table, as a newer program would write it.
-struct Meta;
-impl Table for Meta {
-    const NAME: &'static str = "meta";
-    type Key = String;
-    type Value = Schema;
+tables! {
+    Names = "names-1": u64 => String;
+    /// The store's own table, as a newer program would write it.
+    Meta = "meta": String => Schema;
 }
 
 #[derive(Serialize, Deserialize)]

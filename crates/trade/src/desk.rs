@@ -161,23 +161,15 @@ impl Desk {
 
     /// Makes every open order due at once; returns how many there are.
     pub fn resume_all(&self) -> usize {
-        let open = self.inner.rounds.all();
-        for id in &open {
-            self.inner.rounds.add(*id);
-        }
-        open.len()
+        self.inner.rounds.add_all()
     }
 
     /// Drives every order that is due, each in its own task.
     pub fn tick(&self) {
-        for id in self.inner.rounds.due(self.inner.clock.now()) {
-            let Some(permit) = self.inner.rounds.permit() else { return };
+        self.inner.rounds.tick(self.inner.clock.now(), |id| {
             let inner = Arc::clone(&self.inner);
-            tokio::spawn(async move {
-                let _progress = inner.advance(id).await;
-                drop(permit);
-            });
-        }
+            async move { inner.advance(id).await }
+        });
     }
 
     /// Waits until an order became due before its time.

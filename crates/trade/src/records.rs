@@ -1,7 +1,7 @@
 //! What a trading node keeps: hires (we buy), jobs (we sell), live quotes, life lines.
 
 use haggle_base::{Address, Blob, ClosedBy, Did, EvmSignature, Hash, OrderId, RecordId, Side, Text, Timestamp, Usdc};
-use haggle_store::Table;
+use haggle_store::tables;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -264,92 +264,25 @@ pub(crate) fn line_key(side: Side, id: &str, line: u32) -> (String, u32) {
     (format!("{side}/{id}"), line)
 }
 
-/// Hires by number.
-#[derive(Debug)]
-pub struct Hires;
-impl Table for Hires {
-    const NAME: &'static str = "trade-hires-1";
-    type Key = u64;
-    type Value = Hire;
-}
-
-/// Hires that are not over.
-#[derive(Debug)]
-pub struct OpenHires;
-impl Table for OpenHires {
-    const NAME: &'static str = "trade-hires-open-1";
-    type Key = u64;
-    type Value = ();
-}
-
-/// Hires by order id.
-#[derive(Debug)]
-pub struct HiresByOrder;
-impl Table for HiresByOrder {
-    const NAME: &'static str = "trade-hires-by-order-1";
-    type Key = OrderId;
-    type Value = u64;
-}
-
-/// Hires by the caller's idempotency key.
-#[derive(Debug)]
-pub struct HiresByKey;
-impl Table for HiresByKey {
-    const NAME: &'static str = "trade-hires-by-key-1";
-    type Key = (Did, String);
-    type Value = u64;
-}
-
-/// Jobs by order id.
-#[derive(Debug)]
-pub struct Jobs;
-impl Table for Jobs {
-    const NAME: &'static str = "trade-jobs-1";
-    type Key = OrderId;
-    type Value = Job;
-}
-
-/// Jobs that are not over.
-#[derive(Debug)]
-pub struct OpenJobs;
-impl Table for OpenJobs {
-    const NAME: &'static str = "trade-jobs-open-1";
-    type Key = OrderId;
-    type Value = ();
-}
-
-/// Live negotiations by buyer and request.
-#[derive(Debug)]
-pub struct Negotiations;
-impl Table for Negotiations {
-    const NAME: &'static str = "trade-negotiations-1";
-    type Key = (Did, Hash);
-    type Value = Negotiation;
-}
-
-/// Negotiations by when they are forgotten.
-#[derive(Debug)]
-pub struct NegotiationsByExpiry;
-impl Table for NegotiationsByExpiry {
-    const NAME: &'static str = "trade-negotiations-by-expiry-1";
-    type Key = (Timestamp, Did, Hash);
-    type Value = ();
-}
-
-/// Life lines.
-#[derive(Debug)]
-pub struct Lines;
-impl Table for Lines {
-    const NAME: &'static str = "trade-lines-1";
-    type Key = (String, u32);
-    type Value = Line;
-}
-
-/// The home's random half of every salt, drawn once.
-#[derive(Debug)]
-pub struct Salts;
-impl Table for Salts {
-    const NAME: &'static str = "trade-salt-1";
-    type Key = ();
-    type Value = Blob<16>;
+tables! {
+    /// Hires by number.
+    pub Hires = "trade-hires-1": u64 => Hire;
+    /// Hires that are not over.
+    pub OpenHires = "trade-hires-open-1": u64 => ();
+    /// Hires by order id.
+    pub HiresByOrder = "trade-hires-by-order-1": OrderId => u64;
+    /// Hires by the caller's idempotency key.
+    pub HiresByKey = "trade-hires-by-key-1": (Did, String) => u64;
+    /// Jobs by order id.
+    pub Jobs = "trade-jobs-1": OrderId => Job;
+    /// Jobs that are not over.
+    pub OpenJobs = "trade-jobs-open-1": OrderId => ();
+    /// Live negotiations by buyer and request.
+    pub Negotiations = "trade-negotiations-1": (Did, Hash) => Negotiation;
+    /// Negotiations by when they are forgotten.
+    pub NegotiationsByExpiry = "trade-negotiations-by-expiry-1": (Timestamp, Did, Hash) => ();
+    /// Life lines.
+    pub Lines = "trade-lines-1": (String, u32) => Line;
+    /// The home's random half of every salt, drawn once.
+    pub Salts = "trade-salt-1": () => Blob<16>;
 }

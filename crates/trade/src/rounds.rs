@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duratio
 
 use haggle_base::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
 /// Orders of one side that are driven at the same time; far more than agents that run at the same time
 /// ([`crate::config::MAX_RUNNING`]), so that slow agents hold up nobody else's order.
@@ -68,6 +68,28 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Rounds<K> {
         self.wake.notify_one();
     }
 
+    /// Makes every order due at once; returns how many there are.
+    pub(crate) fn add_all(&self) -> usize {
+        let open = self.all();
+        for key in &open {
+            self.add(*key);
+        }
+        open.len()
+    }
+
+    /// Drives every order that is due, each in its own task, as far as there are free places.
+    pub(crate) fn tick<F: Future<Output = Progress> + Send + 'static>(&self, now: Timestamp, drive: impl Fn(K) -> F) {
+        for key in self.due(now) {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
+            let look = drive(key);
+            tokio::spawn(async move {
+                // The rounds themselves remember what the look came to.
+                let _progress = look.await;
+                drop(permit);
+            });
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().len()
     }
@@ -98,11 +120,6 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Rounds<K> {
         entry.busy = true;
         entry.again = false;
         Some(Drive { rounds: Arc::clone(self), key })
-    }
-
-    /// A free place to drive one order in, if there is one now.
-    pub(crate) fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
     /// Waits until an order became due at once.

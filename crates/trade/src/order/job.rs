@@ -72,6 +72,21 @@ impl Step {
         Self::Closed,
     ];
 
+    /// The steps of an order that is delivered, released and attested, in order.
+    pub const PAID_WAY: [Self; 11] = [
+        Self::Quoted,
+        Self::TermsSigned,
+        Self::InputHeld,
+        Self::OrderCountersigned,
+        Self::FundSubmitted,
+        Self::Funded,
+        Self::Executed,
+        Self::ReceiptSigned,
+        Self::ReleaseHeld,
+        Self::Released,
+        Self::Attested,
+    ];
+
     /// The stable word for this step.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -70,6 +70,22 @@ impl Step {
         Self::Closed,
     ];
 
+    /// The steps of an order that is delivered, released and attested, in order.
+    pub const PAID_WAY: [Self; 12] = [
+        Self::Reserved,
+        Self::Quoted,
+        Self::TermsSigned,
+        Self::InputSent,
+        Self::OrderCountersigned,
+        Self::Authorised,
+        Self::Funded,
+        Self::ReceiptHeld,
+        Self::Checked,
+        Self::ReleaseSigned,
+        Self::Released,
+        Self::Attested,
+    ];
+
     /// The stable word for this step.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,40 +2,18 @@
 
 use std::time::Duration;
 
+use haggle_trade::order::{job, saga};
+
 use crate::world::{Manner, World};
 
-const BUYER_STEPS: [&str; 12] = [
-    "reserved",
-    "quoted",
-    "terms_signed",
-    "input_sent",
-    "order_countersigned",
-    "authorised",
-    "funded",
-    "receipt_held",
-    "checked",
-    "release_signed",
-    "released",
-    "attested",
-];
-
-const PROVIDER_STEPS: [&str; 11] = [
-    "quoted",
-    "terms_signed",
-    "input_held",
-    "order_countersigned",
-    "fund_submitted",
-    "funded",
-    "executed",
-    "receipt_signed",
-    "release_held",
-    "released",
-    "attested",
-];
+/// Every step of a paid order, as a buyer stores them.
+const BUYER_STEPS: [saga::Step; 12] = saga::Step::PAID_WAY;
+/// Every step of a paid order, as a provider stores them.
+const PROVIDER_STEPS: [job::Step; 11] = job::Step::PAID_WAY;
 
 #[tokio::test]
 async fn a_buyer_killed_after_any_step_resumes_and_pays_once() {
-    for step in BUYER_STEPS {
+    for step in BUYER_STEPS.map(saga::Step::as_str) {
         let mut world = World::new().await;
         world.buyer_crash.after(step);
         let id = world.hire().await;
@@ -47,7 +25,7 @@ async fn a_buyer_killed_after_any_step_resumes_and_pays_once() {
 
 #[tokio::test]
 async fn a_provider_killed_after_any_step_resumes_and_works_once() {
-    for step in PROVIDER_STEPS {
+    for step in PROVIDER_STEPS.map(job::Step::as_str) {
         let mut world = World::new().await;
         world.crash_desk_after(step);
         let id = world.hire().await;
@@ -59,8 +37,8 @@ async fn a_provider_killed_after_any_step_resumes_and_works_once() {
 
 #[tokio::test]
 async fn both_killed_after_any_two_steps_still_trade_once() {
-    for buyer_step in BUYER_STEPS {
-        for provider_step in PROVIDER_STEPS {
+    for buyer_step in BUYER_STEPS.map(saga::Step::as_str) {
+        for provider_step in PROVIDER_STEPS.map(job::Step::as_str) {
             let mut world = World::new().await;
             world.buyer_crash.after(buyer_step);
             world.crash_desk_after(provider_step);
