@@ -5,6 +5,8 @@
 
 mod crash;
 mod stage;
+mod terminal;
 
 pub use crash::killed_after_each;
 pub use stage::{DOCUMENT, Hired, Stage};
+pub use terminal::Terminal;

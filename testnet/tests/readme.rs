@@ -2,17 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use haggle_testnet::Terminal;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const README: &str = include_str!("../../README.md");
-/// Longest wait for the market of the tour.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The commands of the README's shell blocks.
 fn commands() -> Vec<String> {
@@ -29,69 +25,6 @@ fn commands() -> Vec<String> {
     commands
 }
 
-/// A newcomer's terminal: a directory to work in.
-struct Terminal {
-    dir: TempDir,
-    listing: String,
-}
-
-impl Terminal {
-    fn command(&self, arguments: &[String]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null()).kill_on_drop(true);
-        command.env_remove("HAGGLE_HOME").env_remove("HAGGLE_API").env_remove("HAGGLE_TOKEN");
-        command
-    }
-
-    async fn run(&self, arguments: &[String]) -> Output {
-        self.command(arguments).output().await.unwrap()
-    }
-
-    async fn run_well(&self, line: &str) -> String {
-        let output = self.run(&words(line, &self.listing)).await;
-        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{line}\n{shown}\n{}", String::from_utf8_lossy(&output.stderr));
-        shown
-    }
-
-    async fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.run_well(&format!("{line} --json")).await).unwrap()
-    }
-}
-
-/// The words after `haggle`, quotes respected, LISTING filled in.
-fn words(line: &str, listing: &str) -> Vec<String> {
-    let line = line.strip_prefix("haggle ").unwrap_or(line);
-    let mut words = Vec::new();
-    for (index, part) in line.split('"').enumerate() {
-        if index % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(|word| word.replace("LISTING", listing)));
-        }
-    }
-    words
-}
-
-async fn market_up(terminal: &Terminal) -> Child {
-    let market = terminal.command(&words("devnet up", "")).stdout(Stdio::null()).spawn().unwrap();
-    let up = async {
-        loop {
-            let output = terminal.run(&words("devnet status --json", "")).await;
-            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            let nodes = status["nodes"]
-                .as_array()
-                .map_or(0, |nodes| nodes.iter().filter(|node| node["status"]["market"]["listings"] == 6).count());
-            if nodes == 5 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, up).await.expect("the tour's market comes up");
-    market
-}
-
 #[test]
 fn the_two_commands_stand_first() {
     assert_eq!(commands()[..2], ["cargo run --release -- demo", "cargo xtask test"]);
@@ -99,7 +32,7 @@ fn the_two_commands_stand_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_keeps_its_promises() {
-    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
+    let terminal = Terminal::new(PROGRAM);
     let report = terminal.json("haggle demo").await;
     assert_eq!(report["nodes"], 5);
     assert_eq!(report["order"]["state"], "settled");
@@ -118,9 +51,9 @@ async fn the_demo_keeps_its_promises() {
 
 #[tokio::test]
 async fn a_document_too_large_for_a_call_is_refused_before_anything_starts() {
-    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
-    std::fs::write(terminal.dir.path().join("large.txt"), vec![b'x'; 512 * 1024 + 1]).unwrap();
-    let output = terminal.run(&words("demo large.txt --json", "")).await;
+    let terminal = Terminal::new(PROGRAM);
+    std::fs::write(terminal.dir().join("large.txt"), vec![b'x'; 512 * 1024 + 1]).unwrap();
+    let output = terminal.run("demo large.txt --json").await;
     assert_eq!(output.status.code(), Some(2));
     let refusal: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(refusal["error"]["code"], "input_too_large");
@@ -128,8 +61,8 @@ async fn a_document_too_large_for_a_call_is_refused_before_anything_starts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_tour_works() {
-    let mut terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
-    let mut market = market_up(&terminal).await;
+    let mut terminal = Terminal::new(PROGRAM);
+    let market = terminal.market_up().await;
     let mut ran = 0;
     for line in commands() {
         if line == "haggle devnet up" || line.starts_with("cargo ") || line.starts_with("export ") {
@@ -146,7 +79,7 @@ async fn every_command_of_the_tour_works() {
             }
         }
         if line == "haggle devnet down" {
-            tokio::time::timeout(PATIENCE, market.wait()).await.expect("the market ends").unwrap();
+            Terminal::until_ended(market).await;
             break;
         }
         ran += 1;
@@ -163,9 +96,9 @@ fn check_curl(line: &str) {
 async fn the_gateway_line_and_the_example_work() {
     let line = commands().into_iter().find(|line| line.starts_with("curl ")).expect("the README shows the gateway");
     check_curl(&line);
-    let terminal = Terminal { dir: tempfile::tempdir().unwrap(), listing: String::new() };
-    let mut market = market_up(&terminal).await;
-    let home = terminal.dir.path().join("haggle-devnet/node5");
+    let terminal = Terminal::new(PROGRAM);
+    let market = terminal.market_up().await;
+    let home = terminal.dir().join("haggle-devnet/node5");
     let token = std::fs::read_to_string(home.join("token")).unwrap();
     let running: Value = serde_json::from_slice(&std::fs::read(home.join("run.json")).unwrap()).unwrap();
     let url = format!("{}/v1/listings?q=digest", running["api"].as_str().unwrap());
@@ -174,7 +107,7 @@ async fn the_gateway_line_and_the_example_work() {
     assert!(page["total"].as_u64().unwrap() >= 1);
 
     terminal.run_well("haggle devnet down").await;
-    tokio::time::timeout(PATIENCE, market.wait()).await.expect("the market ends").unwrap();
+    Terminal::until_ended(market).await;
 
     let example = PathBuf::from(PROGRAM).parent().unwrap().join("examples/market");
     assert!(example.is_file(), "build it first: cargo build --release --workspace --all-targets");

@@ -57,20 +57,28 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let missing = || {
-            ApiError::bad_request(
+        let Some(header) = parts.headers.get("idempotency-key") else {
+            return Err(ApiError::bad_request(
                 "idempotency_key_missing",
-                "an order needs an Idempotency-Key of 1 to 64 letters, digits and -_.:",
+                "an order needs an Idempotency-Key header",
                 "make one key per intended order and send the same key on every retry",
-            )
+            ));
         };
-        let key = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-        if key.is_empty() || key.len() > MAX_KEY || !plain {
-            return Err(missing());
-        }
+        let key = header.to_str().ok().filter(|key| is_plain(key)).ok_or_else(|| {
+            ApiError::bad_request(
+                "idempotency_key_invalid",
+                "the Idempotency-Key is not one that could stand in a path",
+                "use 1 to 64 letters, digits and -_.: that begin with a letter or digit, a UUID for example",
+            )
+        })?;
         Ok(Self(key.to_owned()))
     }
+}
+
+/// Whether a key can stand in a path as it is.
+fn is_plain(key: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    key.starts_with(|first: char| first.is_ascii_alphanumeric()) && key.len() <= MAX_KEY && key.bytes().all(allowed)
 }
 
 /// The `Last-Event-ID` of an event stream that resumes.

@@ -231,6 +231,25 @@ async fn an_order_needs_a_key_and_nothing_happens_without_one() {
 }
 
 #[tokio::test]
+async fn a_key_that_could_not_stand_in_a_path_is_refused() {
+    let rig = Rig::start().await;
+    let hire = async |key: &str| {
+        let request = rig.http.post(rig.url("/v1/orders")).bearer_auth(TOKEN).header("idempotency-key", key);
+        let request = request.header("content-type", "application/json").body(r#"{"listing":"x","input":{}}"#);
+        problem(request.send().await.unwrap()).await
+    };
+    for key in ["", "..", "../x", "a b", "a/b", "a?b", &"k".repeat(65)] {
+        assert_eq!(hire(key).await, (400, "idempotency_key_invalid".to_owned()), "{key:?}");
+    }
+    assert!(rig.shop.hired.lock().is_empty());
+    let longest = "k".repeat(64);
+    for key in ["a", "Order-7_b.c:d", longest.as_str()] {
+        assert_ne!(hire(key).await.1, "idempotency_key_invalid");
+    }
+    assert_eq!(rig.shop.hired.lock().len(), 3);
+}
+
+#[tokio::test]
 async fn nonsense_is_refused_with_a_code() {
     let rig = Rig::start().await;
     assert_eq!(problem(rig.post("/v1/quotes", "{").await).await, (400, "invalid_body".to_owned()));
