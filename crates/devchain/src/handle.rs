@@ -1,6 +1,7 @@
 //! A running dev chain: what its owner can ask of it, and how it ends.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, U256};
@@ -32,6 +33,15 @@ impl DevChain {
     /// [`DevChainError::NotLoopback`] or [`DevChainError::Listen`] if the address is not to be had,
     /// [`DevChainError::Genesis`] if a committed contract does not deploy.
     pub async fn start(config: Config) -> Result<Self, DevChainError> {
+        Self::launch(config).await
+    }
+
+    /// Boxed in a plain function, so that this crate compiles the chain, once, and not every crate that awaits it.
+    fn launch(config: Config) -> Pin<Box<dyn Future<Output = Result<Self, DevChainError>> + Send>> {
+        Box::pin(Self::set_up(config))
+    }
+
+    async fn set_up(config: Config) -> Result<Self, DevChainError> {
         let mut chain = Chain::new(config.chain_id, config.base_fee, (config.now)());
         let deployment = if config.contracts { Some(Arc::new(deployment::install(&mut chain)?)) } else { None };
         let rpc = Rpc::new(chain, config.now, deployment);

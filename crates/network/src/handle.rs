@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use haggle_base::{AgentKey, Clock, Did, NetworkId, NodeKey, PeerId};
 use libp2p::identity::Keypair;
 use libp2p::metrics::Registry;
@@ -78,6 +79,25 @@ impl Network {
     /// [`NetworkError::BadAddress`] and [`NetworkError::BadName`] for a bad configuration,
     /// [`NetworkError::Listen`] when an address is taken.
     pub async fn start(
+        config: NetworkConfig,
+        key: &NodeKey,
+        clock: Arc<dyn Clock>,
+        registry: Option<&mut Registry>,
+    ) -> Result<(Self, Inbox), NetworkError> {
+        Self::launch(config, key, clock, registry).await
+    }
+
+    /// Boxed in a plain function, so that this crate compiles the swarm, once, and not every crate that awaits it.
+    fn launch<'a>(
+        config: NetworkConfig,
+        key: &'a NodeKey,
+        clock: Arc<dyn Clock>,
+        registry: Option<&'a mut Registry>,
+    ) -> BoxFuture<'a, Result<(Self, Inbox), NetworkError>> {
+        Box::pin(Self::set_up(config, key, clock, registry))
+    }
+
+    async fn set_up(
         config: NetworkConfig,
         key: &NodeKey,
         clock: Arc<dyn Clock>,

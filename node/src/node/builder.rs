@@ -104,6 +104,6 @@ impl NodeBuilder {
             };
             setup::make_home(&self.home, &config, &network, &seed)?;
         }
-        Box::pin(compose::start(self.home, config)).await
+        compose::start(self.home, config).await
     }
 }

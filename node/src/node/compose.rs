@@ -31,6 +31,7 @@ use haggle_trade::{Buyer, BuyerPorts, Desk, DeskPorts, TradeConfig, Venue};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,13 @@ use tokio_util::task::TaskTracker;
 const AGENTS_AT_ONCE: usize = 1000;
 
 /// Starts the node of a made home.
-pub(super) async fn start(home: Home, config: Config) -> Result<Node, NodeError> {
+///
+/// Boxed in a plain function, so that this crate compiles the node, once, and not every program that embeds it.
+pub(super) fn start(home: Home, config: Config) -> Pin<Box<dyn Future<Output = Result<Node, NodeError>> + Send>> {
+    Box::pin(set_up(home, config))
+}
+
+async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     if !home.is_made() {
         return Err(NodeError::NoHome(home.path().to_owned()));
     }
