@@ -1,7 +1,5 @@
 //! Every command of the README is run, in the order in which a newcomer would type them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use haggle_testnet::Terminal;
 use serde_json::Value;
 use std::path::PathBuf;
