@@ -61,6 +61,9 @@ impl Options {
     }
 }
 
+/// The file by which `haggle devnet down` tells a devnet to end.
+const STOP_MARK: &str = "devnet.stop";
+
 /// What a running devnet writes for other commands: `devnet.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
@@ -315,8 +318,26 @@ pub fn written_in(dir: &std::path::Path) -> Result<Written, CliError> {
     })
 }
 
+/// Leaves word for the devnet in `dir` that it is to end, whether it is up already or still coming up.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn tell_to_stop(dir: &std::path::Path) -> Result<(), CliError> {
+    Ok(write_atomically(&dir.join(STOP_MARK), b"")?)
+}
+
+/// Whether the devnet in `dir` was told to end.
+#[must_use]
+pub fn is_told_to_stop(dir: &std::path::Path) -> bool {
+    dir.join(STOP_MARK).exists()
+}
+
 /// Removes what an earlier devnet left in `dir`: its chain is gone, so its homes are worth nothing.
 fn clear(dir: &std::path::Path) -> Result<(), CliError> {
+    let mark = dir.join(STOP_MARK);
+    if mark.exists() {
+        std::fs::remove_file(&mark).map_err(NodeError::file(mark))?;
+    }
     let Ok(written) = written_in(dir) else { return Ok(()) };
     for home in &written.homes {
         if !home.starts_with(dir) || !home.is_dir() {

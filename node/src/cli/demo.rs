@@ -1,7 +1,7 @@
 //! `demo`: a whole market and one paid trade on it, in one command.
 
 use super::args::{Demo, Globals};
-use super::devnet::{commands, keep};
+use super::devnet::{commands, keep, unless_stopped};
 use super::orders::{MAX_INPUT, fits_a_call, follow, fresh_key};
 use super::terminal::{self, Progress};
 use super::{CliError, Exit};
@@ -92,12 +92,13 @@ pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let began = Instant::now();
     let mut market = Devnet::start(Options::here(dir.clone(), SEED)?).await?;
-    let traded = Box::pin(trade(globals, &mut market, &document, began)).await;
+    let traded = Box::pin(unless_stopped(&dir, trade(globals, &mut market, &document, began))).await;
     let report = match traded {
-        Ok(report) => report,
-        Err(problem) => {
+        Ok(Some(report)) => report,
+        stopped_or_failed => {
             market.shutdown().await;
-            return Err(problem);
+            let stopped = || CliError::failure("interrupted", "the demo was stopped before its end", "run it again");
+            return Err(stopped_or_failed.err().unwrap_or_else(stopped));
         }
     };
     if globals.json {

@@ -33,12 +33,23 @@ async fn up(globals: &Globals, count: u32, options: Options) -> Result<(), CliEr
     let dir = options.dir.clone();
     let progress = Progress::start(globals.json || globals.quiet, "starting the chain");
     let mut market = Devnet::start(options).await?;
-    progress.say("starting the nodes");
-    market.add_nodes(count).await?;
-    progress.say("putting agents on the market");
-    let agents = market.publish_demo_agents().await?;
-    market.until_all_see(agents.len() as u64).await?;
+    let came_up = async {
+        progress.say("starting the nodes");
+        market.add_nodes(count).await?;
+        progress.say("putting agents on the market");
+        let agents = market.publish_demo_agents().await?;
+        market.until_all_see(agents.len() as u64).await?;
+        Ok(agents)
+    };
+    let came_up = unless_stopped(&dir, came_up).await;
     drop(progress);
+    let agents = match came_up {
+        Ok(Some(agents)) => agents,
+        stopped_or_failed => {
+            market.shutdown().await;
+            return stopped_or_failed.map(drop);
+        }
+    };
     if globals.json {
         terminal::json(&written(&dir)?);
     } else {
@@ -66,6 +77,22 @@ pub(super) fn commands(market: &Devnet, dir: &Path) -> Vec<(String, &'static str
     ]
 }
 
+/// Does something with a devnet; nothing comes of it if the devnet in `dir` is told to end meanwhile, by a signal or by
+/// `haggle devnet down`.
+pub(super) async fn unless_stopped<T>(
+    dir: &Path,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<Option<T>, CliError> {
+    tokio::select! {
+        outcome = work => match outcome {
+            // its nodes went away under it, as they were told to
+            Err(_) if devnet::is_told_to_stop(dir) => Ok(None),
+            outcome => outcome.map(Some),
+        },
+        () = crate::node::interrupted() => Ok(None),
+    }
+}
+
 /// Waits for Ctrl-C, or until `devnet down` has stopped the nodes.
 pub(super) async fn keep(market: &mut Devnet) {
     tokio::select! {
@@ -81,6 +108,7 @@ fn written(dir: &Path) -> Result<Written, CliError> {
 
 async fn down(globals: &Globals, dir: &Path) -> Result<(), CliError> {
     let written = written(dir)?;
+    devnet::tell_to_stop(dir)?;
     let mut stopped = 0_u32;
     for home in &written.homes {
         let client = Client::for_home(&Home::at(home), None, None);
