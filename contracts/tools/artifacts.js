@@ -3,13 +3,15 @@
 // Without arguments it only compares and names what differs; with --write it writes.
 "use strict";
 const fs = require("fs"), path = require("path");
-const CONTRACTS = [["src/Escrow.sol", "Escrow"], ["src/dev/TestUSDC.sol", "TestUSDC"]];
+const CONTRACTS = [
+  "Anchor", "Channel", "Erc3009Collector", "Escrow", "Multicall3", "Panel", "Registry8004", "Stake", "TestUSDC",
+];
 const root = path.resolve(__dirname, "..");
 const write = process.argv.includes("--write");
 
 const stale = [];
-for (const [source, name] of CONTRACTS) {
-  const built = JSON.parse(fs.readFileSync(path.join(root, "out", path.basename(source), `${name}.json`), "utf8"));
+for (const name of CONTRACTS) {
+  const built = JSON.parse(fs.readFileSync(path.join(root, "out", `${name}.sol`, `${name}.json`), "utf8"));
   const trimmed = { abi: built.abi, bytecode: built.bytecode.object, deployedBytecode: built.deployedBytecode.object };
   const text = JSON.stringify(trimmed, null, 2) + "\n";
   const file = path.join(root, "artifacts", `${name}.json`);

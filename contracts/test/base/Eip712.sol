@@ -32,6 +32,34 @@ abstract contract Eip712 is TestBase {
         return _digest(_escrowDomain(escrow_), keccak256(abi.encode(keccak256("Refund(bytes32 orderId)"), id)));
     }
 
+    function _splitDigest(address escrow_, bytes32 id, uint96 pay, uint40 validUntil) internal view returns (bytes32) {
+        bytes32 typehash = keccak256("Split(bytes32 orderId,uint96 pay,uint40 validUntil)");
+        return _digest(_escrowDomain(escrow_), keccak256(abi.encode(typehash, id, pay, validUntil)));
+    }
+
+    function _verdictDigest(address escrow_, bytes32 id, uint96 pay, bytes32 evidence, uint40 validUntil)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 typehash = keccak256("Verdict(bytes32 orderId,uint96 pay,bytes32 evidence,uint40 validUntil)");
+        return _digest(_escrowDomain(escrow_), keccak256(abi.encode(typehash, id, pay, evidence, validUntil)));
+    }
+
+    function _bondDigest(address escrow_, bytes32 id, uint8 side, bytes32 evidence) internal view returns (bytes32) {
+        bytes32 typehash = keccak256("Bond(bytes32 orderId,uint8 side,bytes32 evidence)");
+        return _digest(_escrowDomain(escrow_), keccak256(abi.encode(typehash, id, side, evidence)));
+    }
+
+    function _feedbackDigest(address escrow_, bytes32 id, uint256 agentId, int128 value)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 typehash = keccak256("Feedback(bytes32 orderId,uint256 agentId,int128 value)");
+        return _digest(_escrowDomain(escrow_), keccak256(abi.encode(typehash, id, agentId, value)));
+    }
+
     function _receiveDigest(
         address token,
         address from,

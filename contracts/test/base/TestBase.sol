@@ -17,6 +17,7 @@ interface Vm {
     function warp(uint256 time) external;
     function chainId(uint256 id) external;
     function etch(address target, bytes calldata code) external;
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function deployCode(string calldata artifact, bytes calldata args) external returns (address);
     function load(address target, bytes32 slot) external view returns (bytes32);
     function expectRevert() external;
@@ -31,9 +32,18 @@ interface Vm {
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
     function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseBytes(string calldata text) external pure returns (bytes memory);
+    function replace(string calldata text, string calldata from, string calldata to)
+        external
+        pure
+        returns (string memory);
+    function toLowercase(string calldata text) external pure returns (string memory);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool done);
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function toString(uint256 value) external pure returns (string memory);
-    function startSnapshotGas(string calldata name) external returns (uint256 id);
+    function toString(address value) external pure returns (string memory);
+    function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function lastCallGas() external view returns (Gas memory gas);
     function assertTrue(bool condition, string calldata message) external pure;
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;

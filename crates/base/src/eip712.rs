@@ -9,16 +9,22 @@ use alloy_sol_types::{Eip712Domain, SolStruct};
 use crate::ids::OrderId;
 use crate::network_file::TokenFacts;
 
+pub mod channel;
 mod structs;
 
 pub use structs::{
-    DidBinding, Order, ReceiveWithAuthorization, Refund, Release, SettledReceipt, TransferWithAuthorization,
+    Bond, DidBinding, Feedback, Order, ReceiveWithAuthorization, Refund, Release, SettledReceipt, Split,
+    TransferWithAuthorization, Verdict, Vote,
 };
 
 /// Name and version of the escrow contract's domain.
 pub const ESCROW_NAME: &str = "haggle Escrow";
 /// Version of the escrow contract's domain.
 pub const ESCROW_VERSION: &str = "1";
+/// Name of the domain of panels.
+pub const PANEL_NAME: &str = "haggle Panel";
+/// Version of the domain of panels.
+pub const PANEL_VERSION: &str = "1";
 /// Name of the domain of statements that no contract reads.
 pub const BINDING_NAME: &str = "haggle";
 /// Version of the domain of statements that no contract reads.
@@ -28,6 +34,15 @@ pub const BINDING_VERSION: &str = "1";
 pub const FLAG_FEE_ON_TOP: u8 = 1;
 /// [`Order::flags`]: an undelivered order pays the provider when its time is over.
 pub const FLAG_PAY_UNDELIVERED: u8 = 2;
+
+/// [`Bond::side`]: the buyer's bond.
+pub const BOND_BUYER: u8 = 0;
+/// [`Bond::side`]: the provider's bond.
+pub const BOND_PROVIDER: u8 = 1;
+/// [`Vote::role`]: the panel is the order's validator.
+pub const VOTE_VALIDATOR: u8 = 0;
+/// [`Vote::role`]: the panel is the order's arbitrator.
+pub const VOTE_ARBITRATOR: u8 = 1;
 
 /// An EIP-712 domain with its separator computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +71,16 @@ impl Domain {
     }
 }
 
-/// The domain of an escrow deployment: orders, releases, refunds and settled receipts.
+/// The domain of an escrow deployment: orders, everything that is said about them, and settled receipts.
 #[must_use]
 pub fn escrow_domain(chain_id: u64, escrow: Address) -> Domain {
     domain(ESCROW_NAME, ESCROW_VERSION, chain_id, Some(escrow))
+}
+
+/// The domain of a panel: its members' votes.
+#[must_use]
+pub fn panel_domain(chain_id: u64, panel: Address) -> Domain {
+    domain(PANEL_NAME, PANEL_VERSION, chain_id, Some(panel))
 }
 
 /// The domain of the token: EIP-3009 payments.

@@ -1,9 +1,13 @@
-//! The market's contracts in genesis: the test token and the escrow, at the same addresses on every dev chain.
+//! The market's contracts in genesis, at the same addresses on every dev chain.
+
+mod artifacts;
 
 use alloy::primitives::{Address, Bytes, U256, address};
 use alloy::sol;
 use alloy::sol_types::{SolCall as _, SolValue as _};
 use serde::{Deserialize, Serialize};
+
+use artifacts::Artifact;
 
 use crate::accounts::{DEV_ACCOUNT_WEI, DEV_ACCOUNTS, DevAccount};
 use crate::chain::Chain;
@@ -14,8 +18,16 @@ pub const TOKEN_ADDRESS: Address = address!("0x05b9a9571f92c3137e518733605652d44
 /// Where the escrow is on every dev chain.
 pub const ESCROW_ADDRESS: Address = address!("0x85ec45e5286ccff83ee107c6d162b85fa606de20");
 
-const TOKEN_ARTIFACT: &str = include_str!("../../../contracts/artifacts/TestUSDC.json");
-const ESCROW_ARTIFACT: &str = include_str!("../../../contracts/artifacts/Escrow.json");
+/// Where the channel contract is on every dev chain: x402 clients look for it there.
+pub const CHANNEL_ADDRESS: Address = address!("0x4020074e9dF2ce1deE5A9C1b5c3f541D02a10003");
+/// Where its collector is on every dev chain: x402 clients sign their deposits to it.
+pub const COLLECTOR_ADDRESS: Address = address!("0x4020806089470a89826cB9fB1f4059150b550004");
+/// Where Multicall3 is on every dev chain, as on every public one.
+pub const MULTICALL_ADDRESS: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
+
+/// The deployer's transactions in the order they are made; each one's contract has an address that follows from it.
+const STAKE_NONCE: u64 = 2;
+const REGISTRY_NONCE: u64 = 3;
 
 sol! {
     interface Token {
@@ -42,21 +54,47 @@ pub struct Deployment {
     pub token_decimals: u8,
     /// The escrow that holds that token.
     pub escrow: Address,
+    /// What providers put up for that escrow.
+    #[serde(default)]
+    pub stake: Address,
+    /// The stand-in for the ERC-8004 registries, which takes that escrow's feedback.
+    #[serde(default)]
+    pub registry: Address,
+    /// Roots of attestations.
+    #[serde(default)]
+    pub anchor: Address,
+    /// An example of a panel for that escrow: two of the last three funded accounts.
+    #[serde(default)]
+    pub panel: Address,
+    /// Prepaid channels in that token.
+    #[serde(default)]
+    pub channel: Address,
+    /// What brings deposits to channels.
+    #[serde(default)]
+    pub collector: Address,
+    /// Many calls in one.
+    #[serde(default)]
+    pub multicall: Address,
     /// Where the local market's fees go.
     pub fee_sink: Address,
-}
-
-#[derive(Deserialize)]
-struct Artifact {
-    bytecode: Bytes,
 }
 
 /// Puts contracts and funded accounts into a chain that has only its genesis block.
 pub(crate) fn install(chain: &mut Chain) -> Result<Deployment, DevChainError> {
     let deployer = DevAccount::deployer().address();
     let minter = DevAccount::minter().address();
-    let token = create(chain, "TestUSDC", TOKEN_ARTIFACT, deployer, minter)?;
-    let escrow = create(chain, "Escrow", ESCROW_ARTIFACT, deployer, token)?;
+    let mut genesis = Genesis { chain, deployer };
+    let token = genesis.create(Artifact::TestUSDC, &minter.abi_encode())?;
+    let (stake, registry) = (deployer.create(STAKE_NONCE), deployer.create(REGISTRY_NONCE));
+    let escrow = genesis.create(Artifact::Escrow, &(token, stake, registry).abi_encode())?;
+    genesis.create_at(stake, Artifact::Stake, &(token, escrow).abi_encode())?;
+    genesis.create_at(registry, Artifact::Registry8004, &[])?;
+    let anchor = genesis.create(Artifact::Anchor, &[])?;
+    let (members, threshold) = panel_members();
+    let panel = genesis.create(Artifact::Panel, &(escrow, members, threshold).abi_encode_params())?;
+    genesis.place(CHANNEL_ADDRESS, Artifact::Channel, &(token, COLLECTOR_ADDRESS).abi_encode())?;
+    genesis.place(COLLECTOR_ADDRESS, Artifact::Erc3009Collector, &CHANNEL_ADDRESS.abi_encode())?;
+    genesis.place(MULTICALL_ADDRESS, Artifact::Multicall3, &[])?;
     for account in (0..DEV_ACCOUNTS).map(DevAccount::numbered).chain([DevAccount::minter(), DevAccount::deployer()]) {
         chain.set_balance(account.address(), DEV_ACCOUNT_WEI);
     }
@@ -68,23 +106,56 @@ pub(crate) fn install(chain: &mut Chain) -> Result<Deployment, DevChainError> {
         token_symbol: "USDC".to_owned(),
         token_decimals: 6,
         escrow,
+        stake,
+        registry,
+        anchor,
+        panel,
+        channel: CHANNEL_ADDRESS,
+        collector: COLLECTOR_ADDRESS,
+        multicall: MULTICALL_ADDRESS,
         fee_sink: DevAccount::fee_sink().address(),
     })
 }
 
-/// Creates a contract whose constructor takes one address.
-fn create(
-    chain: &mut Chain,
-    contract: &'static str,
-    artifact: &str,
-    from: Address,
-    argument: Address,
-) -> Result<Address, DevChainError> {
-    let artifact: Artifact = serde_json::from_str(artifact)
-        .map_err(|error| RpcError::InvalidParams(error.to_string()))
-        .map_err(|source| DevChainError::Genesis { contract, source })?;
-    let init_code: Bytes = [&artifact.bytecode[..], &argument.abi_encode()].concat().into();
-    chain.deploy(from, init_code).map_err(|source| DevChainError::Genesis { contract, source })
+/// The example panel: two of the last three funded accounts.
+fn panel_members() -> (Vec<Address>, U256) {
+    let mut members: Vec<Address> =
+        (DEV_ACCOUNTS - 3..DEV_ACCOUNTS).map(|index| DevAccount::numbered(index).address()).collect();
+    members.sort_unstable();
+    (members, U256::from(2))
+}
+
+/// A chain that has no block yet but its first, and who fills it.
+struct Genesis<'a> {
+    chain: &'a mut Chain,
+    deployer: Address,
+}
+
+impl Genesis<'_> {
+    /// Creates a contract where the deployer's next one belongs.
+    fn create(&mut self, artifact: Artifact, arguments: &[u8]) -> Result<Address, DevChainError> {
+        let contract = artifact.name();
+        let genesis = |source| DevChainError::Genesis { contract, source };
+        let init_code: Bytes = [&artifact.bytecode().map_err(genesis)?[..], arguments].concat().into();
+        self.chain.deploy(self.deployer, init_code).map_err(genesis)
+    }
+
+    /// The same, where others were already told it would be.
+    fn create_at(&mut self, place: Address, artifact: Artifact, arguments: &[u8]) -> Result<(), DevChainError> {
+        let made = self.create(artifact, arguments)?;
+        if made == place {
+            return Ok(());
+        }
+        let source = RpcError::Rejected(format!("it is at {made} instead of {place}"));
+        Err(DevChainError::Genesis { contract: artifact.name(), source })
+    }
+
+    /// Constructs a contract, and puts the code that makes at `place`.
+    fn place(&mut self, place: Address, artifact: Artifact, arguments: &[u8]) -> Result<(), DevChainError> {
+        let made = self.create(artifact, arguments)?;
+        let code = self.chain.code(made);
+        self.chain.set_code(place, code).map_err(|source| DevChainError::Genesis { contract: artifact.name(), source })
+    }
 }
 
 /// Calldata that mints `units` to an account.

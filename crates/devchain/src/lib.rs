@@ -46,7 +46,9 @@ mod transport;
 pub use accounts::{DEV_ACCOUNTS, DevAccount};
 pub use chain::HARDFORK;
 pub use config::{BLOCK_GAS_LIMIT, Config, DEFAULT_BASE_FEE, DEV_CHAIN_ID, NowSecs, wall_clock};
-pub use deployment::{Deployment, ESCROW_ADDRESS, TOKEN_ADDRESS};
+pub use deployment::{
+    CHANNEL_ADDRESS, COLLECTOR_ADDRESS, Deployment, ESCROW_ADDRESS, MULTICALL_ADDRESS, TOKEN_ADDRESS,
+};
 pub use error::{DevChainError, RpcError};
 pub use handle::DevChain;
 pub use rpc::{MAX_BATCH, MAX_BODY_BYTES};

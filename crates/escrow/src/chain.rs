@@ -127,12 +127,12 @@ impl ChainReader {
     /// That nobody answers.
     pub async fn status(&self, order: &OrderId) -> Result<OnChain, EscrowError> {
         let answer = contract_answer(self.escrow().statusOfId(*order.as_b256()).call().await)?;
-        let review_ends = answer.reviewEnds.to::<u64>();
+        let window_ends = answer.reviewEnds.to::<u64>();
         Ok(OnChain {
             status: Status::from_code(answer.status),
             closed_by: haggle_base::ClosedBy::from_outcome(answer.outcome),
             consented: answer.consented,
-            review_ends: (review_ends > 0).then(|| Timestamp::from_secs(review_ends)),
+            window_ends: (window_ends > 0).then(|| Timestamp::from_secs(window_ends)),
         })
     }
 
@@ -198,7 +198,7 @@ pub(crate) fn usdc(units: U256) -> Result<Usdc, EscrowError> {
 }
 
 /// A contract's answer; one that cannot be read comes from something that is not the contract.
-fn contract_answer<T>(answer: Result<T, alloy::contract::Error>) -> Result<T, EscrowError> {
+pub(crate) fn contract_answer<T>(answer: Result<T, alloy::contract::Error>) -> Result<T, EscrowError> {
     answer.map_err(|error| match error {
         alloy::contract::Error::TransportError(error) => error.into(),
         _ => EscrowError::RpcBadAnswer,

@@ -1,9 +1,12 @@
 //! Everything a node does with the escrow, each step safe to ask for twice.
 
-mod send;
+mod batch;
+mod disagree;
+
+pub use batch::{BatchSent, MAX_BATCH, Row, ToFund, ToRelease};
+pub use disagree::Decision;
 
 use alloy::primitives::{Address, B256, Bytes};
-use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall as _;
 use haggle_base::eip712::{Domain, escrow_domain, order_id};
 use haggle_base::{EvmSignature, Order, OrderId, PaymentKey};
@@ -14,20 +17,9 @@ use crate::bindings::Escrow;
 use crate::chain::{ChainReader, usdc};
 use crate::config::EscrowConfig;
 use crate::error::{EscrowError, Revert};
-use crate::nonce::Nonces;
 use crate::order::to_binding;
+use crate::sender::{Sender, Tx};
 use crate::status::{OnChain, Status};
-
-/// A mined transaction that did what it was to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tx {
-    /// Its hash.
-    pub hash: B256,
-    /// The block it is in.
-    pub block: u64,
-    /// Gas it used.
-    pub gas_used: u64,
-}
 
 /// How a step on an order ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +46,15 @@ impl Sent {
 /// Clients of the same key made from one another share a nonce allocator, so their transactions queue up.
 #[derive(Debug, Clone)]
 pub struct EscrowClient {
-    chain: ChainReader,
+    sender: Sender,
     domain: Arc<Domain>,
-    signer: PrivateKeySigner,
-    nonces: Arc<Nonces>,
 }
 
 impl Deref for EscrowClient {
     type Target = ChainReader;
 
     fn deref(&self) -> &ChainReader {
-        &self.chain
+        &self.sender.chain
     }
 }
 
@@ -84,10 +74,8 @@ impl EscrowClient {
     /// # Errors
     /// [`EscrowError::BadKey`].
     pub fn new(chain: ChainReader, signer: &PaymentKey) -> Result<Self, EscrowError> {
-        let signer = PrivateKeySigner::from_slice(&*signer.secret_bytes()).map_err(|_| EscrowError::BadKey)?;
-        let nonces = chain.signers.nonces(signer.address());
         let domain = Arc::new(escrow_domain(chain.config.chain_id, chain.config.escrow));
-        Ok(Self { chain, domain, signer, nonces })
+        Ok(Self { sender: Sender::new(chain, signer)?, domain })
     }
 
     /// The same connection with another payment key.
@@ -95,19 +83,19 @@ impl EscrowClient {
     /// # Errors
     /// [`EscrowError::BadKey`].
     pub fn with_signer(&self, signer: &PaymentKey) -> Result<Self, EscrowError> {
-        Self::new(self.chain.clone(), signer)
+        Self::new(self.sender.chain.clone(), signer)
     }
 
     /// Who signs, and pays the gas.
     #[must_use]
     pub fn address(&self) -> Address {
-        self.signer.address()
+        self.sender.address()
     }
 
     /// Reads the chain without a key.
     #[must_use]
     pub const fn reader(&self) -> &ChainReader {
-        &self.chain
+        &self.sender.chain
     }
 
     /// The order's id under this network's escrow.
@@ -179,30 +167,35 @@ impl EscrowClient {
     /// # Errors
     /// As [`Self::fund`].
     pub async fn withdraw(&self, account: Address) -> Result<Option<Tx>, EscrowError> {
-        if self.chain.owed(account).await?.is_zero() {
+        if self.owed(account).await?.is_zero() {
             return Ok(None);
         }
-        match self.send(Escrow::withdrawCall { account }.abi_encode().into()).await {
+        match self.sender.send(self.escrow_address(), Escrow::withdrawCall { account }).await {
             Ok(tx) => Ok(Some(tx)),
             Err(EscrowError::Reverted(Revert::NothingOwed { .. })) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    fn escrow_address(&self) -> Address {
+        self.config().escrow
+    }
+
     /// Sends a call on an order unless the chain is `there` already.
     async fn step(&self, order: &Order, call: Vec<u8>, there: fn(Status) -> bool) -> Result<Sent, EscrowError> {
         let id = self.order_id(order);
-        let before = self.chain.status(&id).await?;
+        let before = self.status(&id).await?;
         if there(before.status) {
             return Ok(Sent::AlreadyDone(before));
         }
-        let error = match self.send(call.into()).await {
-            Ok(tx) => return Ok(Sent::Mined(tx)),
+        let cap = self.config().gas_cap;
+        let error = match self.sender.send_encoded(self.escrow_address(), call.into(), cap).await {
+            Ok(receipt) => return Ok(Sent::Mined(Tx::of(&receipt))),
             Err(error) => error,
         };
         // Somebody may have been quicker between the question and the transaction.
         if matches!(error, EscrowError::Reverted(_) | EscrowError::RevertedOnChain { .. })
-            && let Ok(after) = self.chain.status(&id).await
+            && let Ok(after) = self.status(&id).await
             && there(after.status)
         {
             return Ok(Sent::AlreadyDone(after));
@@ -220,6 +213,6 @@ fn check_amounts(order: &Order) -> Result<(), EscrowError> {
     usdc(order.deposit().ok_or_else(too_large)?.to()).map(|_| ())
 }
 
-fn bytes(signature: &EvmSignature) -> Bytes {
+pub(crate) fn bytes(signature: &EvmSignature) -> Bytes {
     Bytes::copy_from_slice(signature.as_bytes())
 }

@@ -1,5 +1,6 @@
 //! What can go wrong between this node and the chain, each with what it means for the money.
 
+mod reasons;
 mod revert;
 
 use alloy::primitives::{Address, B256, U256};
@@ -8,7 +9,10 @@ use alloy::transports::{TransportError, TransportErrorKind};
 use haggle_base::Coded;
 use thiserror::Error;
 
-pub use revert::{BadOrder, Revert};
+pub use reasons::{
+    AnchorRefusal, ChannelRefusal, FeedbackRefusal, PanelRefusal, RegistryRefusal, StakeRefusal, TokenRefusal,
+};
+pub use revert::{BadOrder, Revert, Skip};
 
 /// Why a question to the chain, or a transaction, did not do what was asked.
 #[derive(Debug, Error)]
@@ -100,6 +104,14 @@ pub enum EscrowError {
         /// The transaction.
         tx: B256,
     },
+    /// More rows than one transaction can carry.
+    #[error("{rows} rows are more than the {max} one transaction can carry")]
+    BatchTooLarge {
+        /// Rows that were asked for.
+        rows: usize,
+        /// Rows that fit.
+        max: usize,
+    },
     /// The signing key is not one.
     #[error("the payment key cannot sign")]
     BadKey,
@@ -125,6 +137,7 @@ impl EscrowError {
             | Self::ZeroAmount
             | Self::AmountTooLarge(_)
             | Self::GasCapExceeded { .. }
+            | Self::BatchTooLarge { .. }
             | Self::BadKey => false,
         }
     }
@@ -154,6 +167,7 @@ impl Coded for EscrowError {
             Self::GasPriceTooHigh { .. } => "gas_price_too_high",
             Self::NonceContention { .. } => "nonce_contention",
             Self::UnknownOutcome { .. } => "unknown_outcome",
+            Self::BatchTooLarge { .. } => "batch_too_large",
             Self::BadKey => "bad_payment_key",
         }
     }
@@ -176,6 +190,7 @@ impl Coded for EscrowError {
             Self::GasPriceTooHigh { .. } => "wait for cheaper gas, or raise the limit",
             Self::NonceContention { .. } => "use the payment key in one place only",
             Self::UnknownOutcome { .. } => "ask for the order's status; it tells whether the transaction was mined",
+            Self::BatchTooLarge { .. } => "send the rows in several batches",
             Self::BadKey => "the payment key is damaged; restore the seed",
         }
     }

@@ -1,12 +1,13 @@
 //! What happened on chain, as plain facts without anything of alloy in them.
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, U256};
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolEventInterface as _;
 use haggle_base::{ClosedBy, OrderId, Timestamp, Usdc};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::Escrow::EscrowEvents as E;
+use crate::error::Skip;
 
 /// Where on the chain a fact stands. `(tx, log_index)` names it for ever; a reorg may move it to another block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,48 @@ pub enum EscrowEvent {
         /// From then on anybody can have the provider paid.
         review_ends: Timestamp,
     },
+    /// The buyer disputes what was delivered.
+    Disputed {
+        /// The order.
+        order: OrderId,
+        /// The buyer.
+        by: Address,
+        /// Hash of what it says went wrong.
+        evidence: B256,
+    },
+    /// The provider stands against the dispute: the arbitrator has to rule.
+    Countered {
+        /// The order.
+        order: OrderId,
+    },
+    /// A row of a batch did not fund its order.
+    FundSkipped {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        reason: Skip,
+    },
+    /// A row of a batch did not release its order.
+    ReleaseSkipped {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        reason: Skip,
+    },
+    /// The order is over, but what the provider had at stake for it stays locked.
+    StakeStuck {
+        /// The order.
+        order: OrderId,
+    },
+    /// The buyer's feedback was written to the registry.
+    FeedbackPublished {
+        /// The order.
+        order: OrderId,
+        /// The provider's agent there.
+        agent_id: U256,
+        /// The rating.
+        value: i128,
+    },
     /// The order is over. The three sums are the whole deposit.
     Settled {
         /// The order.
@@ -96,7 +139,15 @@ impl EscrowEvent {
     #[must_use]
     pub const fn order(&self) -> Option<&OrderId> {
         match self {
-            Self::Funded { order, .. } | Self::Delivered { order, .. } | Self::Settled { order, .. } => Some(order),
+            Self::Funded { order, .. }
+            | Self::Delivered { order, .. }
+            | Self::Disputed { order, .. }
+            | Self::Countered { order }
+            | Self::FundSkipped { order, .. }
+            | Self::ReleaseSkipped { order, .. }
+            | Self::StakeStuck { order }
+            | Self::FeedbackPublished { order, .. }
+            | Self::Settled { order, .. } => Some(order),
             Self::Credited { .. } | Self::Withdrawn { .. } => None,
         }
     }
@@ -137,6 +188,14 @@ pub(crate) fn event(log: &Log) -> Option<EscrowEvent> {
             deliverable: e.deliverable,
             review_ends: Timestamp::from_secs(e.reviewEnds.to()),
         },
+        E::Disputed(e) => EscrowEvent::Disputed { order: OrderId::new(e.id), by: e.by, evidence: e.evidence },
+        E::Countered(e) => EscrowEvent::Countered { order: OrderId::new(e.id) },
+        E::FundSkipped(e) => EscrowEvent::FundSkipped { order: OrderId::new(e.id), reason: Skip(e.reason) },
+        E::ReleaseSkipped(e) => EscrowEvent::ReleaseSkipped { order: OrderId::new(e.id), reason: Skip(e.reason) },
+        E::StakeStuck(e) => EscrowEvent::StakeStuck { order: OrderId::new(e.id) },
+        E::FeedbackPublished(e) => {
+            EscrowEvent::FeedbackPublished { order: OrderId::new(e.id), agent_id: e.agentId, value: e.value }
+        }
         E::Settled(e) => EscrowEvent::Settled {
             order: OrderId::new(e.id),
             buyer: e.buyer,

@@ -3,12 +3,16 @@
 //! Money is held by a contract (`contracts/src/Escrow.sol`). This room is the only one that talks to it, and knows how
 //! chains misbehave: endpoints that are down, transactions that may or may not be mined, blocks that are taken back.
 //!
-//! # The three faces
+//! # Its faces
 //! - [`ChainReader`] reads: balances, the latest block, where an order stands. Needs no key.
 //! - [`EscrowClient`] sends with one payment key: [`fund`](EscrowClient::fund), [`release`](EscrowClient::release),
 //!   [`refund`](EscrowClient::refund), [`deliver`](EscrowClient::deliver), [`finalize`](EscrowClient::finalize),
-//!   [`withdraw`](EscrowClient::withdraw). Every step may be asked for twice: if the chain is already there, the answer
+//!   [`withdraw`](EscrowClient::withdraw); where the parties do not agree, [`split`](EscrowClient::split),
+//!   [`verdict`](EscrowClient::verdict), [`dispute`](EscrowClient::dispute), [`counter`](EscrowClient::counter),
+//!   [`rule`](EscrowClient::rule); many at once, [`fund_batch`](EscrowClient::fund_batch) and
+//!   [`release_batch`](EscrowClient::release_batch). Every step may be asked for twice: if the chain is already there, the answer
 //!   is [`Sent::AlreadyDone`] and nothing is sent.
+//! - [`ChannelClient`] and [`StakeClient`] do the same for prepaid channels and for providers' stake.
 //! - [`Watcher`] turns the escrow's logs into [`ChainFact`]s, from a [`Cursor`] that the caller keeps.
 //!
 //! # What it does not do
@@ -21,20 +25,29 @@
 
 mod bindings;
 mod chain;
+mod channel;
 mod client;
 mod config;
 mod error;
 mod facts;
 mod nonce;
 mod order;
+mod sender;
+mod stake;
 mod status;
 mod transport;
 mod watcher;
 
 pub use chain::{ChainHead, ChainReader, TokenClient};
-pub use client::{EscrowClient, Sent, Tx};
+pub use channel::{ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, Claimed, MAX_CLAIMS, PendingWithdrawal};
+pub use client::{BatchSent, Decision, EscrowClient, MAX_BATCH, Row, Sent, ToFund, ToRelease};
 pub use config::{DEFAULT_GAS_CAP, DEFAULT_MAX_GAS_PRICE, EscrowConfig, MAX_RPC_URLS};
-pub use error::{BadOrder, EscrowError, Revert};
+pub use error::{
+    AnchorRefusal, BadOrder, ChannelRefusal, EscrowError, FeedbackRefusal, PanelRefusal, RegistryRefusal, Revert, Skip,
+    StakeRefusal, TokenRefusal,
+};
 pub use facts::{ChainFact, EscrowEvent, Place};
+pub use sender::Tx;
+pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

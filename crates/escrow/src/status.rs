@@ -13,6 +13,10 @@ pub enum Status {
     Funded,
     /// The provider said on chain that it delivered; the review window runs or is over.
     Delivered,
+    /// The buyer disputes; the provider may stand against it.
+    Disputed,
+    /// The provider stands against the dispute; the arbitrator may rule.
+    Arbitrating,
     /// Over: the money is gone to whom it belongs.
     Settled,
     /// A status of a later contract.
@@ -26,6 +30,8 @@ impl Status {
             1 => Self::Funded,
             2 => Self::Delivered,
             3 => Self::Settled,
+            4 => Self::Disputed,
+            5 => Self::Arbitrating,
             _ => Self::Unknown,
         }
     }
@@ -38,10 +44,11 @@ pub struct OnChain {
     pub status: Status,
     /// What settled it, once it is; also `None` for an outcome of a later contract.
     pub closed_by: Option<ClosedBy>,
-    /// Whether the provider's signature over the order was checked when it was funded.
+    /// Whether the provider agreed on chain: its signature was checked at funding, or it delivered.
     pub consented: bool,
-    /// When the review window ends, chain time; `None` if no delivery was posted.
-    pub review_ends: Option<Timestamp>,
+    /// When the last window that was opened ends, be it for review, for the counter or for the ruling, chain time;
+    /// `None` if none was.
+    pub window_ends: Option<Timestamp>,
 }
 
 impl OnChain {

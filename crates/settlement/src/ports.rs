@@ -28,6 +28,11 @@ pub enum OnChain {
         /// From this chain time on anybody can have the provider paid.
         review_ends: Timestamp,
     },
+    /// The buyer disputes, and the provider or the arbitrator has a say; not over.
+    Disputed {
+        /// From this chain time on anybody can have it settled by its terms.
+        ends: Timestamp,
+    },
     /// Over.
     Settled {
         /// How it ended.

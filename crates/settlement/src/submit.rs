@@ -52,7 +52,7 @@ impl Step {
     fn is_done_at(self, status: &OnChain) -> bool {
         match (self, status) {
             (_, OnChain::None) | (Self::Deliver | Self::Settle, OnChain::Funded) => false,
-            (Self::Settle, OnChain::Delivered { .. }) => false,
+            (Self::Settle, OnChain::Delivered { .. } | OnChain::Disputed { .. }) => false,
             (Self::Fund | Self::Deliver | Self::Settle, _) => true,
         }
     }

@@ -199,7 +199,7 @@ fn settle(id: OrderId, order: &Order, closed_by: ClosedBy, place: Place) -> Fact
 
 fn live(status: OnChain) -> Result<(), &'static str> {
     match status {
-        OnChain::Funded | OnChain::Delivered { .. } => Ok(()),
+        OnChain::Funded | OnChain::Delivered { .. } | OnChain::Disputed { .. } => Ok(()),
         OnChain::None | OnChain::Settled { .. } => Err("BadState"),
     }
 }
@@ -250,7 +250,7 @@ impl Chain for MemoryChain {
             OnChain::Delivered { review_ends } if time >= review_ends => {
                 Ok(settle(id, order, ClosedBy::Timeout, place))
             }
-            OnChain::Funded | OnChain::Delivered { .. } => Err("TooEarly"),
+            OnChain::Funded | OnChain::Delivered { .. } | OnChain::Disputed { .. } => Err("TooEarly"),
             OnChain::None | OnChain::Settled { .. } => Err("BadState"),
         })
         .await

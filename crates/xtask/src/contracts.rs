@@ -1,5 +1,7 @@
 //! `cargo xtask contracts`: the Solidity contracts checked from packages to committed artifacts.
 
+mod gas;
+
 use crate::run::{root, run as execute, say};
 use crate::tools;
 use anyhow::{Context, Result};
@@ -13,10 +15,23 @@ pub(crate) struct Contracts {
     /// Update the committed artifacts instead of failing when they differ.
     #[arg(long)]
     write: bool,
+    /// Only measure what the operations cost, against the goals.
+    #[arg(long)]
+    gas: bool,
+    /// With --gas: print the figures as one JSON object.
+    #[arg(long, requires = "gas")]
+    json: bool,
+    /// After everything else, run the invariants with ten million calls; takes hours.
+    #[arg(long, conflicts_with = "gas")]
+    long: bool,
 }
 
+/// Invariant runs of `--long`: at the depth of the `ci` profile, 500, each invariant sees ten million calls.
+const LONG_RUNS: u32 = 20_000;
+
 /// Installs the locked packages if they changed, then checks format, compiles, compares the artifacts with the
-/// committed ones (or writes them) and runs the tests in forge's `ci` profile.
+/// committed ones (or writes them), runs the tests in forge's `ci` profile and compares what operations cost with the
+/// committed `.gas-snapshot`.
 pub(crate) fn run(opts: &Contracts) -> Result<()> {
     tools::need_node()?;
     let folder = root().join("contracts");
@@ -25,9 +40,20 @@ pub(crate) fn run(opts: &Contracts) -> Result<()> {
     execute(forge(&folder).args(["fmt", "--check"]))?;
     say("contracts: compiling, up to two minutes from nothing");
     execute(forge(&folder).arg("build"))?;
+    if opts.gas {
+        return gas::print(&folder, opts.json);
+    }
     artifacts(&folder, opts.write)?;
-    say("contracts: tests, about a minute");
-    execute(forge(&folder).arg("test"))
+    say("contracts: tests, some minutes");
+    execute(forge(&folder).args(["test", "--no-match-path", gas::TESTS]))?;
+    gas::check(&folder, opts.write)?;
+    if opts.long {
+        say("contracts: invariants with ten million calls, hours");
+        let mut long = forge(&folder);
+        long.env("FOUNDRY_INVARIANT_RUNS", LONG_RUNS.to_string());
+        execute(long.args(["test", "--match-path", "test/invariant/*"]))?;
+    }
+    Ok(())
 }
 
 /// Installs what package-lock.json names, unless that was done for this very lock.

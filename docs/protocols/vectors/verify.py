@@ -1,8 +1,8 @@
 """Checks the golden vectors with other libraries than ours.
 
 cbor2 writes every accepted CBOR value again, pycose verifies the COSE signatures, blake3 makes the
-ids anew; keys, DIDs and PeerIds follow from their definitions. EIP-712 digests are checked against
-eth-account when eip712-order.json is made.
+ids anew; keys, DIDs and PeerIds follow from their definitions; eth-account makes the EIP-712 digests
+and signatures anew.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python verify.py
 """
@@ -19,6 +19,9 @@ import cbor2
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from eth_abi import encode
+from eth_account import Account
+from eth_utils import keccak
 from pycose.headers import KID, Algorithm
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
@@ -191,7 +194,67 @@ def verify_terms():
     check(canonical(halves[0]), "the parties document is canonical")
 
 
+def typed(types, name, message):
+    """The message with its numbers as numbers."""
+    values = {}
+    for field, kind in types[name].items():
+        value = message[field]
+        if kind.endswith("[]"):
+            values[field] = [typed(types, kind[:-2], item) for item in value]
+        else:
+            values[field] = int(value) if "int" in kind else value
+    return values
+
+
+def signed(key, domain, types, name, message):
+    """Digest and signature by eth-account."""
+    listed = {kind: [{"name": field, "type": of} for field, of in fields.items()] for kind, fields in types.items()}
+    domain = {**domain, "chainId": int(domain["chainId"])}
+    made = Account.sign_typed_data(key, domain, listed, typed(types, name, message))
+    return "0x" + bytes(made.message_hash).hex(), "0x" + bytes(made.signature).hex()
+
+
+ORDER = dict.fromkeys("buyer provider validator arbitrator feeTo".split(), "address")
+ORDER |= dict.fromkeys("amount bond stake".split(), "uint96") | {"feeBps": "uint16", "silentBps": "uint16"}
+ORDER |= {"flags": "uint8", "fundBy": "uint40", "deliverBy": "uint40"}
+ORDER |= dict.fromkeys("reviewSecs counterSecs ruleSecs".split(), "uint32") | {"terms": "bytes32", "salt": "uint256"}
+PAYMENT = {"from": "address", "to": "address"}
+PAYMENT |= dict.fromkeys("value validAfter validBefore".split(), "uint256") | {"nonce": "bytes32"}
+
+
+def verify_orders():
+    vectors = load("eip712-order.json")
+    buyer, provider = vectors["buyerKey"], vectors["providerKey"]
+    for row in vectors["cases"]:
+        order, identity = row["order"], {"orderId": row["orderId"]}
+        escrow = {"name": "haggle Escrow", "version": "1", "chainId": row["chainId"], "verifyingContract": row["escrow"]}
+        token = {**escrow, "name": "USD Coin", "version": "2", "verifyingContract": row["token"]}
+        fee = int(order["amount"]) * int(order["feeBps"]) // 10_000 if int(order["flags"]) & 1 else 0
+        deposit = int(order["amount"]) + fee
+        check(str(deposit) == row["deposit"], f"{row['name']}: deposit")
+        payment = {"from": order["buyer"], "to": row["escrow"], "value": deposit, "validAfter": 0}
+        payment |= {"validBefore": order["fundBy"], "nonce": row["orderId"]}
+        for key, domain, name, fields, message, digest, signature in (
+            (provider, escrow, "Order", ORDER, order, "orderId", "providerSig"),
+            (buyer, escrow, "Release", {"orderId": "bytes32"}, identity, "releaseDigest", "releaseSig"),
+            (provider, escrow, "Refund", {"orderId": "bytes32"}, identity, "refundDigest", "refundSig"),
+            (buyer, token, "ReceiveWithAuthorization", PAYMENT, payment, "receiveWithAuthorizationDigest", "buyerAuth"),
+        ):
+            made = signed(key, domain, {name: fields}, name, message)
+            check(made == (row[digest], row[signature]), f"{row['name']}: {name}")
+
+
+def verify_contracts():
+    vectors = load("eip712-contracts.json")
+    for row in vectors["cases"]:
+        made = signed(vectors["key"], row["domain"], row["types"], row["type"], row["message"])
+        check(made == (row["digest"], row["signature"]), f"{row['type']}: {row['name']}")
+    nonce = vectors["depositNonce"]
+    content = encode(["bytes32", "uint256"], [bytes.fromhex(nonce["channelId"][2:]), int(nonce["salt"])])
+    check("0x" + keccak(content).hex() == nonce["nonce"], "nonce of a deposit")
+
+
 if __name__ == "__main__":
-    for part in (verify_cbor, verify_keys, verify_records, verify_terms):
+    for part in (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts):
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -131,12 +131,13 @@ impl Chain for ChainPort {
     async fn status(&self, order: &Order) -> Result<OnChain, ChainError> {
         let id = self.client(order)?.order_id(order);
         let seen = self.reader.status(&id).await.map_err(|error| refused(&error))?;
-        match (seen.status, seen.review_ends, seen.closed_by) {
+        match (seen.status, seen.window_ends, seen.closed_by) {
             (Status::None, ..) => Ok(OnChain::None),
             (Status::Funded, ..) => Ok(OnChain::Funded),
             (Status::Delivered, Some(review_ends), _) => Ok(OnChain::Delivered { review_ends }),
+            (Status::Disputed | Status::Arbitrating, Some(ends), _) => Ok(OnChain::Disputed { ends }),
             (Status::Settled, _, Some(closed_by)) => Ok(OnChain::Settled { closed_by }),
-            (Status::Delivered | Status::Settled | Status::Unknown, ..) => {
+            (Status::Delivered | Status::Disputed | Status::Arbitrating | Status::Settled | Status::Unknown, ..) => {
                 Err(ChainError::Refused { reason: Text::try_from("status_of_a_later_contract").unwrap_or_default() })
             }
         }
@@ -176,7 +177,7 @@ fn place(at: &ReadPlace) -> Option<Place> {
     })
 }
 
-/// A fact in settlement's words; `None` for an outcome of a later contract.
+/// A fact in settlement's words; `None` for what moves no money of an order, and for an outcome of a later contract.
 fn fact(read: &ChainFact) -> Option<Fact> {
     let place = place(&read.at)?;
     Some(match &read.event {
@@ -204,6 +205,12 @@ fn fact(read: &ChainFact) -> Option<Fact> {
             closed_by: (*closed_by)?,
             place,
         }),
+        EscrowEvent::Disputed { .. }
+        | EscrowEvent::Countered { .. }
+        | EscrowEvent::FundSkipped { .. }
+        | EscrowEvent::ReleaseSkipped { .. }
+        | EscrowEvent::StakeStuck { .. }
+        | EscrowEvent::FeedbackPublished { .. } => return None,
         EscrowEvent::Credited { account, amount } => {
             Fact::Credited(OwedFact { account: *account, amount: *amount, place })
         }

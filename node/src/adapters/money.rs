@@ -108,6 +108,7 @@ impl Money for SettlementMoney {
             Standing::None => false,
             Standing::Funded => facts.funded.is_none(),
             Standing::Delivered { .. } => facts.delivered.is_none(),
+            Standing::Disputed { .. } => facts.funded.is_none(),
             Standing::Settled { .. } => facts.settled.is_none(),
         };
         if behind {
@@ -119,6 +120,11 @@ impl Money for SettlementMoney {
             Standing::Funded => (Phase::Funded, facts.funded.map(|fact| fact.place)),
             Standing::Delivered { review_ends } => {
                 (Phase::Delivered { review_ends }, facts.delivered.map(|fact| fact.place))
+            }
+            // not over: trade waits as for a review, and then has it settled by its terms
+            Standing::Disputed { ends } => {
+                let place = facts.delivered.map(|fact| fact.place).or(facts.funded.map(|fact| fact.place));
+                (Phase::Delivered { review_ends: ends }, place)
             }
             Standing::Settled { closed_by } => {
                 let fact = facts.settled.ok_or_else(not_read_yet)?;

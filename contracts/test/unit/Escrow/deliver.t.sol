@@ -32,9 +32,20 @@ contract DeliverTest is EscrowBase {
         vm.assertTrue(consented, "consented");
     }
 
-    /// @notice The limit that the documentation tells buyers about. Disputes will end it, and this test with it.
+    function test_whoever_delivers_has_agreed_to_the_order() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        (,, bool before,) = escrow.statusOf(order);
+        _deliver(order);
+        (,, bool consented,) = escrow.statusOf(order);
+        vm.assertTrue(!before && consented, "consented by delivering");
+    }
+
+    /// @notice The limit that the documentation tells buyers about: nodes make orders without an arbitrator until they
+    /// file disputes, and such an order knows none.
     function test_known_limit_dishonest_deliver_takes_the_money_until_disputes_exist() public {
         IEscrow.Order memory order = _order();
+        order.arbitrator = address(0);
         _fund(order);
 
         // bob did nothing, and says he did
@@ -46,6 +57,29 @@ contract DeliverTest is EscrowBase {
         escrow.finalize(order);
         _assertOutcome(order, Outcomes.DELIVERED_PAID);
         _assertMoney(0, 5_000_000, 125_000, 125_000);
+    }
+
+    function test_a_dispute_stops_a_dishonest_deliver_from_taking_the_money() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+
+        // bob did nothing, and says he did
+        vm.prank(provider);
+        escrow.deliver(order, bytes32(0));
+
+        // alice objects in the last second; bob has nothing to show, and stays silent
+        vm.warp(block.timestamp + order.reviewSecs - 1);
+        _dispute(order);
+        vm.warp(block.timestamp + 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(IEscrow.TooEarly.selector, block.timestamp, block.timestamp - 1 + order.counterSecs)
+        );
+        escrow.finalize(order);
+
+        vm.warp(block.timestamp - 1 + order.counterSecs);
+        escrow.finalize(order);
+        _assertOutcome(order, Outcomes.UNCOUNTERED_REFUNDED);
+        _assertMoney(5_125_000, 0, 0, 0);
     }
 
     function test_reverts_when_anyone_but_the_provider_calls(address caller) public {

@@ -52,6 +52,54 @@ contract FinalizeTest is EscrowBase {
         _assertMoney(0, _fullPay(order), fee, fee);
     }
 
+    function test_a_dispute_without_counter_returns_everything_and_takes_no_stake(
+        Seed memory seed,
+        uint96 bond,
+        uint40 late
+    ) public {
+        IEscrow.Order memory order = _orderFrom(seed);
+        (order.bond, order.stake) = (uint96(bound(bond, 0, order.amount)), 7);
+        _bringTo(order, IEscrow.Status.Disputed);
+        vm.warp(NOW + order.counterSecs + bound(late, 0, 1000 days));
+
+        _expectSettled(order, 0, Outcomes.UNCOUNTERED_REFUNDED, bytes32(0));
+        escrow.finalize(order);
+
+        _assertOutcome(order, Outcomes.UNCOUNTERED_REFUNDED);
+        _assertMoney(_deposit(order) + order.bond, 0, 0, 0);
+        vm.assertEq(stake.free(provider), 7, "stake rule: a timeout never slashes");
+    }
+
+    function test_a_silent_arbitrator_means_the_part_the_order_says_and_both_bonds_return(
+        Seed memory seed,
+        uint96 bond,
+        uint16 silentBps,
+        uint40 late
+    ) public {
+        IEscrow.Order memory order = _orderFrom(seed);
+        (order.bond, order.stake) = (uint96(bound(bond, 0, order.amount)), 7);
+        order.silentBps = uint16(bound(silentBps, 0, 10_000));
+        _bringTo(order, IEscrow.Status.Arbitrating);
+        vm.warp(NOW + order.ruleSecs + bound(late, 0, 1000 days));
+        uint256 pay = uint256(order.amount) * order.silentBps / 10_000;
+
+        _expectSettled(order, pay, Outcomes.SILENT, bytes32(0));
+        escrow.finalize(order);
+
+        _assertOutcome(order, Outcomes.SILENT);
+        _assertDivided(order, pay, order.bond, order.bond);
+        vm.assertEq(stake.free(provider), 7, "stake rule: a timeout never slashes");
+    }
+
+    function test_stake_rule_a_timeout_never_slashes() public {
+        IEscrow.Order memory order = _seriousOrder();
+        _fundSigned(order);
+        vm.warp(order.deliverBy);
+        escrow.finalize(order);
+        vm.assertEq(stake.free(provider), order.stake, "free");
+        _assertMoney(5_125_000, 0, 0, 0);
+    }
+
     function test_delivery_in_the_last_second_still_gives_the_buyer_the_whole_review_window() public {
         IEscrow.Order memory order = _order();
         _fund(order);
@@ -101,6 +149,22 @@ contract FinalizeTest is EscrowBase {
         uint256 time = NOW + bound(wait, 0, order.reviewSecs - 1);
         vm.warp(time);
         _refused(order, abi.encodeWithSelector(IEscrow.TooEarly.selector, time, NOW + order.reviewSecs));
+    }
+
+    function test_reverts_when_the_counter_window_is_open(uint32 wait) public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Disputed);
+        uint256 time = NOW + bound(wait, 0, order.counterSecs - 1);
+        vm.warp(time);
+        _refused(order, abi.encodeWithSelector(IEscrow.TooEarly.selector, time, NOW + order.counterSecs));
+    }
+
+    function test_reverts_when_the_ruling_window_is_open(uint32 wait) public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Arbitrating);
+        uint256 time = NOW + bound(wait, 0, order.ruleSecs - 1);
+        vm.warp(time);
+        _refused(order, abi.encodeWithSelector(IEscrow.TooEarly.selector, time, NOW + order.ruleSecs));
     }
 
     function test_reverts_when_the_order_was_never_funded() public {

@@ -5,12 +5,14 @@ import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
+import {StakeBook} from "../../mocks/StakeBook.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
 contract FundTest is EscrowBase {
     function test_the_buyer_pays_the_deposit_and_the_order_is_funded(Seed memory seed, address sender) public {
         vm.assume(sender != address(0));
         IEscrow.Order memory order = _orderFrom(seed);
+        order.flags &= FEE_ON_TOP;
         uint256 deposit = _deposit(order);
         usdc.mint(buyer, deposit);
         bytes memory auth = _buyerAuth(order);
@@ -124,16 +126,60 @@ contract FundTest is EscrowBase {
         _refused(order, abi.encodeWithSelector(IEscrow.BondTooHigh.selector, order.bond, order.amount));
     }
 
-    function test_reverts_when_there_is_a_bond_because_disputes_do_not_exist_yet(uint96 bond) public {
+    function test_reverts_when_there_is_a_stake_and_no_stake_contract(uint96 amount) public {
+        escrow = _deployEscrow(address(usdc), address(0), address(0));
         IEscrow.Order memory order = _order();
-        order.bond = uint96(bound(bond, 1, order.amount));
-        _refused(order, abi.encodeWithSelector(IEscrow.StakeOrBondUnsupported.selector, 0, order.bond));
+        order.stake = uint96(bound(amount, 1, type(uint96).max));
+        _refused(order, abi.encodeWithSelector(IEscrow.StakeUnsupported.selector, order.stake));
     }
 
-    function test_reverts_when_there_is_a_stake_because_staking_does_not_exist_yet(uint96 stake) public {
+    function test_reverts_when_bond_or_stake_have_nobody_to_rule_over_them() public {
         IEscrow.Order memory order = _order();
-        order.stake = uint96(bound(stake, 1, type(uint96).max));
-        _refused(order, abi.encodeWithSelector(IEscrow.StakeOrBondUnsupported.selector, order.stake, 0));
+        (order.arbitrator, order.bond) = (address(0), 1);
+        _refused(order, abi.encodeWithSelector(IEscrow.ZeroAddress.selector));
+        (order.bond, order.stake) = (0, 1);
+        _refused(order, abi.encodeWithSelector(IEscrow.ZeroAddress.selector));
+    }
+
+    function test_reverts_when_bond_or_stake_lack_the_providers_signature(uint96 bond, uint96 amount) public {
+        IEscrow.Order memory order = _order();
+        order.bond = uint96(bound(bond, 1, order.amount));
+        _refused(order, abi.encodeWithSelector(IEscrow.NotConsented.selector, escrow.orderId(order)));
+        (order.bond, order.stake) = (0, uint96(bound(amount, 1, type(uint96).max)));
+        _refused(order, abi.encodeWithSelector(IEscrow.NotConsented.selector, escrow.orderId(order)));
+    }
+
+    function test_reverts_when_a_sender_leaves_out_the_signature_that_the_buyers_dispute_depends_on() public {
+        IEscrow.Order memory order = _order();
+        order.flags |= PAY_UNDELIVERED;
+        _refused(order, abi.encodeWithSelector(IEscrow.NotConsented.selector, escrow.orderId(order)));
+        // without an arbitrator there is no dispute to lose
+        order.arbitrator = address(0);
+        _fund(order);
+        _assertStatus(order, IEscrow.Status.Funded);
+    }
+
+    function test_exactly_the_stake_of_the_order_is_locked(uint96 amount, uint96 more) public {
+        IEscrow.Order memory order = _order();
+        order.stake = uint96(bound(amount, 1, type(uint96).max));
+        more = uint96(bound(more, 0, type(uint96).max - order.stake));
+        _stake(provider, more);
+        bytes32 id = _fund(order);
+        vm.assertEq(stake.lockedFor(id), order.stake, "locked");
+        vm.assertEq(stake.free(provider), more, "free");
+    }
+
+    function test_reverts_when_the_provider_has_too_little_free_stake(uint96 amount) public {
+        IEscrow.Order memory order = _order();
+        order.stake = uint96(bound(amount, 1, type(uint96).max));
+        _stake(provider, order.stake - 1);
+        usdc.mint(buyer, _deposit(order));
+        bytes memory auth = _buyerAuth(order);
+        bytes memory sig = _providerSig(order);
+        vm.expectRevert(StakeBook.TooLittle.selector);
+        escrow.fund(order, auth, sig);
+        _assertStatus(order, IEscrow.Status.None);
+        _assertMoney(_deposit(order), 0, 0, 0);
     }
 
     function test_reverts_when_buyer_is_zero() public {
@@ -292,13 +338,15 @@ contract FundTest is EscrowBase {
         IEscrow.Order memory order = _order();
         usdc.mint(buyer, 1000 * _deposit(order));
         bytes memory auth = _buyerAuth(order);
-        // every field but bond and stake, which have to be zero, and buyer, whose change is another payer
-        uint8[15] memory fields = [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
+        _stake(provider, 2);
+        // every field but buyer, whose change is another payer
+        field = bound(field, 1, 17);
         bytes memory changed = abi.encode(order);
-        changed[32 * uint256(fields[field % 15]) + 31] ^= 0x02;
+        changed[32 * field + 31] ^= 0x02;
         IEscrow.Order memory other = abi.decode(changed, (IEscrow.Order));
+        bytes memory sig = field == 1 ? bytes("") : _providerSig(other);
         vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, buyer));
-        escrow.fund(other, auth, "");
+        escrow.fund(other, auth, sig);
     }
 
     function test_reverts_when_the_buyer_signed_a_plain_transfer_authorisation() public {

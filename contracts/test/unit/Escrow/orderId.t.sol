@@ -37,6 +37,40 @@ contract OrderIdTest is EscrowBase {
         }
     }
 
+    function test_an_order_with_a_word_too_large_for_its_field_cannot_be_funded(uint256 field, uint256 excess) public {
+        IEscrow.Order memory order = _seriousOrder();
+        _stake(provider, order.stake);
+        usdc.mint(buyer, _deposit(order));
+        bytes memory fields = abi.encode(order);
+        // how many bits each field has; the last two have them all
+        uint8[16] memory sizes = [160, 160, 160, 160, 160, 96, 96, 96, 16, 16, 8, 40, 40, 32, 32, 32];
+        field = bound(field, 0, 15);
+        uint256 word;
+        assembly {
+            word := mload(add(fields, mul(add(field, 1), 0x20)))
+        }
+        word |= bound(excess, 1, type(uint256).max >> sizes[field]) << sizes[field];
+        assembly {
+            mstore(add(fields, mul(add(field, 1), 0x20)), word)
+        }
+        // the id of what was sent, and good signatures over it
+        (bool ok, bytes memory answer) = address(escrow).call(bytes.concat(IEscrow.orderId.selector, fields));
+        vm.assertTrue(ok, "an id");
+        bytes32 id = abi.decode(answer, (bytes32));
+        bytes32 digest = _receiveDigest(address(usdc), buyer, address(escrow), _deposit(order), 0, order.fundBy, id);
+        bytes memory auth = _sign(BUYER_KEY, digest);
+        bytes memory sig = _sign(PROVIDER_KEY, id);
+        bytes memory tail = abi.encode(auth, sig);
+        assembly {
+            // the offsets count from the order
+            mstore(add(tail, 0x20), add(mload(add(tail, 0x20)), 0x240))
+            mstore(add(tail, 0x40), add(mload(add(tail, 0x40)), 0x240))
+        }
+        (ok, answer) = address(escrow).call(bytes.concat(IEscrow.fund.selector, fields, tail));
+        vm.assertTrue(!ok, "funded");
+        vm.assertEq(answer.length, 0, "refused by the decoder");
+    }
+
     function test_another_contract_gives_another_id() public {
         IEscrow other = _deployEscrow(address(usdc));
         vm.assertTrue(other.orderId(_order()) != escrow.orderId(_order()), "same id");

@@ -56,6 +56,15 @@ contract RefundTest is EscrowBase {
         _assertOutcome(order, Outcomes.REFUNDED);
     }
 
+    function test_the_provider_may_give_in_while_disputed_and_bonds_return() public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Arbitrating);
+        escrow.refund(order, _refundSig(PROVIDER_KEY, order));
+        _assertOutcome(order, Outcomes.REFUNDED);
+        _assertMoney(6_125_000, 1_000_000, 0, 0);
+        vm.assertEq(stake.free(provider), order.stake, "stake unlocked");
+    }
+
     function test_reverts_when_the_order_was_never_funded(Seed memory seed) public {
         IEscrow.Order memory order = _orderFrom(seed);
         _refused(order, _refundSig(PROVIDER_KEY, order), _badState(order, IEscrow.Status.None));

@@ -158,6 +158,15 @@ contract ReleaseTest is EscrowBase {
         _assertStatus(second, IEscrow.Status.Funded);
     }
 
+    function test_the_buyer_may_give_in_while_disputed_and_bonds_return() public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Arbitrating);
+        _release(order);
+        _assertOutcome(order, Outcomes.RELEASED);
+        _assertMoney(1_000_000, 6_000_000, 125_000, 125_000);
+        vm.assertEq(stake.free(provider), order.stake, "stake unlocked");
+    }
+
     function test_reverts_when_the_order_was_never_funded(Seed memory seed) public {
         IEscrow.Order memory order = _orderFrom(seed);
         _fund(_otherThan(order));

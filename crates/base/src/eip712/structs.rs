@@ -63,6 +63,67 @@ sol! {
         bytes32 orderId;
     }
 
+    /// Buyer and provider agree on a division.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Split {
+        /// Which order.
+        bytes32 orderId;
+        /// Base units of the order's amount for the provider.
+        uint96 pay;
+        /// Unix seconds; good strictly before this.
+        uint40 validUntil;
+    }
+
+    /// The order's validator decides.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Verdict {
+        /// Which order.
+        bytes32 orderId;
+        /// Base units of the order's amount for the provider.
+        uint96 pay;
+        /// Hash of what the verdict is based on.
+        bytes32 evidence;
+        /// Unix seconds; good strictly before this.
+        uint40 validUntil;
+    }
+
+    /// What a side's bond is for. Its digest is the nonce of the bond's payment.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Bond {
+        /// Which order.
+        bytes32 orderId;
+        /// [`BOND_BUYER`](super::BOND_BUYER) or [`BOND_PROVIDER`](super::BOND_PROVIDER).
+        uint8 side;
+        /// Hash of what the buyer says went wrong.
+        bytes32 evidence;
+    }
+
+    /// The buyer's rating of a paid order, for the ERC-8004 registry.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Feedback {
+        /// Which order.
+        bytes32 orderId;
+        /// The provider's agent in the registry.
+        uint256 agentId;
+        /// The rating, without decimals.
+        int128 value;
+    }
+
+    /// A panel member's voice, in the domain of its panel.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Vote {
+        /// Which order.
+        bytes32 orderId;
+        /// [`VOTE_VALIDATOR`](super::VOTE_VALIDATOR) or [`VOTE_ARBITRATOR`](super::VOTE_ARBITRATOR).
+        uint8 role;
+        /// Base units of the order's amount for the provider.
+        uint96 pay;
+        /// Hash of what a verdict is based on; for a ruling, the evidence of the dispute.
+        bytes32 evidence;
+        /// Unix seconds; good strictly before this.
+        uint40 validUntil;
+    }
+
     /// EIP-3009: a payment that only the receiver may submit. The escrow takes no other.
     #[derive(Debug, PartialEq, Eq)]
     struct ReceiveWithAuthorization {

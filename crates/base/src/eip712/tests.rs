@@ -7,6 +7,8 @@ use crate::keys::PaymentKey;
 
 use super::*;
 
+mod contracts;
+
 /// Made with Python's eth-account; a forge test reads the same file.
 const VECTORS: &str = include_str!("../../../../docs/protocols/vectors/eip712-order.json");
 

@@ -4,6 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its story does not hold")]
 #![expect(clippy::too_many_arguments, reason = "the functions mirror the contracts'")]
 
+mod channels;
+mod orders;
 mod pair;
+mod people;
 mod program;
+mod stage;
+mod tools;
 mod transactions;

@@ -122,6 +122,16 @@ impl Pair {
         assert!(ours.abs_diff(anvil) <= anvil / U256::from(50), "{what}: {ours} here, {anvil} on anvil");
     }
 
+    /// Time of the latest block the contracts were told of.
+    pub(crate) const fn now(&self) -> u64 {
+        self.clock
+    }
+
+    /// Lets chain time pass before the next block.
+    pub(crate) const fn wait(&mut self, secs: u64) {
+        self.clock += secs;
+    }
+
     async fn next_block(&mut self) {
         self.clock += 13;
         self.tell("evm_setNextBlockTimestamp", json!([self.clock])).await;

@@ -1,15 +1,18 @@
 //! The contracts' own errors, typed.
 
+mod decode;
+
 use alloy::primitives::{Address, B256, Bytes, FixedBytes, U256};
-use alloy::sol_types::SolInterface as _;
 use haggle_base::{Coded, OrderId, Timestamp};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::bindings::Escrow::EscrowErrors as E;
-use crate::bindings::TestUSDC::TestUSDCErrors as T;
+use super::reasons::{
+    AnchorRefusal, ChannelRefusal, FeedbackRefusal, PanelRefusal, RegistryRefusal, StakeRefusal, TokenRefusal,
+};
 use crate::status::Status;
 
-/// Why the escrow, or the token behind it, reverted.
+/// Why a contract, or the token behind it, reverted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Revert {
@@ -27,8 +30,8 @@ pub enum Revert {
         /// Who should have signed.
         signer: Address,
     },
-    /// Only the order's provider may do this.
-    #[error("{caller} is not the order's provider")]
+    /// Only the party the call belongs to may make it.
+    #[error("{caller} is not the party this belongs to")]
     NotParty {
         /// Who tried.
         caller: Address,
@@ -48,6 +51,28 @@ pub enum Revert {
     /// The order itself breaks a rule of the contract.
     #[error("the order breaks a rule: {0}")]
     BadOrder(BadOrder),
+    /// The call needs an order that the provider agreed to on chain.
+    #[error("the provider did not agree to order {order} on chain")]
+    NotConsented {
+        /// The order.
+        order: OrderId,
+    },
+    /// The order names nobody who could rule.
+    #[error("order {order} has no arbitrator")]
+    NoArbitrator {
+        /// The order.
+        order: OrderId,
+    },
+    /// The provider has less stake than the order, or the withdrawal, asks for.
+    #[error("{provider} has {available} units of stake to give, not {needed}")]
+    StakeTooLow {
+        /// Whose stake.
+        provider: Address,
+        /// Base units there.
+        available: U256,
+        /// Base units needed.
+        needed: U256,
+    },
     /// The payer has less than the deposit.
     #[error("{payer} has {balance} units and needs {needed}")]
     InsufficientFunds {
@@ -78,6 +103,42 @@ pub enum Revert {
     /// A transfer failed, or brought the wrong sum.
     #[error("the token transfer failed")]
     TransferFailed,
+    /// So little gas was given that a step might have failed for want of it.
+    #[error("{needed} gas is needed")]
+    GasTooLow {
+        /// Gas that has to be left at that step.
+        needed: U256,
+    },
+    /// A contract that was called called back.
+    #[error("the contract is busy with another call")]
+    Reentrancy,
+    /// One of many calls in one failed.
+    #[error("call {index} of many failed")]
+    CallFailed {
+        /// Which.
+        index: U256,
+    },
+    /// Feedback on an order.
+    #[error("{0}")]
+    Feedback(FeedbackRefusal),
+    /// The channel contract or its collector.
+    #[error("{0}")]
+    Channel(ChannelRefusal),
+    /// The stake contract.
+    #[error("{0}")]
+    Stake(StakeRefusal),
+    /// A panel.
+    #[error("{0}")]
+    Panel(PanelRefusal),
+    /// The anchor contract.
+    #[error("{0}")]
+    Anchor(AnchorRefusal),
+    /// The agent registry.
+    #[error("{0}")]
+    Registry(RegistryRefusal),
+    /// The token.
+    #[error("{0}")]
+    Token(TokenRefusal),
     /// An error this version does not know.
     #[error("unknown error {0}")]
     Unknown(FixedBytes<4>),
@@ -114,9 +175,12 @@ pub enum BadOrder {
     /// Flags this escrow does not know.
     #[error("unknown flags")]
     UnknownFlags,
-    /// A bond above the amount, or any bond or stake: there are none yet.
-    #[error("bonds and stakes are not supported")]
-    Bond,
+    /// A bond above the amount.
+    #[error("the bond is above the amount")]
+    BondTooHigh,
+    /// A stake, where the escrow has no stake contract.
+    #[error("this escrow has no stake contract")]
+    StakeUnsupported,
     /// deliverBy does not follow fundBy within 365 days.
     #[error("the deadlines do not follow each other")]
     BadDeadlines,
@@ -125,60 +189,42 @@ pub enum BadOrder {
     BadWindow,
 }
 
+/// Why a row of a batch was skipped: the selector of its error, without the error's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("skipped for error {0}")]
+#[serde(transparent)]
+pub struct Skip(pub FixedBytes<4>);
+
+impl Skip {
+    /// The error with zeros for values: good for its code and hint, and nothing else.
+    fn unvalued(self) -> Revert {
+        let mut data = [0; 4 + 8 * 32];
+        data[..4].copy_from_slice(self.0.as_slice());
+        Revert::decode(&Bytes::copy_from_slice(&data))
+    }
+}
+
+impl Coded for Skip {
+    fn code(&self) -> &'static str {
+        self.unvalued().code()
+    }
+
+    fn hint(&self) -> &'static str {
+        self.unvalued().hint()
+    }
+}
+
 impl Revert {
-    /// Reads revert data; data nobody knows is not an error.
-    pub(crate) fn decode(data: &Bytes) -> Self {
-        if let Ok(error) = E::abi_decode(data) {
-            return Self::from_escrow(error, data);
-        }
-        if let Ok(error) = T::abi_decode(data) {
-            return Self::from_token(error, data);
-        }
-        Self::unknown(data)
-    }
-
-    fn unknown(data: &Bytes) -> Self {
-        data.get(..4).map_or(Self::Silent, |selector| Self::Unknown(FixedBytes::from_slice(selector)))
-    }
-
-    fn from_escrow(error: E, data: &Bytes) -> Self {
-        match error {
-            E::BadState(e) => Self::BadState { order: OrderId::new(e.id), status: Status::from_code(e.status) },
-            E::BadSignature(e) => Self::BadSignature { signer: e.signer },
-            E::NotParty(e) => Self::NotParty { caller: e.caller },
-            E::TooEarly(e) => Self::TooEarly { from: time(e.from) },
-            E::TooLate(e) => Self::TooLate { end: time(e.end) },
-            E::NothingOwed(e) => Self::NothingOwed { account: e.account },
-            E::DepositMismatch(_) | E::TransferGasTooLow(_) => Self::TransferFailed,
-            E::ZeroAmount(_) => Self::BadOrder(BadOrder::ZeroAmount),
-            E::FeeTooHigh(_) => Self::BadOrder(BadOrder::FeeTooHigh),
-            E::PayTooHigh(_) => Self::BadOrder(BadOrder::PayTooHigh),
-            E::ZeroAddress(_) => Self::BadOrder(BadOrder::ZeroAddress),
-            E::SameParty(_) => Self::BadOrder(BadOrder::SameParty),
-            E::ReservedAddress(_) => Self::BadOrder(BadOrder::ReservedAddress),
-            E::SilentTooHigh(_) => Self::BadOrder(BadOrder::SilentTooHigh),
-            E::UnknownFlags(_) => Self::BadOrder(BadOrder::UnknownFlags),
-            E::BondTooHigh(_) | E::StakeOrBondUnsupported(_) => Self::BadOrder(BadOrder::Bond),
-            E::BadDeadlines(_) => Self::BadOrder(BadOrder::BadDeadlines),
-            E::BadWindow(_) => Self::BadOrder(BadOrder::BadWindow),
-            E::Reentrancy(_) => Self::unknown(data),
-        }
-    }
-
-    fn from_token(error: T, data: &Bytes) -> Self {
-        match error {
-            T::AuthorizationUsedOrCanceled(e) => Self::AuthorizationUsed { payer: e.authorizer, nonce: e.nonce },
-            T::AuthorizationExpired(_) | T::AuthorizationNotYetValid(_) => Self::AuthorizationExpired,
-            T::InvalidSignature(e) => Self::BadSignature { signer: e.signer },
-            T::ERC20InsufficientBalance(e) => {
-                Self::InsufficientFunds { payer: e.sender, balance: e.balance, needed: e.needed }
-            }
-            _ => Self::unknown(data),
-        }
-    }
-
     pub(crate) const fn is_retryable(&self) -> bool {
-        matches!(self, Self::TooEarly { .. } | Self::InsufficientFunds { .. } | Self::TransferFailed)
+        matches!(
+            self,
+            Self::TooEarly { .. }
+                | Self::InsufficientFunds { .. }
+                | Self::StakeTooLow { .. }
+                | Self::TransferFailed
+                | Self::GasTooLow { .. }
+                | Self::Channel(ChannelRefusal::WithdrawDelayNotElapsed)
+        )
     }
 }
 
@@ -191,11 +237,24 @@ impl Coded for Revert {
             Self::TooEarly { .. } => "reverted_too_early",
             Self::TooLate { .. } => "reverted_too_late",
             Self::BadOrder(_) => "reverted_bad_order",
+            Self::NotConsented { .. } => "reverted_not_consented",
+            Self::NoArbitrator { .. } => "reverted_no_arbitrator",
+            Self::StakeTooLow { .. } => "reverted_stake_too_low",
             Self::InsufficientFunds { .. } => "reverted_insufficient_funds",
             Self::AuthorizationUsed { .. } => "reverted_authorization_used",
             Self::AuthorizationExpired => "reverted_authorization_expired",
             Self::NothingOwed { .. } => "reverted_nothing_owed",
             Self::TransferFailed => "reverted_transfer_failed",
+            Self::GasTooLow { .. } => "reverted_gas_too_low",
+            Self::Reentrancy => "reverted_reentrancy",
+            Self::CallFailed { .. } => "reverted_call_failed",
+            Self::Feedback(reason) => reason.code(),
+            Self::Channel(reason) => reason.code(),
+            Self::Stake(reason) => reason.code(),
+            Self::Panel(reason) => reason.code(),
+            Self::Anchor(reason) => reason.code(),
+            Self::Registry(reason) => reason.code(),
+            Self::Token(reason) => reason.code(),
             Self::Unknown(_) | Self::Silent => "reverted",
         }
     }
@@ -204,21 +263,29 @@ impl Coded for Revert {
         match self {
             Self::BadState { .. } => "look at the order's status; it allows other steps",
             Self::BadSignature { .. } => "the signature must be the named account's over exactly this order",
-            Self::NotParty { .. } => "send this with the provider's payment key",
+            Self::NotParty { .. } => "send this with the payment key of the party that may do it",
             Self::TooEarly { .. } => "wait until the window opens in chain time",
             Self::TooLate { .. } => "the window is over; finalize settles the order by its terms",
             Self::BadOrder(_) => "agree new terms; an order like this is never funded",
+            Self::NotConsented { .. } => "fund with the provider's signature, or wait until it delivers on chain",
+            Self::NoArbitrator { .. } => "agree on an arbitrator before funding; this order cannot be disputed",
+            Self::StakeTooLow { .. } => "the provider has to put up more stake first",
             Self::InsufficientFunds { .. } => "send USDC to the buyer's payment address",
             Self::AuthorizationUsed { .. } => "this payment was made before; look at the order's status",
             Self::AuthorizationExpired => "fundBy is over; agree new terms",
             Self::NothingOwed { .. } => "there is nothing to withdraw",
             Self::TransferFailed => "the token refused; try again, or look whether an account is blocked",
+            Self::GasTooLow { .. } => "send it with more gas",
+            Self::Reentrancy => "an account that takes part runs hostile code; settle without it",
+            Self::CallFailed { .. } => "make the calls one by one; one of them fails",
+            Self::Feedback(reason) => reason.hint(),
+            Self::Channel(reason) => reason.hint(),
+            Self::Stake(reason) => reason.hint(),
+            Self::Panel(reason) => reason.hint(),
+            Self::Anchor(reason) => reason.hint(),
+            Self::Registry(reason) => reason.hint(),
+            Self::Token(reason) => reason.hint(),
             Self::Unknown(_) | Self::Silent => "look at the transaction with a block explorer",
         }
     }
-}
-
-/// Seconds of the chain, at most the end of time.
-fn time(secs: U256) -> Timestamp {
-    Timestamp::from_secs(u64::try_from(secs).unwrap_or(u64::MAX))
 }

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its story does not hold")]
 #![expect(clippy::too_many_arguments, reason = "the functions mirror the contracts'")]
 
+mod channels;
+mod many;
 mod outages;
 mod paying;
+mod quarrels;
 mod refusals;
 mod town;
 mod watching;

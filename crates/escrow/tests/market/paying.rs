@@ -106,7 +106,7 @@ async fn a_provider_whose_buyer_sleeps_is_paid_after_the_review() {
     bob.deliver(&order, B256::repeat_byte(9)).await.unwrap();
     let delivered = bob.status(&town.id(&order)).await.unwrap();
     assert_eq!(delivered.status, Status::Delivered);
-    assert!(delivered.review_ends.is_some_and(|end| end.as_secs() >= town.chain.head().1 + u64::from(HOUR) - 60));
+    assert!(delivered.window_ends.is_some_and(|end| end.as_secs() >= town.chain.head().1 + u64::from(HOUR) - 60));
     assert!(matches!(bob.finalize(&order).await, Err(EscrowError::Reverted(Revert::TooEarly { .. }))));
 
     town.chain.increase_time(u64::from(HOUR));

@@ -125,6 +125,26 @@ impl Town {
         payer.sign_digest(&digest(&payment, &self.token))
     }
 
+    /// `payer`'s signature over a payment of `units` to a contract.
+    pub(crate) fn payment_to(
+        &self,
+        to: Address,
+        units: u64,
+        before: u64,
+        nonce: B256,
+        payer: &PaymentKey,
+    ) -> EvmSignature {
+        let payment = ReceiveWithAuthorization {
+            from: payer.address(),
+            to,
+            value: U256::from(units),
+            validAfter: U256::ZERO,
+            validBefore: U256::from(before),
+            nonce,
+        };
+        payer.sign_digest(&digest(&payment, &self.token))
+    }
+
     /// `provider`'s signature over the order's id.
     pub(crate) fn consent(&self, order: &Order, provider: &PaymentKey) -> EvmSignature {
         provider.sign_digest(self.id(order).as_b256())

@@ -2,19 +2,57 @@
 
 use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718 as _;
-use alloy::primitives::{B256, Bytes, TxKind};
+use alloy::primitives::{Address, B256, Bytes, TxKind};
 use alloy::providers::Provider as _;
 use alloy::rpc::json_rpc::RpcError;
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::SignerSync as _;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolCall;
 use alloy::transports::TransportError;
+use haggle_base::PaymentKey;
+use std::sync::Arc;
 
-use super::{EscrowClient, Tx};
+use crate::chain::ChainReader;
 use crate::error::EscrowError;
-use crate::nonce::Turn;
+use crate::nonce::{Nonces, Turn};
+
+/// A mined transaction that did what it was to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tx {
+    /// Its hash.
+    pub hash: B256,
+    /// The block it is in.
+    pub block: u64,
+    /// Gas it used.
+    pub gas_used: u64,
+}
+
+impl Tx {
+    pub(crate) fn of(receipt: &TransactionReceipt) -> Self {
+        Self {
+            hash: receipt.transaction_hash,
+            block: receipt.block_number.unwrap_or_default(),
+            gas_used: receipt.gas_used,
+        }
+    }
+}
+
+/// One payment key that sends to contracts, in turn with every other user of the key on this connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    pub(crate) chain: ChainReader,
+    signer: PrivateKeySigner,
+    nonces: Arc<Nonces>,
+}
 
 /// Times a nonce may turn out to be used by somebody else before giving up.
 const NONCE_TRIES: u32 = 3;
+
+struct Call {
+    to: Address,
+    input: Bytes,
+}
 
 struct Price {
     gas: u64,
@@ -22,10 +60,32 @@ struct Price {
     tip: u128,
 }
 
-impl EscrowClient {
-    /// Sends `call` to the escrow and waits until it is mined.
-    pub(super) async fn send(&self, call: Bytes) -> Result<Tx, EscrowError> {
-        let price = self.simulate(&call).await?;
+impl Sender {
+    pub(crate) fn new(chain: ChainReader, signer: &PaymentKey) -> Result<Self, EscrowError> {
+        let signer = PrivateKeySigner::from_slice(&*signer.secret_bytes()).map_err(|_| EscrowError::BadKey)?;
+        let nonces = chain.signers.nonces(signer.address());
+        Ok(Self { chain, signer, nonces })
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// Sends `call` to a contract and waits until it is mined.
+    pub(crate) async fn send(&self, to: Address, call: impl SolCall) -> Result<Tx, EscrowError> {
+        let receipt = self.send_encoded(to, call.abi_encode().into(), self.chain.config.gas_cap).await?;
+        Ok(Tx::of(&receipt))
+    }
+
+    /// The same with a gas cap of its own; answers the receipt, for its logs.
+    pub(crate) async fn send_encoded(
+        &self,
+        to: Address,
+        input: Bytes,
+        gas_cap: u64,
+    ) -> Result<TransactionReceipt, EscrowError> {
+        let call = Call { to, input };
+        let price = self.simulate(&call, gas_cap).await?;
         let mut turn = self.nonces.turn().await;
         let hash = self.submit(&mut turn, &call, &price).await?;
         drop(turn);
@@ -41,19 +101,19 @@ impl EscrowClient {
             return Err(EscrowError::RevertedOnChain { tx: hash });
         }
         tracing::debug!(tx.hash = %hash, tx.block = receipt.block_number, "a transaction was mined");
-        Ok(Tx { hash, block: receipt.block_number.unwrap_or_default(), gas_used: receipt.gas_used })
+        Ok(receipt)
     }
 
     /// Runs the call without sending it, and finds what it costs.
-    async fn simulate(&self, call: &Bytes) -> Result<Price, EscrowError> {
+    async fn simulate(&self, call: &Call, gas_cap: u64) -> Result<Price, EscrowError> {
         let (provider, config) = (&self.chain.provider, &self.chain.config);
-        let request = TransactionRequest::default().from(self.address()).to(config.escrow).input(call.clone().into());
+        let request = TransactionRequest::default().from(self.address()).to(call.to).input(call.input.clone().into());
         provider.call(request.clone()).await?;
         let estimate = provider.estimate_gas(request).await.map_err(|error| self.refused(error))?;
         // A fifth more than needed now: the state may change before it is mined.
         let gas = estimate.saturating_add(estimate / 5);
-        if gas > config.gas_cap {
-            return Err(EscrowError::GasCapExceeded { estimate, cap: config.gas_cap });
+        if gas > gas_cap {
+            return Err(EscrowError::GasCapExceeded { estimate, cap: gas_cap });
         }
         let fees = provider.estimate_eip1559_fees().await?;
         if fees.max_fee_per_gas > config.max_gas_price {
@@ -63,7 +123,7 @@ impl EscrowClient {
     }
 
     /// Signs with the next nonce and hands the transaction to the chain.
-    async fn submit(&self, turn: &mut Turn<'_>, call: &Bytes, price: &Price) -> Result<B256, EscrowError> {
+    async fn submit(&self, turn: &mut Turn<'_>, call: &Call, price: &Price) -> Result<B256, EscrowError> {
         for _ in 0..NONCE_TRIES {
             let nonce = match turn.known() {
                 Some(nonce) => nonce,
@@ -101,15 +161,15 @@ impl EscrowClient {
         Err(EscrowError::NonceContention { signer: self.address() })
     }
 
-    fn sign(&self, nonce: u64, call: &Bytes, price: &Price) -> Result<TxEnvelope, EscrowError> {
+    fn sign(&self, nonce: u64, call: &Call, price: &Price) -> Result<TxEnvelope, EscrowError> {
         let unsigned = TxEip1559 {
             chain_id: self.chain.config.chain_id,
             nonce,
             gas_limit: price.gas,
             max_fee_per_gas: price.max_fee,
             max_priority_fee_per_gas: price.tip,
-            to: TxKind::Call(self.chain.config.escrow),
-            input: call.clone(),
+            to: TxKind::Call(call.to),
+            input: call.input.clone(),
             ..TxEip1559::default()
         };
         let signature = self.signer.sign_hash_sync(&unsigned.signature_hash()).map_err(|_| EscrowError::BadKey)?;
