@@ -53,11 +53,32 @@ pub enum ClosedBy {
     UndeliveredPaid,
     /// Delivered on chain, and the review window passed without a release (5).
     Timeout,
+    /// Buyer and provider agreed on a division (6).
+    Split,
+    /// The validator divided it (7).
+    Verdict,
+    /// The provider did not stand against a dispute; the buyer was refunded (8).
+    Uncountered,
+    /// The arbitrator divided it (9).
+    Ruling,
+    /// The arbitrator stayed silent; the provider got the part that the order names for that (10).
+    Silent,
 }
 
 impl ClosedBy {
     /// Every outcome.
-    pub const ALL: [Self; 5] = [Self::Release, Self::Refund, Self::Expired, Self::UndeliveredPaid, Self::Timeout];
+    pub const ALL: [Self; 10] = [
+        Self::Release,
+        Self::Refund,
+        Self::Expired,
+        Self::UndeliveredPaid,
+        Self::Timeout,
+        Self::Split,
+        Self::Verdict,
+        Self::Uncountered,
+        Self::Ruling,
+        Self::Silent,
+    ];
 
     /// The escrow contract's code.
     #[must_use]
@@ -68,6 +89,11 @@ impl ClosedBy {
             Self::Expired => 3,
             Self::UndeliveredPaid => 4,
             Self::Timeout => 5,
+            Self::Split => 6,
+            Self::Verdict => 7,
+            Self::Uncountered => 8,
+            Self::Ruling => 9,
+            Self::Silent => 10,
         }
     }
 

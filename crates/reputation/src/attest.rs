@@ -107,15 +107,23 @@ pub fn record(network: &NetworkId, body: Attestation, revision: Revision, now: T
 }
 
 /// The rating a node gives when its owner gives none: five for an order that ended as it should, one for one that paid
-/// nothing, and none where the end says nothing about the other side.
+/// nothing because the provider failed, and none where the end says nothing about the other side, or where others divided
+/// the money: how well the work was done is then for the owner to say.
 #[must_use]
 pub fn rating_by_outcome(side: Side, closed_by: ClosedBy) -> Option<u8> {
     match (side, closed_by) {
         (_, ClosedBy::Release) => Some(5),
-        (Side::Buyer, ClosedBy::Refund | ClosedBy::Expired) => Some(1),
-        (Side::Provider, ClosedBy::Refund | ClosedBy::Expired) | (_, ClosedBy::UndeliveredPaid | ClosedBy::Timeout) => {
-            None
-        }
+        (Side::Buyer, ClosedBy::Refund | ClosedBy::Expired | ClosedBy::Uncountered) => Some(1),
+        (Side::Provider, ClosedBy::Refund | ClosedBy::Expired | ClosedBy::Uncountered)
+        | (
+            _,
+            ClosedBy::UndeliveredPaid
+            | ClosedBy::Timeout
+            | ClosedBy::Split
+            | ClosedBy::Verdict
+            | ClosedBy::Ruling
+            | ClosedBy::Silent,
+        ) => None,
     }
 }
 

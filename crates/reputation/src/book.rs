@@ -98,7 +98,7 @@ pub enum Weight {
     /// Nothing proves that the agent named owns the address that was paid or paid: it has not bound it and has not
     /// attested this order itself.
     AgentNotLinked,
-    /// The order paid nothing, and the provider's signature over the order is not held: it may never have agreed.
+    /// The order's end speaks against the provider, and the provider's signature over the order is not held: it may never have agreed.
     NoConsent,
     /// It rates an order of which no receipt is held.
     NoReceipt,
@@ -123,6 +123,17 @@ struct OrderFile {
     parties: Parties,
     closed_by: ClosedBy,
     evidence: BTreeMap<(AttestationKind, Side), Evidence>,
+}
+
+/// What the end of an order says of its provider's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was worth its pay.
+    Worked,
+    /// It was not.
+    Failed,
+    /// Nobody said.
+    Unsaid,
 }
 
 /// What one order, or all orders, add to an agent's figures.
@@ -287,18 +298,43 @@ impl OrderFile {
         self.evidence.values().any(|e| e.side == side || e.other_bound)
     }
 
+    /// What the order's end says of its provider's work. Whoever judged an order is taken at their word as the contract
+    /// takes an arbitrator: at least half of the amount for the provider is for it.
+    fn end(&self) -> End {
+        match self.closed_by {
+            ClosedBy::Release => End::Worked,
+            ClosedBy::Refund | ClosedBy::Expired | ClosedBy::Uncountered => End::Failed,
+            ClosedBy::Verdict | ClosedBy::Ruling if self.got_half() => End::Worked,
+            ClosedBy::Verdict | ClosedBy::Ruling => End::Failed,
+            ClosedBy::Timeout | ClosedBy::UndeliveredPaid | ClosedBy::Split | ClosedBy::Silent => End::Unsaid,
+        }
+    }
+
+    /// Every piece of evidence was held against the same events, so any of them tells the amounts.
+    fn got_half(&self) -> bool {
+        self.evidence.values().next().is_some_and(|e| {
+            let earned = u128::from(e.paid.units()) + u128::from(e.fee.units());
+            2 * earned >= u128::from(e.amount.units())
+        })
+    }
+
+    /// The contract opens a dispute only against a provider that agreed.
+    fn chain_proves_consent(&self) -> bool {
+        matches!(self.closed_by, ClosedBy::Uncountered | ClosedBy::Ruling)
+    }
+
     fn has_receipt(&self) -> bool {
         self.evidence.values().any(|e| e.kind == AttestationKind::Receipt)
     }
 
     /// Whether the order says anything about its provider.
     fn order_weight(&self) -> Weight {
-        let unpaid = matches!(self.closed_by, ClosedBy::Refund | ClosedBy::Expired);
+        let needs_consent = self.end() == End::Failed && !self.chain_proves_consent();
         if !self.has_receipt() {
             Weight::NoReceipt
         } else if !self.is_linked(Side::Provider) {
             Weight::AgentNotLinked
-        } else if unpaid && !self.evidence.values().any(|e| e.consented) {
+        } else if needs_consent && !self.evidence.values().any(|e| e.consented) {
             Weight::NoConsent
         } else {
             Weight::Counts
@@ -319,10 +355,10 @@ impl OrderFile {
         let (mut provider, mut buyer) = (Tally::default(), Tally::default());
         if self.order_weight() == Weight::Counts {
             provider.calls = 1;
-            match self.closed_by {
-                ClosedBy::Release => provider.successes = 1,
-                ClosedBy::Refund | ClosedBy::Expired => provider.failures = 1,
-                ClosedBy::Timeout | ClosedBy::UndeliveredPaid => {}
+            match self.end() {
+                End::Worked => provider.successes = 1,
+                End::Failed => provider.failures = 1,
+                End::Unsaid => {}
             }
             let measured = self.evidence.get(&(AttestationKind::Receipt, Side::Buyer)).filter(|e| e.responded);
             if let Some(receipt) = measured {

@@ -65,7 +65,7 @@ pub struct Figures {
     pub total_calls: u64,
     /// Of those, how many the buyer released itself.
     pub successes: u64,
-    /// Of those, how many paid nothing although the provider had signed the order.
+    /// Of those, how many ended against the provider, which had agreed to the order.
     pub failures: u64,
     /// Successes among all calls; `None` without a call.
     pub success_rate: Option<Score>,

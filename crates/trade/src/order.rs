@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use haggle_base::{ClosedBy, Timestamp};
+use haggle_base::{ClosedBy, Timestamp, Usdc};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::Phase;
@@ -119,6 +119,8 @@ pub mod command {
         Release,
         /// Nobody objected before the review window ended.
         Silence,
+        /// Money was divided by both sides, the validator or the arbitrator, and the provider has a part.
+        Decision,
     }
 
     /// Every command, with what it needs to be judged.
@@ -228,7 +230,7 @@ impl OrderMachine {
                 Moved::Already
             }
 
-            (C::Accept(AcceptBy::Release), S::Delivered) => self.go(S::Accepted),
+            (C::Accept(AcceptBy::Release | AcceptBy::Decision), S::Delivered) => self.go(S::Accepted),
             (C::Accept(AcceptBy::Silence), S::Delivered) => match self.review_ends {
                 Some(end) if now >= end => self.go(S::Accepted),
                 Some(_) | None => Moved::WrongTime,
@@ -272,14 +274,23 @@ impl OrderMachine {
             Phase::Unfunded => &[],
             Phase::Funded => &[C::Fund],
             Phase::Delivered { review_ends } => &[C::Fund, C::Deliver { review_ends: *review_ends }],
-            Phase::Settled { closed_by, .. } => match closed_by {
+            Phase::Settled { closed_by, paid, .. } => match closed_by {
                 ClosedBy::Release => {
                     &[C::Fund, C::Deliver { review_ends: now }, C::Accept(AcceptBy::Release), C::Settle]
                 }
                 ClosedBy::Timeout | ClosedBy::UndeliveredPaid => {
                     &[C::Fund, C::Deliver { review_ends: now }, C::Accept(AcceptBy::Silence), C::Settle]
                 }
-                ClosedBy::Refund | ClosedBy::Expired => &[C::Fund, C::Refund],
+                ClosedBy::Split | ClosedBy::Verdict | ClosedBy::Ruling | ClosedBy::Silent if *paid != Usdc::ZERO => {
+                    &[C::Fund, C::Deliver { review_ends: now }, C::Accept(AcceptBy::Decision), C::Settle]
+                }
+                ClosedBy::Refund
+                | ClosedBy::Expired
+                | ClosedBy::Uncountered
+                | ClosedBy::Split
+                | ClosedBy::Verdict
+                | ClosedBy::Ruling
+                | ClosedBy::Silent => &[C::Fund, C::Refund],
             },
         };
         for command in path {

@@ -173,9 +173,11 @@ fn the_terms_hash_shows_the_parties_without_the_rest() {
 
 #[test]
 fn outcomes_are_the_contracts_codes() {
+    let codes: Vec<u8> = ClosedBy::ALL.into_iter().map(ClosedBy::outcome).collect();
+    assert_eq!(codes, (1..=10).collect::<Vec<_>>());
     for closed in ClosedBy::ALL {
         assert_eq!(ClosedBy::from_outcome(closed.outcome()), Some(closed));
     }
     assert_eq!(ClosedBy::from_outcome(0), None);
-    assert_eq!(ClosedBy::from_outcome(6), None);
+    assert_eq!(ClosedBy::from_outcome(11), None);
 }

@@ -105,6 +105,45 @@ fn a_timeout_payment_is_a_call_and_no_success() {
 }
 
 #[test]
+fn a_judge_who_gives_half_speaks_for_the_provider_and_one_who_gives_less_against_it() {
+    for (paid, fee, expected) in [(45, 5, (1, 1, 0)), (44, 5, (1, 0, 1)), (0, 0, (1, 0, 1)), (90, 10, (1, 1, 0))] {
+        for closed_by in [ClosedBy::Verdict, ClosedBy::Ruling] {
+            let mut book = Book::new();
+            let (paid, fee) = (Usdc::from_units(paid), Usdc::from_units(fee));
+            put(&mut book, Evidence { paid, fee, ..evidence(1, 0, 1, Side::Buyer, closed_by) });
+            let bob = bob(&book);
+            assert_eq!((bob.total_calls, bob.successes, bob.failures), expected, "{closed_by:?} {paid} {fee}");
+        }
+    }
+}
+
+#[test]
+fn a_split_and_a_silent_arbitrator_are_calls_and_nothing_more() {
+    let mut book = Book::new();
+    put(&mut book, evidence(1, 0, 1, Side::Buyer, ClosedBy::Split));
+    put(&mut book, evidence(2, 0, 1, Side::Buyer, ClosedBy::Silent));
+    let bob = bob(&book);
+    assert_eq!((bob.total_calls, bob.successes, bob.failures), (2, 0, 0));
+}
+
+#[test]
+fn an_uncountered_dispute_is_a_failure_and_the_chain_itself_shows_that_the_provider_agreed() {
+    let mut book = Book::new();
+    let none = Usdc::ZERO;
+    let lost = |n, closed_by| Evidence {
+        paid: none,
+        fee: none,
+        consented: false,
+        ..evidence(n, 0, 1, Side::Buyer, closed_by)
+    };
+    put(&mut book, lost(1, ClosedBy::Uncountered));
+    put(&mut book, lost(2, ClosedBy::Ruling));
+    put(&mut book, lost(3, ClosedBy::Verdict));
+    let bob = bob(&book);
+    assert_eq!((bob.total_calls, bob.failures), (2, 2), "a verdict needs no consent on chain");
+}
+
+#[test]
 fn only_buyers_clocks_count_for_the_response_time() {
     let mut book = Book::new();
     put(&mut book, Evidence { latency_ms: 1, ..evidence(1, 0, 1, Side::Provider, ClosedBy::Release) });

@@ -503,5 +503,7 @@ async fn a_node_attests_what_the_chain_settled_and_nothing_else() {
     }
     assert_eq!(rating_by_outcome(Side::Buyer, ClosedBy::Release), Some(5));
     assert_eq!(rating_by_outcome(Side::Buyer, ClosedBy::Expired), Some(1));
+    assert_eq!(rating_by_outcome(Side::Buyer, ClosedBy::Uncountered), Some(1));
     assert_eq!(rating_by_outcome(Side::Provider, ClosedBy::Timeout), None);
+    assert_eq!(rating_by_outcome(Side::Buyer, ClosedBy::Ruling), None);
 }

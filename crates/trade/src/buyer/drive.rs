@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use haggle_base::{Blob, Coded, Hash, Parties, Side, Text, Timestamp};
+use haggle_base::{Blob, ClosedBy, Coded, Hash, Parties, Side, Text, Timestamp};
 use haggle_store::StoreError;
 use tracing::{debug, warn};
 
@@ -411,8 +411,7 @@ impl Inner {
         next.ending = Some(Ending { closed_by, paid, fee, tx: look.tx });
         next.step = if is_paid { Step::Released } else { Step::Refunded };
         if !is_paid && next.failure.is_none() {
-            let why = if closed_by == haggle_base::ClosedBy::Refund { "provider_refunded" } else { "not_delivered" };
-            next.failure = Text::try_from(why).ok();
+            next.failure = Text::try_from(why_unpaid(closed_by)).ok();
         }
         self.replace(id, hire, next, Some(look.view.now), look.tx).await?;
         Ok(Flow::Moved)
@@ -530,5 +529,18 @@ pub(crate) fn settled_facts(
         provider_consent,
         rating,
         tx: ending.tx,
+    }
+}
+
+/// Why the buyer has its money back, as a stable code.
+const fn why_unpaid(closed_by: ClosedBy) -> &'static str {
+    match closed_by {
+        ClosedBy::Refund => "provider_refunded",
+        ClosedBy::Split => "split_refunded",
+        ClosedBy::Verdict => "verdict_refunded",
+        ClosedBy::Uncountered => "dispute_uncountered",
+        ClosedBy::Ruling => "ruling_refunded",
+        ClosedBy::Silent => "silent_refunded",
+        ClosedBy::Expired | ClosedBy::Release | ClosedBy::UndeliveredPaid | ClosedBy::Timeout => "not_delivered",
     }
 }

@@ -232,7 +232,16 @@ impl Inner {
         next.step = match closed_by {
             ClosedBy::Release => Step::Released,
             ClosedBy::Timeout | ClosedBy::UndeliveredPaid => Step::Settled,
-            ClosedBy::Refund | ClosedBy::Expired => Step::Refunded,
+            ClosedBy::Split | ClosedBy::Verdict | ClosedBy::Ruling | ClosedBy::Silent if paid != Usdc::ZERO => {
+                Step::Settled
+            }
+            ClosedBy::Refund
+            | ClosedBy::Expired
+            | ClosedBy::Uncountered
+            | ClosedBy::Split
+            | ClosedBy::Verdict
+            | ClosedBy::Ruling
+            | ClosedBy::Silent => Step::Refunded,
         };
         if paid == Usdc::ZERO && next.failure.is_none() {
             next.failure = Text::try_from("not_paid").ok();

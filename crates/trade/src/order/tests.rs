@@ -1,12 +1,13 @@
 //! Laws of the order machine: no transition skipped, final states final, clocks obeyed.
 
-use haggle_base::Timestamp;
+use haggle_base::{ClosedBy, Timestamp, Usdc};
 use proptest::prelude::*;
 
 use super::{
     Clocks, Moved, OrderMachine, OrderState,
     command::{AcceptBy, Command},
 };
+use crate::ports::Phase;
 
 const FUND_BY: u64 = 1_000;
 const DELIVER_BY: u64 = 2_000;
@@ -77,6 +78,26 @@ fn silence_accepts_only_after_an_on_chain_delivery_and_its_window() {
     assert_eq!(machine.apply(silence, at(5_000)), Moved::To(OrderState::Accepted));
 }
 
+/// Whatever ended an order on the chain, a machine that stood at any live state arrives where the money went.
+#[test]
+fn an_order_arrives_where_its_money_went_however_it_ended() {
+    let begun = [&PAID[..2], &PAID[..3], &PAID[..4], &PAID[..5]];
+    for (closed_by, steps) in ClosedBy::ALL.into_iter().flat_map(|closed_by| begun.map(|steps| (closed_by, steps))) {
+        let always_paid = matches!(closed_by, ClosedBy::Release | ClosedBy::UndeliveredPaid | ClosedBy::Timeout);
+        let never_paid = matches!(closed_by, ClosedBy::Refund | ClosedBy::Expired | ClosedBy::Uncountered);
+        for paid in [0, 90] {
+            if (paid == 0 && always_paid) || (paid != 0 && never_paid) {
+                continue;
+            }
+            let mut machine = walk(steps);
+            let phase = Phase::Settled { closed_by, paid: Usdc::from_units(paid), fee: Usdc::ZERO };
+            machine.catch_up(&phase, at(9_000));
+            let expected = if paid == 0 { OrderState::Refunded } else { OrderState::Settled };
+            assert_eq!(machine.state(), expected, "{closed_by:?} {paid}");
+        }
+    }
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         Just(Command::Agree),
@@ -86,6 +107,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         (0_u64..8_000).prop_map(|end| Command::Deliver { review_ends: at(end) }),
         Just(Command::Accept(AcceptBy::Release)),
         Just(Command::Accept(AcceptBy::Silence)),
+        Just(Command::Accept(AcceptBy::Decision)),
         Just(Command::Settle),
         Just(Command::Refund),
         Just(Command::Expire),

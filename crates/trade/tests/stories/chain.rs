@@ -209,6 +209,7 @@ fn settle(state: &mut State, order: &Order, _live: Phase, closed_by: ClosedBy) -
             (amount, order.fee_on(order.amount).to::<u64>())
         }
         ClosedBy::Refund | ClosedBy::Expired => (0, 0),
+        other => panic!("nothing here ends an order by {other:?}"),
     };
     let on_top = order.flags & eip712::FLAG_FEE_ON_TOP != 0;
     let to_provider = if on_top { paid } else { paid - fee };
