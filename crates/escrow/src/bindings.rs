@@ -76,6 +76,7 @@ pub(crate) mod anchor {
 pub(crate) mod registry {
     //! The stand-in for the ERC-8004 registries, whose errors come through the escrow.
     alloy::sol!(
+        #[sol(rpc)]
         #[derive(Debug)]
         Registry8004,
         "../../contracts/artifacts/Registry8004.json"

@@ -12,7 +12,8 @@
 //!   [`rule`](EscrowClient::rule); many at once, [`fund_batch`](EscrowClient::fund_batch) and
 //!   [`release_batch`](EscrowClient::release_batch). Every step may be asked for twice: if the chain is already there, the answer
 //!   is [`Sent::AlreadyDone`] and nothing is sent.
-//! - [`ChannelClient`] and [`StakeClient`] do the same for prepaid channels and for providers' stake.
+//! - [`ChannelClient`] and [`StakeClient`] do the same for prepaid channels and for providers' stake, [`PanelClient`] for
+//!   those who judge together. [`RegistryClient`] and [`AnchorClient`] write down agents and roots of attestations.
 //! - [`Watcher`] turns the escrow's logs into [`ChainFact`]s, from a [`Cursor`] that the caller keeps.
 //!
 //! # What it does not do
@@ -23,6 +24,7 @@
 //! One [`EscrowError`]. The variant to look at is [`EscrowError::UnknownOutcome`]: the transaction is out, and only the
 //! order's status tells what became of it. Everything else either happened or did not.
 
+mod anchor;
 mod bindings;
 mod chain;
 mod channel;
@@ -32,12 +34,15 @@ mod error;
 mod facts;
 mod nonce;
 mod order;
+mod panel;
+mod registry;
 mod sender;
 mod stake;
 mod status;
 mod transport;
 mod watcher;
 
+pub use anchor::{AnchorClient, PostedRoot};
 pub use chain::{ChainHead, ChainReader, TokenClient};
 pub use channel::{ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, Claimed, MAX_CLAIMS, PendingWithdrawal};
 pub use client::{BatchSent, Decision, EscrowClient, MAX_BATCH, Row, Sent, ToFund, ToRelease};
@@ -47,6 +52,8 @@ pub use error::{
     StakeRefusal, TokenRefusal,
 };
 pub use facts::{ChainFact, EscrowEvent, Place};
+pub use panel::{Ballot, PanelClient, Panelists, panel_word};
+pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};

@@ -2,30 +2,42 @@
 
 use haggle_base::Order;
 
-use crate::bindings::IEscrow;
+use crate::bindings::{IEscrow, panel};
+
+/// Each contract's binding has an order type of its own; the fields are the same ones.
+macro_rules! bound {
+    ($order:ident => $($binding:ident)::+) => {
+        $($binding)::+ {
+            buyer: $order.buyer,
+            provider: $order.provider,
+            validator: $order.validator,
+            arbitrator: $order.arbitrator,
+            feeTo: $order.feeTo,
+            amount: $order.amount,
+            bond: $order.bond,
+            stake: $order.stake,
+            feeBps: $order.feeBps,
+            silentBps: $order.silentBps,
+            flags: $order.flags,
+            fundBy: $order.fundBy,
+            deliverBy: $order.deliverBy,
+            reviewSecs: $order.reviewSecs,
+            counterSecs: $order.counterSecs,
+            ruleSecs: $order.ruleSecs,
+            terms: $order.terms,
+            salt: $order.salt,
+        }
+    };
+}
 
 /// The binding's order. That no field is lost or swapped shows in the id the contract computes, which a test compares.
 pub(crate) fn to_binding(order: &Order) -> IEscrow::Order {
-    IEscrow::Order {
-        buyer: order.buyer,
-        provider: order.provider,
-        validator: order.validator,
-        arbitrator: order.arbitrator,
-        feeTo: order.feeTo,
-        amount: order.amount,
-        bond: order.bond,
-        stake: order.stake,
-        feeBps: order.feeBps,
-        silentBps: order.silentBps,
-        flags: order.flags,
-        fundBy: order.fundBy,
-        deliverBy: order.deliverBy,
-        reviewSecs: order.reviewSecs,
-        counterSecs: order.counterSecs,
-        ruleSecs: order.ruleSecs,
-        terms: order.terms,
-        salt: order.salt,
-    }
+    bound!(order => IEscrow::Order)
+}
+
+/// The same for the panel's binding.
+pub(crate) fn to_panel_binding(order: &Order) -> panel::IEscrow::Order {
+    bound!(order => panel::IEscrow::Order)
 }
 
 #[cfg(test)]

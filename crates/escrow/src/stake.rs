@@ -100,6 +100,26 @@ impl StakeClient {
         }
     }
 
+    /// What waits in the stake contract for an account: slashed stake that the token refused to send.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn owed(&self, account: Address) -> Result<Usdc, EscrowError> {
+        usdc(contract_answer(self.contract().owed(account).call().await)?)
+    }
+
+    /// Sends an account what waits for it; `None` if nothing does.
+    ///
+    /// # Errors
+    /// As [`Self::deposit`].
+    pub async fn collect(&self, account: Address) -> Result<Option<Tx>, EscrowError> {
+        match self.sender.send(self.address, Stake::collectCall { account }).await {
+            Ok(tx) => Ok(Some(tx)),
+            Err(EscrowError::Reverted(Revert::NothingOwed { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn contract(&self) -> Stake::StakeInstance<RootProvider> {
         Stake::new(self.address, self.sender.chain.provider.clone())
     }

@@ -23,7 +23,7 @@ pub struct Decision {
 
 impl Decision {
     /// The time as the contract takes it; the end of time stands for whatever is later.
-    fn valid_until(&self) -> U40 {
+    pub(crate) fn valid_until(&self) -> U40 {
         U40::saturating_from(self.valid_until.as_secs())
     }
 }
