@@ -5,10 +5,12 @@
 #![expect(clippy::too_many_arguments, reason = "the functions mirror the contracts'")]
 
 mod channels;
+mod completeness;
 mod orders;
 mod pair;
 mod people;
 mod program;
+mod refusing;
 mod stage;
 mod tools;
 mod transactions;

@@ -23,11 +23,11 @@ fn voted(ballot: panel::IPanel::Ballot) -> PanelBallot {
     PanelBallot { member: ballot.member, signature: ballot.signature }
 }
 
-const HOUR: u64 = 3_600;
+pub(crate) const HOUR: u64 = 3_600;
 const EVIDENCE: B256 = B256::repeat_byte(0xee);
 
 /// An order that may take every way there is.
-fn order(stage: &Stage, salt: u64) -> IEscrow::Order {
+pub(crate) fn order(stage: &Stage, salt: u64) -> IEscrow::Order {
     let now = stage.pair.now();
     IEscrow::Order {
         buyer: stage.alice.address(),
@@ -99,7 +99,7 @@ impl Stage {
         self.fails("dispute again", Who::Dave, self.escrow, &call).await;
     }
 
-    async fn countered(&mut self, order: &IEscrow::Order) {
+    pub(crate) async fn countered(&mut self, order: &IEscrow::Order) {
         self.disputed(order).await;
         // the failed second dispute took a block of thirteen seconds
         let auth = self.bond(&self.bob, order, 1, self.pair.now() - 13 + HOUR);
@@ -340,6 +340,10 @@ async fn stake_panel_and_feedback_work_alike() {
     stage.fails("nothing waits", Who::Dave, stake, &Stake::collectCall { account: escrow }).await;
     stage.fails("not the escrow", Who::Bob, stake, &Stake::unlockCall { orderId: id }).await;
     stage.asks("the stake", stake, &Stake::stakeOfCall { provider: stage.bob.address() }).await;
+    stage.asks("a lock", stake, &Stake::lockOfCall { orderId: id }).await;
+    stage.asks("what it can lock", stake, &Stake::availableCall { provider: stage.bob.address() }).await;
+    stage.asks("what a member earned", panel, &Panel::earnedCall { member: stage.carol.address() }).await;
+    stage.asks("where it stands", escrow, &Escrow::statusOfIdCall { id }).await;
 
     let register = registry::Registry8004::register_0Call {};
     stage.done("an agent", Who::Bob, stage.registry, &register).await;

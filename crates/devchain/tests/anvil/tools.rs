@@ -1,6 +1,6 @@
 //! Every operation of the token, the registry, the anchor and Multicall3.
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, Signature, U256, keccak256};
 use alloy::signers::SignerSync as _;
 use alloy::sol_types::{SolCall as _, SolStruct as _, eip712_domain};
 use haggle_devchain::DEV_CHAIN_ID;
@@ -91,6 +91,49 @@ async fn the_token_moves_alike() {
     };
     stage.fails("received by another", Who::Dave, token, &receive).await;
     stage.done("received", Who::Bob, token, &receive).await;
+    let nonce = B256::repeat_byte(4);
+    let payment = stage.payment(&stage.alice, bob, 1_000, deadline.to(), nonce);
+    let parts = Signature::from_raw(&payment).unwrap();
+    let (v, r, s) = (27 + u8::from(parts.v()), parts.r().into(), parts.s().into());
+    let receive = TestUSDC::receiveWithAuthorization_1Call {
+        from: alice,
+        to: bob,
+        value,
+        validAfter: U256::ZERO,
+        validBefore: deadline,
+        nonce,
+        v,
+        r,
+        s,
+    };
+    stage.done("received in parts", Who::Bob, token, &receive).await;
+    stage.fails("received twice", Who::Bob, token, &receive).await;
+    let nonce = B256::repeat_byte(5);
+    let payment = said::TransferWithAuthorization {
+        from: alice,
+        to: bob,
+        value,
+        validAfter: U256::ZERO,
+        validBefore: deadline,
+        nonce,
+    };
+    let whole = TestUSDC::transferWithAuthorization_0Call {
+        from: alice,
+        to: bob,
+        value,
+        validAfter: U256::ZERO,
+        validBefore: deadline,
+        nonce,
+        signature: says(&stage.alice, &payment, &usdc),
+    };
+    stage.done("an exact payment in one piece", Who::Dave, token, &whole).await;
+    let nonce = B256::repeat_byte(6);
+    let word = says(&stage.alice, &said::CancelAuthorization { authorizer: alice, nonce }, &usdc);
+    let parts = Signature::from_raw(&word).unwrap();
+    let (v, r, s) = (27 + u8::from(parts.v()), parts.r().into(), parts.s().into());
+    let cancel = TestUSDC::cancelAuthorization_0Call { authorizer: alice, nonce, v, r, s };
+    stage.done("cancelled in parts", Who::Dave, token, &cancel).await;
+    stage.fails("cancelled twice", Who::Dave, token, &cancel).await;
     let nonce = B256::repeat_byte(3);
     let signature = says(&stage.alice, &said::CancelAuthorization { authorizer: alice, nonce }, &usdc);
     let cancel = TestUSDC::cancelAuthorization_1Call { authorizer: alice, nonce, signature };
@@ -166,6 +209,24 @@ async fn agents_are_registered_and_rated_alike() {
     let hand_over = Registry8004::transferFromCall { from, to, tokenId: agent };
     stage.done("handed over", Who::Bob, registry, &hand_over).await;
     stage.fails("handed over again", Who::Bob, registry, &hand_over).await;
+    let approve = Registry8004::approveCall { to: wallet, tokenId: agent };
+    stage.fails("a former owner's approval", Who::Bob, registry, &approve).await;
+    stage.done("an approval", Who::Alice, registry, &approve).await;
+    stage.asks("whom it approves", registry, &Registry8004::getApprovedCall { tokenId: agent }).await;
+    let (from, to) = (to, from);
+    let taken = Registry8004::safeTransferFrom_0Call { from, to, tokenId: agent };
+    stage.fails("taken by nobody it approved", Who::Dave, registry, &taken).await;
+    stage.done("taken", Who::Carol, registry, &taken).await;
+    let (from, to) = (to, from);
+    let all = Registry8004::setApprovalForAllCall { operator: wallet, approved: true };
+    stage.done("an operator", Who::Bob, registry, &all).await;
+    let data = Bytes::from(vec![1, 2, 3]);
+    let taken = Registry8004::safeTransferFrom_1Call { from, to, tokenId: agent, data: data.clone() };
+    stage.done("taken by the operator", Who::Carol, registry, &taken).await;
+    let back = Registry8004::safeTransferFrom_1Call { from: to, to: registry, tokenId: agent, data };
+    stage.fails("to a contract that takes none", Who::Alice, registry, &back).await;
+    stage.asks("the owner", registry, &Registry8004::ownerOfCall { tokenId: agent }).await;
+    stage.asks("the card", registry, &Registry8004::tokenURICall { agentId: U256::from(1) }).await;
     stage.asks("the wallet", registry, &Registry8004::getAgentWalletCall { agentId: agent }).await;
 }
 

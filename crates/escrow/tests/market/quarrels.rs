@@ -3,7 +3,7 @@
 use alloy::primitives::aliases::{U40, U96};
 use alloy::primitives::{B256, Bytes, U256};
 use haggle_base::eip712::{BOND_BUYER, BOND_PROVIDER, Bond, Feedback, Split, Verdict, digest};
-use haggle_base::{EvmSignature, Order, PaymentKey, Timestamp};
+use haggle_base::{ClosedBy, EvmSignature, Order, PaymentKey, Timestamp};
 use haggle_escrow::{Decision, EscrowError, EscrowEvent, FeedbackRefusal, Revert, Sent, StakeClient, Status, Watcher};
 
 use crate::town::{HOUR, PURSE, Town, usdc};
@@ -77,7 +77,7 @@ async fn a_validator_decides_what_the_work_was_worth() {
     let bob = town.client(&town.bob).await;
     bob.verdict(&order, decision, EVIDENCE, Bytes::copy_from_slice(word.as_bytes())).await.unwrap();
     assert_eq!(town.balance(town.bob.address()), PURSE + 900_000);
-    assert!(bob.status(&town.id(&order)).await.unwrap().is_settled());
+    assert_eq!(bob.status(&town.id(&order)).await.unwrap().closed_by, Some(ClosedBy::Verdict));
     town.assert_conserved();
 }
 
@@ -129,7 +129,7 @@ async fn a_silent_arbitrator_leaves_what_the_order_says() {
             EscrowEvent::Delivered { .. },
             EscrowEvent::Disputed { evidence: EVIDENCE, .. },
             EscrowEvent::Countered { .. },
-            EscrowEvent::Settled { .. }
+            EscrowEvent::Settled { closed_by: Some(ClosedBy::Silent), .. }
         ]
     ));
 }
