@@ -3,19 +3,20 @@ pragma solidity 0.8.37;
 
 import {IChannel} from "../../src/interfaces/IChannel.sol";
 import {ChannelBase} from "../base/ChannelBase.sol";
+import {FiatTokenBase} from "../base/FiatTokenBase.sol";
 import {DenylistUSDC} from "../mocks/DenylistUSDC.sol";
 
-/// @notice Whole-transaction gas (21,000 and calldata included) of a channel's life, as a public deployment has it: the
-/// channel contract stands where its constructor ran.
-contract ChannelGasTest is ChannelBase {
-    event GasUsed(string operation, uint256 gas);
-
+/// @notice Whole-transaction gas (21,000 and calldata included) of a channel's life on the bytecode that USDC runs, as a
+/// public deployment has it: the channel contract stands where its constructor ran. Each figure is written to
+/// snapshots/gas.json and fails above its limit.
+contract ChannelGasTest is ChannelBase, FiatTokenBase {
     uint256 private constant CALLS = 1000;
     uint128 private constant PRICE = 1000;
 
     function setUp() public override {
         vm.warp(NOW);
-        usdc = DenylistUSDC(_deployToken());
+        fiat = _deployFiatToken();
+        usdc = DenylistUSDC(address(fiat));
         channelToken = address(usdc);
         channel = IChannel(vm.deployCode("out/Channel.sol/Channel.json", abi.encode(usdc, COLLECTOR)));
         _etchCollector(address(channel));
@@ -25,21 +26,18 @@ contract ChannelGasTest is ChannelBase {
         _claimAndSettle(_rows(_row(_configWithSalt(99), 10, 10)));
     }
 
-    /// @notice The token as it is shipped: the tests' own is compiled without the optimizer.
-    function _deployToken() internal virtual returns (address) {
-        return vm.deployCode("out/TestUSDC.sol/TestUSDC.json", abi.encode(address(this)));
-    }
-
-    function test_first_deposit_costs_at_most_140k() public {
+    /// @dev Above the goal of 120,000, and the limit is what it costs: stock x402 clients make their payment out to the
+    /// collector, so the money is transferred twice.
+    function test_first_deposit_costs_at_most_137k() public {
         _deposit(_config(), 1_000_000);
-        _atMost("first deposit", 140_000);
+        _record("channel_first_deposit", _used(), 137_000);
     }
 
     function test_claim_and_pay_later_costs_at_most_78k() public {
         _deposit(_config(), 1_000_000);
         _claimAndSettle(_rows(_row(_config(), 10, 10)));
         _claimAndSettle(_rows(_row(_config(), 20, 20)));
-        _atMost("claim and pay later", 78_000);
+        _record("channel_claim_and_pay_later", _used(), 78_000);
     }
 
     function test_ten_channels_in_one_claim_cost_at_most_25k_each() public {
@@ -50,7 +48,7 @@ contract ChannelGasTest is ChannelBase {
             rows[i] = _row(_configWithSalt(i), 20, 20);
         }
         _claimAndSettle(rows);
-        _atMost("ten channels in one claim, each", _used() / rows.length, 25_000);
+        _record("channel_claim_10_each", _used() / rows.length, 25_000);
     }
 
     function test_a_thousand_calls_cost_at_most_250_each_deposit_and_claim_included() public {
@@ -60,7 +58,7 @@ contract ChannelGasTest is ChannelBase {
         // a thousand vouchers were signed; the last one is all that is needed
         _claimAndSettle(_rows(_row(_config(), all, all)));
         used += _used();
-        _atMost("per call of a thousand", used / CALLS, 250);
+        _record("channel_1000_per_call", used / CALLS, 250);
     }
 
     function _claimAndSettle(IChannel.VoucherClaim[] memory rows) private {
@@ -73,12 +71,8 @@ contract ChannelGasTest is ChannelBase {
         vm.assertTrue(used > 21_000, "a whole transaction");
     }
 
-    function _atMost(string memory operation, uint256 limit) private {
-        _atMost(operation, _used(), limit);
-    }
-
-    function _atMost(string memory operation, uint256 used, uint256 limit) private {
-        emit GasUsed(operation, used);
+    function _record(string memory operation, uint256 used, uint256 limit) private {
+        vm.snapshotValue("gas", operation, used);
         vm.assertLe(used, limit, operation);
     }
 }

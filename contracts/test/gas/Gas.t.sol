@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../src/interfaces/IEscrow.sol";
 import {RealUsdcBase} from "../base/RealUsdcBase.sol";
 
-/// @notice Whole-transaction gas (21,000 and calldata included, refunds not) on the bytecode that USDC runs. Each figure
-/// is written to snapshots/gas.json and fails above its limit.
+/// @notice Whole-transaction gas (21,000 and calldata included, refunds taken off) on the bytecode that USDC runs. Each
+/// figure is written to snapshots/gas.json and fails above its limit.
 contract GasTest is RealUsdcBase {
     function setUp() public override {
         super.setUp();
