@@ -223,7 +223,7 @@ abstract contract EscrowBase is Eip712 {
         escrow.fund(order, auth, providerSig);
     }
 
-    function _stake(address who, uint96 amount) internal {
+    function _stake(address who, uint96 amount) internal virtual {
         usdc.mint(address(stake), amount);
         stake.put(who, amount);
     }
