@@ -3,6 +3,14 @@ pragma solidity 0.8.37;
 
 /// @notice The cheatcodes the tests use.
 interface Vm {
+    struct Delegation {
+        uint8 v;
+        bytes32 r;
+        bytes32 s;
+        uint64 nonce;
+        address implementation;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -11,6 +19,7 @@ interface Vm {
 
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function signAndAttachDelegation(address implementation, uint256 key) external returns (Delegation memory);
     function label(address account, string calldata name) external;
     function assume(bool condition) external pure;
     function prank(address caller) external;
