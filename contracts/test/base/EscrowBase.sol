@@ -229,12 +229,12 @@ abstract contract EscrowBase is Eip712 {
     }
 
     function _dispute(IEscrow.Order memory order) internal {
-        usdc.mint(order.buyer, order.bond);
+        if (order.bond != 0) usdc.mint(order.buyer, order.bond);
         escrow.dispute(order, EVIDENCE, _bondAuth(BUYER_KEY, order, BUYER_SIDE, EVIDENCE, _windowEnd(order)));
     }
 
     function _counter(IEscrow.Order memory order) internal {
-        usdc.mint(order.provider, order.bond);
+        if (order.bond != 0) usdc.mint(order.provider, order.bond);
         escrow.counter(order, _bondAuth(PROVIDER_KEY, order, PROVIDER_SIDE, EVIDENCE, _windowEnd(order)));
     }
 

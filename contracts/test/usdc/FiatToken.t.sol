@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../src/interfaces/IEscrow.sol";
 import {Outcomes} from "../../src/types/Outcomes.sol";
 import {RealUsdcBase} from "../base/RealUsdcBase.sol";
-import {Delegate7702} from "../mocks/Delegate7702.sol";
 import {Wallet1271} from "../mocks/Wallet1271.sol";
 
 /// @notice The escrow on the bytecode that USDC runs, and everything USDC can do to it.
@@ -53,30 +52,6 @@ contract FiatTokenTest is RealUsdcBase {
         _fundSigned(order);
         _release(order);
         vm.assertEq(usdc.balanceOf(order.provider), 5_000_000, "paid");
-    }
-
-    function test_a_buyer_with_delegated_code_buys() public {
-        // as seen from here a delegated account has its delegate's code
-        vm.etch(buyer, address(new Delegate7702()).code);
-        IEscrow.Order memory order = _seriousOrder();
-        _bringTo(order, IEscrow.Status.Disputed);
-        _release(order);
-        _assertOutcome(order, Outcomes.RELEASED);
-    }
-
-    function test_reverts_when_the_delegate_of_a_buyer_cannot_sign() public {
-        // code without isValidSignature: USDC asks it, and not the key
-        vm.etch(buyer, hex"00");
-        IEscrow.Order memory order = _order();
-        _fundFails(order, _buyerAuth(order), "FiatTokenV2: invalid signature");
-    }
-
-    function test_a_provider_that_gains_code_after_funding_stays_bound() public {
-        IEscrow.Order memory order = _seriousOrder();
-        _bringTo(order, IEscrow.Status.Arbitrating);
-        vm.etch(provider, hex"00");
-        _rule(order, 0);
-        vm.assertEq(stake.free(provider), 0, "slashed");
     }
 
     function test_reverts_when_usdc_is_paused() public {
