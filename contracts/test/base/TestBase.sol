@@ -20,7 +20,7 @@ interface Vm {
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function signAndAttachDelegation(address implementation, uint256 key) external returns (Delegation memory);
-    function label(address account, string calldata name) external;
+    function deal(address account, uint256 amount) external;
     function assume(bool condition) external pure;
     function prank(address caller) external;
     function warp(uint256 time) external;

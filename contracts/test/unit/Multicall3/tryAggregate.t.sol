@@ -2,17 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IChannel} from "../../../src/interfaces/IChannel.sol";
-import {ChannelBase} from "../../base/ChannelBase.sol";
+import {MulticallBase} from "../../base/MulticallBase.sol";
 import {IMulticall3} from "../../mocks/IMulticall3.sol";
 
-contract Multicall3Test is ChannelBase {
-    IMulticall3 private constant MULTICALL3 = IMulticall3(0xcA11bde05977b3631167028862bE2a173976CA11);
-
-    function setUp() public override {
-        super.setUp();
-        vm.etch(address(MULTICALL3), vm.deployCode("out/Multicall3.sol/Multicall3.json", "").code);
-    }
-
+contract TryAggregateTest is MulticallBase {
     function test_try_aggregate_reads_a_channel_as_x402_clients_do(uint64 amount, uint64 other) public {
         amount = uint64(bound(amount, 1, type(uint64).max));
         bytes32 id = _deposit(_config(), amount);
@@ -28,7 +21,21 @@ contract Multicall3Test is ChannelBase {
         vm.assertTrue(results[0].success && results[1].success && results[2].success, "all");
     }
 
-    function test_try_aggregate_may_let_calls_fail() public {
+    function test_every_call_is_made_in_order_by_the_contract_itself(uint64[3] memory amounts, bool strict) public {
+        IMulticall3.Call[] memory calls = new IMulticall3.Call[](3);
+        for (uint256 i = 0; i < 3; i++) {
+            usdc.mint(address(MULTICALL3), amounts[i]);
+            calls[i] =
+                IMulticall3.Call(address(usdc), abi.encodeWithSignature("transfer(address,uint256)", eve, amounts[i]));
+        }
+        IMulticall3.Result[] memory results = MULTICALL3.tryAggregate(strict, calls);
+        for (uint256 i = 0; i < 3; i++) {
+            vm.assertTrue(results[i].success && abi.decode(results[i].returnData, (bool)), "made");
+        }
+        vm.assertEq(usdc.balanceOf(eve), uint256(amounts[0]) + amounts[1] + amounts[2], "by whoever has the money");
+    }
+
+    function test_reverts_when_a_call_fails_that_must_not() public {
         IMulticall3.Call[] memory calls = new IMulticall3.Call[](2);
         calls[0] = IMulticall3.Call(CHANNEL, hex"deadbeef");
         calls[1] = IMulticall3.Call(CHANNEL, abi.encodeCall(IChannel.refundNonce, (0)));
@@ -36,20 +43,5 @@ contract Multicall3Test is ChannelBase {
         vm.assertTrue(!results[0].success && results[1].success, "the first only");
         vm.expectRevert(abi.encodeWithSelector(IMulticall3.CallFailed.selector, 0));
         MULTICALL3.tryAggregate(true, calls);
-    }
-
-    function test_aggregate3_lets_fail_what_may() public {
-        IMulticall3.Call3[] memory calls = new IMulticall3.Call3[](2);
-        calls[0] = IMulticall3.Call3(CHANNEL, false, abi.encodeCall(IChannel.refundNonce, (0)));
-        calls[1] = IMulticall3.Call3(CHANNEL, true, hex"deadbeef");
-        IMulticall3.Result[] memory results = MULTICALL3.aggregate3(calls);
-        vm.assertTrue(results[0].success && !results[1].success, "the second only");
-        calls[1].allowFailure = false;
-        vm.expectRevert(abi.encodeWithSelector(IMulticall3.CallFailed.selector, 1));
-        MULTICALL3.aggregate3(calls);
-    }
-
-    function test_get_eth_balance_is_the_accounts(address account) public view {
-        vm.assertEq(MULTICALL3.getEthBalance(account), account.balance, "ether");
     }
 }
