@@ -73,7 +73,7 @@ contract FiatTokenTest is RealUsdcBase {
         fiat.pause();
         _release(order);
         vm.assertEq(escrow.owed(provider), 5_000_000, "owed");
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         escrow.withdraw(provider);
         fiat.unpause();
         escrow.withdraw(provider);
@@ -88,7 +88,7 @@ contract FiatTokenTest is RealUsdcBase {
         escrow.verdict(order, 3_000_000, EVIDENCE, until, _verdictSig(VALIDATOR_KEY, order, 3_000_000, EVIDENCE, until));
         vm.assertEq(usdc.balanceOf(provider), 3_000_000, "the provider is paid");
         vm.assertEq(escrow.owed(buyer), 2_050_000, "the buyer is owed");
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         escrow.withdraw(buyer);
         fiat.unBlacklist(buyer);
         escrow.withdraw(buyer);

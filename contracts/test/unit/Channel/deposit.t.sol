@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {IChannel} from "../../../src/interfaces/IChannel.sol";
 import {ChannelBase} from "../../base/ChannelBase.sol";
 import {FeeToken} from "../../mocks/FeeToken.sol";
@@ -104,14 +105,14 @@ contract ChannelDepositTest is ChannelBase {
         token.mint(payer, 100);
         bytes memory data = _collectorData(PAYER_KEY, _config(), 100);
         token.setDeposits(HostileToken.Deposits.TakeAFee);
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         channel.deposit(_config(), 100, COLLECTOR, data);
         token.setDeposits(HostileToken.Deposits.BringNothing);
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         channel.deposit(_config(), 100, COLLECTOR, data);
         token.setDeposits(HostileToken.Deposits.Honest);
         token.setTransfers(HostileToken.Transfers.AnswerFalse);
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         channel.deposit(_config(), 100, COLLECTOR, data);
         _assertChannel(_id(_config()), 0, 0);
     }
@@ -120,12 +121,13 @@ contract ChannelDepositTest is ChannelBase {
         usdc.mint(payer, 300);
         bytes memory data = _collectorData(PAYER_KEY, _config(), 100);
         IChannel.ChannelConfig memory other = _configWithSalt(7);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, payer));
         channel.deposit(other, 100, COLLECTOR, data);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, payer));
         channel.deposit(_config(), 101, COLLECTOR, data);
         channel.deposit(_config(), 100, COLLECTOR, data);
-        vm.expectRevert();
+        bytes32 nonce = keccak256(abi.encode(_id(_config()), uint256(0)));
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationUsedOrCanceled.selector, payer, nonce));
         channel.deposit(_config(), 100, COLLECTOR, data);
         _assertChannel(_id(_config()), 100, 0);
     }
@@ -134,7 +136,7 @@ contract ChannelDepositTest is ChannelBase {
         key = bound(key, 1, type(uint128).max);
         usdc.mint(payer, 100);
         bytes memory data = _collectorData(key, _config(), 100);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, payer));
         channel.deposit(_config(), 100, COLLECTOR, data);
     }
 

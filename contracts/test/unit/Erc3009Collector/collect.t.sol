@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {IDepositCollector} from "../../../src/interfaces/IDepositCollector.sol";
 import {ChannelBase} from "../../base/ChannelBase.sol";
 import {Deployer} from "../../mocks/Deployer.sol";
@@ -39,16 +40,17 @@ contract CollectTest is ChannelBase {
         vm.assume(other != 0);
         usdc.mint(payer, 100);
         bytes memory data = _data(100, 0, 0);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, payer));
         vm.prank(CHANNEL);
         IDepositCollector(COLLECTOR).collect(payer, address(usdc), 100, other, data);
     }
 
     function test_reverts_when_the_data_is_not_an_authorisation(bytes memory data) public {
         usdc.mint(payer, 100);
-        vm.expectRevert();
         vm.prank(CHANNEL);
-        IDepositCollector(COLLECTOR).collect(payer, address(usdc), 100, 0, data);
+        (bool ok,) = COLLECTOR.call(abi.encodeCall(IDepositCollector.collect, (payer, address(usdc), 100, 0, data)));
+        vm.assertTrue(!ok, "not paid");
+        _assertMoney(100, 0, 0);
     }
 
     function test_reverts_when_built_without_a_channel() public {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {DenylistUSDC} from "../../mocks/DenylistUSDC.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {StakeBook} from "../../mocks/StakeBook.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
@@ -360,6 +361,13 @@ contract FundTest is EscrowBase {
         escrow.fund(order, auth, "");
     }
 
+    function test_reverts_when_the_authorisation_is_not_a_signature(bytes memory auth) public {
+        IEscrow.Order memory order = _order();
+        usdc.mint(buyer, _deposit(order));
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, buyer));
+        escrow.fund(order, auth, "");
+    }
+
     function test_reverts_when_the_buyer_cancelled_the_authorisation() public {
         IEscrow.Order memory order = _order();
         usdc.mint(buyer, _deposit(order));
@@ -375,7 +383,8 @@ contract FundTest is EscrowBase {
         IEscrow.Order memory order = _order();
         usdc.mint(buyer, _deposit(order) - 1);
         bytes memory auth = _buyerAuth(order);
-        vm.expectRevert();
+        bytes4 poor = bytes4(keccak256("ERC20InsufficientBalance(address,uint256,uint256)"));
+        vm.expectRevert(abi.encodeWithSelector(poor, buyer, _deposit(order) - 1, _deposit(order)));
         escrow.fund(order, auth, "");
         _assertStatus(order, IEscrow.Status.None);
     }
@@ -385,7 +394,7 @@ contract FundTest is EscrowBase {
         usdc.mint(buyer, _deposit(order));
         bytes memory auth = _buyerAuth(order);
         usdc.deny(buyer, true);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(DenylistUSDC.Denied.selector, buyer));
         escrow.fund(order, auth, "");
         _assertStatus(order, IEscrow.Status.None);
     }

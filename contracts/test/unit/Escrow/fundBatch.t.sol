@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
-import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
@@ -134,28 +133,6 @@ contract FundBatchTest is EscrowBase {
         _assertStatus(rows[0].order, IEscrow.Status.Funded);
         _assertStatus(rows[1].order, IEscrow.Status.None);
         vm.assertEq(stake.free(provider), 1_000_000, "free");
-    }
-
-    function test_a_reentrant_token_cannot_call_a_row() public {
-        HostileToken hostile = new HostileToken();
-        escrow = _deployEscrow(address(hostile));
-        IEscrow.Funding[] memory rows = _rows(2);
-        hostile.mint(buyer, 1e12);
-        hostile.setReentry(address(escrow), abi.encodeCall(IEscrow.fundRow, (rows[1])));
-        IEscrow.Funding[] memory one = new IEscrow.Funding[](1);
-        one[0] = rows[0];
-        escrow.fundBatch(one);
-        vm.assertTrue(!hostile.callSucceeded(), "reentered");
-        _assertStatus(rows[0].order, IEscrow.Status.Funded);
-        _assertStatus(rows[1].order, IEscrow.Status.None);
-    }
-
-    function test_reverts_when_anyone_calls_a_row_directly(address caller) public {
-        vm.assume(caller != address(escrow));
-        IEscrow.Funding memory row = _rows(1)[0];
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.NotParty.selector, caller));
-        vm.prank(caller);
-        escrow.fundRow(row);
     }
 
     /// @dev Makes a row fail, and says with which error.

@@ -5,20 +5,8 @@ import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
 
 contract StatusOfTest is EscrowBase {
-    function test_an_order_never_funded_is_none(Seed memory seed, bytes32 id) public view {
+    function test_an_order_never_funded_is_none(Seed memory seed) public view {
         _assertStatus(_orderFrom(seed), IEscrow.Status.None);
-        (IEscrow.Status status,,,) = escrow.statusOfId(id);
-        vm.assertEq(uint256(status), uint256(IEscrow.Status.None), "status");
-    }
-
-    function test_by_id_and_by_order_answer_the_same() public {
-        IEscrow.Order memory order = _order();
-        bytes32 id = _fund(order);
-        _assertSame(order, id);
-        _deliver(order);
-        _assertSame(order, id);
-        _release(order);
-        _assertSame(order, id);
     }
 
     function test_an_order_that_differs_in_one_field_from_a_funded_one_is_none(uint256 field, uint256 bit) public {
@@ -31,15 +19,5 @@ contract StatusOfTest is EscrowBase {
 
     function test_the_escrow_names_its_token() public view {
         vm.assertEq(escrow.token(), address(usdc), "token");
-    }
-
-    function _assertSame(IEscrow.Order memory order, bytes32 id) private view {
-        (IEscrow.Status status, uint8 outcome, bool consented, uint40 reviewEnds) = escrow.statusOf(order);
-        (IEscrow.Status statusById, uint8 outcomeById, bool consentedById, uint40 reviewEndsById) =
-            escrow.statusOfId(id);
-        vm.assertEq(uint256(status), uint256(statusById), "status");
-        vm.assertEq(outcome, outcomeById, "outcome");
-        vm.assertTrue(consented == consentedById, "consented");
-        vm.assertEq(reviewEnds, reviewEndsById, "review ends");
     }
 }

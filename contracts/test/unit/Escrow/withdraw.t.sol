@@ -51,7 +51,7 @@ contract WithdrawTest is EscrowBase {
         _fund(order);
         usdc.deny(provider, true);
         _release(order);
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         escrow.withdraw(provider);
         vm.assertEq(escrow.owed(provider), 5_000_000, "still owed");
     }
@@ -64,7 +64,7 @@ contract WithdrawTest is EscrowBase {
         escrow.fund(order, "", "");
         _release(order);
         hostile.setTransfers(HostileToken.Transfers.AnswerFalse);
-        vm.expectRevert();
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
         escrow.withdraw(sink);
         vm.assertEq(escrow.owed(sink), 125_000, "still owed");
     }

@@ -5,30 +5,41 @@ import {RegistryBase} from "../../base/RegistryBase.sol";
 import {IRegistry8004Dev} from "../../mocks/IRegistry8004Dev.sol";
 
 contract GiveFeedbackTest is RegistryBase {
-    function test_a_summary_counts_the_clients_that_were_asked_for(int32 first, int32 second) public {
-        _rate(alice, first, 0, "haggle");
-        _rate(alice, second, 0, "haggle");
-        _rate(alice, 77, 0, "other");
-        _rate(address(0xe), 100, 0, "haggle");
-        address[] memory clients = new address[](1);
-        clients[0] = alice;
-        (uint64 count, int128 value, uint8 decimals) = registry.getSummary(agent, clients, "haggle", "");
-        vm.assertEq(count, 2, "count");
-        vm.assertTrue(value == (int128(first) + second) / 2 && decimals == 0, "average");
-        (count,,) = registry.getSummary(agent, clients, "", "");
-        vm.assertEq(count, 3, "any tag");
-        (count, value, decimals) = registry.getSummary(agent, clients, "haggle", "none");
-        vm.assertTrue(count == 0 && value == 0 && decimals == 0, "nothing");
+    event NewFeedback(
+        uint256 indexed agentId,
+        address indexed clientAddress,
+        uint64 feedbackIndex,
+        int128 value,
+        uint8 valueDecimals,
+        string indexed indexedTag1,
+        string tag1,
+        string tag2,
+        string endpoint,
+        string feedbackURI,
+        bytes32 feedbackHash
+    );
+
+    function test_anybody_may_and_every_word_of_it_is_told(
+        address client,
+        int128 value,
+        uint8 decimals,
+        string[4] memory words,
+        bytes32 hash
+    ) public {
+        vm.assume(client != bob && client != address(0));
+        (value, decimals) = (value % 1e38, decimals % 19);
+        for (uint64 i = 1; i <= 2; i++) {
+            vm.expectEmit(address(registry));
+            emit NewFeedback(agent, client, i, value, decimals, words[0], words[0], words[1], words[2], words[3], hash);
+            vm.prank(client);
+            registry.giveFeedback(agent, value, decimals, words[0], words[1], words[2], words[3], hash);
+        }
     }
 
-    function test_an_average_is_in_the_decimals_used_most() public {
-        _rate(alice, 450, 2, "");
-        _rate(alice, 350, 2, "");
-        _rate(alice, 1, 0, "");
-        address[] memory clients = new address[](1);
-        clients[0] = alice;
-        (uint64 count, int128 value, uint8 decimals) = registry.getSummary(agent, clients, "", "");
-        vm.assertTrue(count == 3 && value == 300 && decimals == 2, "3.00");
+    function test_reverts_when_there_is_no_such_agent(uint256 id) public {
+        id = bound(id, 2, type(uint256).max);
+        vm.expectRevert(abi.encodeWithSignature("ERC721NonexistentToken(uint256)", id));
+        registry.giveFeedback(id, 1, 0, "", "", "", "", 0);
     }
 
     function test_reverts_when_the_agent_rates_itself() public {
@@ -42,11 +53,6 @@ contract GiveFeedbackTest is RegistryBase {
         _refused(1, decimals);
         _refused(1e38 + 1, 0);
         _refused(-1e38 - 1, 0);
-    }
-
-    function test_reverts_when_a_summary_is_of_nobody() public {
-        vm.expectRevert(IRegistry8004Dev.NoClients.selector);
-        registry.getSummary(agent, new address[](0), "", "");
     }
 
     function _refused(int128 value, uint8 decimals) private {

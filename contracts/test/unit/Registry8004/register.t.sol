@@ -20,4 +20,22 @@ contract RegisterTest is RegistryBase {
         vm.assertEq(keccak256(registry.getMetadata(id, "libp2p.peerId")), keccak256(peer), "peer");
         vm.assertEq(registry.getIdentityRegistry(), address(registry), "identity registry");
     }
+
+    function test_an_agent_needs_no_card_and_no_metadata(address sender, string memory uri) public {
+        vm.assume(sender != address(0));
+        vm.prank(sender);
+        vm.assertEq(registry.register(), 2, "without a card");
+        vm.assertEq(bytes(registry.tokenURI(2)).length, 0, "no card");
+        vm.prank(sender);
+        vm.assertEq(registry.register(uri), 3, "with one");
+        vm.assertEq(keccak256(bytes(registry.tokenURI(3))), keccak256(bytes(uri)), "card");
+        vm.assertEq(registry.getAgentWallet(2), registry.getAgentWallet(3), "wallet");
+    }
+
+    function test_reverts_when_the_metadata_names_a_wallet() public {
+        IRegistry8004Dev.MetadataEntry[] memory metadata = new IRegistry8004Dev.MetadataEntry[](1);
+        metadata[0] = IRegistry8004Dev.MetadataEntry("agentWallet", abi.encodePacked(alice));
+        vm.expectRevert(IRegistry8004Dev.ReservedKey.selector);
+        registry.register("", metadata);
+    }
 }

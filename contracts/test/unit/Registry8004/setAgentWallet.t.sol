@@ -38,7 +38,7 @@ contract SetAgentWalletTest is RegistryBase {
             _refused(bob, wallet, wrong[i], WALLET_KEY, answer);
         }
         bytes memory sig = _walletSig(WALLET_KEY, agent, wallet, bob, NOW);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSignature("ERC721InsufficientApproval(address,uint256)", alice, agent));
         vm.prank(alice);
         registry.setAgentWallet(agent, wallet, NOW, sig);
     }

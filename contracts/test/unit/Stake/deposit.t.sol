@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {IProviderStake} from "../../../src/interfaces/IProviderStake.sol";
 import {StakeBase} from "../../base/StakeBase.sol";
 import {Deployer} from "../../mocks/Deployer.sol";
@@ -84,7 +85,13 @@ contract StakeDepositTest is StakeBase {
         key = bound(key, 1, type(uint128).max);
         usdc.mint(provider, 10);
         bytes memory auth = _auth(key, provider, 10, 0);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, provider));
+        stake.deposit(provider, 10, NOW + 365 days, 0, auth);
+    }
+
+    function test_reverts_when_the_authorisation_is_not_a_signature(bytes memory auth) public {
+        usdc.mint(provider, 10);
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, provider));
         stake.deposit(provider, 10, NOW + 365 days, 0, auth);
     }
 
@@ -95,7 +102,7 @@ contract StakeDepositTest is StakeBase {
         bytes[3] memory forms =
             [_sign(PROVIDER_KEY, digest), _signCompact(PROVIDER_KEY, digest), _signMalleated(PROVIDER_KEY, digest)];
         for (uint256 i = 0; i < forms.length; i++) {
-            vm.expectRevert();
+            vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationUsedOrCanceled.selector, provider, bytes32(0)));
             stake.deposit(provider, 10, NOW + 365 days, 0, forms[i]);
         }
         _assertStake(10, 0, 0);

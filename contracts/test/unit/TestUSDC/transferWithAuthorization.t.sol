@@ -83,7 +83,8 @@ contract TransferWithAuthorizationTest is UsdcBase {
 
     function test_reverts_when_the_payer_has_too_little() public {
         bytes memory signature = _auth(ALICE_KEY, alice, FUNDS + 1, "n");
-        vm.expectRevert();
+        bytes4 poor = bytes4(keccak256("ERC20InsufficientBalance(address,uint256,uint256)"));
+        vm.expectRevert(abi.encodeWithSelector(poor, alice, FUNDS, FUNDS + 1));
         _submit(alice, FUNDS + 1, "n", signature, false);
         vm.assertTrue(!usdc.authorizationState(alice, "n"), "not used up");
     }
