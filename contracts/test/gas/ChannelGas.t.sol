@@ -61,6 +61,31 @@ contract ChannelGasTest is ChannelBase, FiatTokenBase {
         _record("channel_1000_per_call", used / CALLS, 250);
     }
 
+    function test_every_other_step_of_a_channel() public {
+        IChannel.ChannelConfig memory config = _config();
+        _deposit(config, 1_000_000);
+        _deposit(config, 1_000_000);
+        _record("channel_top_up", _used(), 120_000);
+        _claim(config, 10);
+        _record("channel_claim", _used(), 75_000);
+        IChannel.VoucherClaim[] memory rows = _rows(_row(config, 20, 20));
+        channel.claimWithSignature(rows, _sign(RECEIVER_AUTHORIZER_KEY, _batchDigest(rows)));
+        _record("channel_claim_signed", _used(), 75_000);
+        channel.settle(receiver, channelToken);
+        _record("channel_settle", _used(), 75_000);
+        bytes32 digest = _channelRefundDigest(_id(config), 0, 100);
+        channel.refundWithSignature(config, 100, 0, _sign(RECEIVER_AUTHORIZER_KEY, digest));
+        _record("channel_refund_signed", _used(), 105_000);
+        vm.prank(receiver);
+        channel.refund(config, 100);
+        _record("channel_refund", _used(), 85_000);
+        _initiate(100);
+        _record("channel_initiate_withdraw", _used(), 60_000);
+        vm.warp(NOW + 1 days);
+        _finalize();
+        _record("channel_finalize_withdraw", _used(), 75_000);
+    }
+
     function _claimAndSettle(IChannel.VoucherClaim[] memory rows) private {
         vm.prank(receiverAuthorizer);
         channel.claimAndSettle(rows);
