@@ -203,6 +203,51 @@ impl Kind {
         self.row().map_or("OTHER", |row| row.2)
     }
 
+    /// The HTTP status of the HTTP+JSON binding (A2A section 5.4 as of 1.0.1).
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::TaskNotFound | Self::AgentNotFound | Self::MethodNotFound => 404,
+            Self::Parse
+            | Self::InvalidRequest
+            | Self::InvalidParams
+            | Self::TaskNotCancelable
+            | Self::PushNotificationNotSupported
+            | Self::UnsupportedOperation
+            | Self::ContentTypeNotSupported
+            | Self::ExtendedAgentCardNotConfigured
+            | Self::ExtensionSupportRequired
+            | Self::VersionNotSupported => 400,
+            Self::Refused => 403,
+            Self::TooLarge => 413,
+            Self::Busy => 429,
+            Self::Unreachable | Self::ConnectionLost => 502,
+            Self::DeadlineExceeded => 504,
+            Self::Internal | Self::InvalidAgentResponse | Self::Storage | Self::Other(_) => 500,
+        }
+    }
+
+    /// The `google.rpc.Code` name of the HTTP+JSON binding.
+    pub fn grpc_status(self) -> &'static str {
+        match self {
+            Self::TaskNotFound | Self::AgentNotFound => "NOT_FOUND",
+            Self::MethodNotFound => "UNIMPLEMENTED",
+            Self::Parse | Self::InvalidRequest | Self::InvalidParams | Self::ContentTypeNotSupported => {
+                "INVALID_ARGUMENT"
+            }
+            Self::TaskNotCancelable
+            | Self::PushNotificationNotSupported
+            | Self::UnsupportedOperation
+            | Self::ExtendedAgentCardNotConfigured
+            | Self::ExtensionSupportRequired
+            | Self::VersionNotSupported => "FAILED_PRECONDITION",
+            Self::Refused => "PERMISSION_DENIED",
+            Self::TooLarge | Self::Busy => "RESOURCE_EXHAUSTED",
+            Self::Unreachable | Self::ConnectionLost => "UNAVAILABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Internal | Self::InvalidAgentResponse | Self::Storage | Self::Other(_) => "INTERNAL",
+        }
+    }
+
     fn domain(self) -> &'static str {
         if self.rpc_code() == SERVER_ERROR { HAGGLE_DOMAIN } else { A2A_DOMAIN }
     }
@@ -299,6 +344,17 @@ impl A2aError {
         json!({ "code": self.kind.rpc_code(), "message": self.message, "data": self.data() })
     }
 
+    /// The error body of the HTTP+JSON binding: a `google.rpc.Status` as JSON (A2A section 11.6).
+    pub fn to_status_json(&self) -> Value {
+        let status = json!({
+            "code": self.kind.http_status(),
+            "status": self.kind.grpc_status(),
+            "message": self.message,
+            "details": self.data(),
+        });
+        json!({ "error": status })
+    }
+
     fn data(&self) -> Value {
         if let Some(foreign) = &self.foreign {
             return foreign.clone();
@@ -360,6 +416,31 @@ mod tests {
         let golden = r#"{"code":-32001,"message":"Task not found","data":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"TASK_NOT_FOUND","domain":"a2a-protocol.org","metadata":{"taskId":"nope"}}]}"#;
         let golden: Value = serde_json::from_str(golden).unwrap();
         assert_eq!(A2aError::task_not_found("nope").to_json(), golden);
+    }
+
+    #[test]
+    fn over_http_json_it_is_the_golden_status() {
+        let golden = r#"{"error":{"code":404,"status":"NOT_FOUND","message":"Task not found","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"TASK_NOT_FOUND","domain":"a2a-protocol.org","metadata":{"taskId":"nope"}}]}}"#;
+        let golden: Value = serde_json::from_str(golden).unwrap();
+        assert_eq!(A2aError::task_not_found("nope").to_status_json(), golden);
+    }
+
+    #[test]
+    fn http_statuses_are_those_of_the_standard() {
+        let table = [
+            (Kind::TaskNotFound, 404, "NOT_FOUND"),
+            (Kind::TaskNotCancelable, 400, "FAILED_PRECONDITION"),
+            (Kind::PushNotificationNotSupported, 400, "FAILED_PRECONDITION"),
+            (Kind::UnsupportedOperation, 400, "FAILED_PRECONDITION"),
+            (Kind::ContentTypeNotSupported, 400, "INVALID_ARGUMENT"),
+            (Kind::InvalidAgentResponse, 500, "INTERNAL"),
+            (Kind::ExtendedAgentCardNotConfigured, 400, "FAILED_PRECONDITION"),
+            (Kind::ExtensionSupportRequired, 400, "FAILED_PRECONDITION"),
+            (Kind::VersionNotSupported, 400, "FAILED_PRECONDITION"),
+        ];
+        for (kind, http, grpc) in table {
+            assert_eq!((kind.http_status(), kind.grpc_status()), (http, grpc), "{kind:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`card`]: build and check agent cards; the card a gateway shows for somebody else's agent.
 //! - [`message`]: check what strangers send, build and read parts.
 //! - [`task`]: the task machine; a command and `now` go in, an event comes out.
+//! - [`event`] and [`list`]: what streams carry, and how tasks are listed page by page.
 //! - [`rpc`]: the JSON-RPC envelope, with the standard's error codes.
 //! - [`params`]: version, extensions and the rest of a call's service parameters.
 //! - [`frame`] and [`binding`]: the libp2p binding, specified in `docs/protocols/a2a-libp2p.md`.
@@ -24,12 +25,14 @@
 //! assert_eq!(parsed.method, "SendMessage");
 //! ```
 //!
-//! It does not sign cards, stream events or push notifications.
+//! It does not sign cards.
 
 pub mod binding;
 pub mod card;
 pub mod error;
+pub mod event;
 pub mod frame;
+pub mod list;
 pub mod message;
 pub mod params;
 pub mod rpc;

@@ -17,6 +17,8 @@ mod tests;
 pub const MAX_HISTORY: usize = 256;
 /// Most artifacts of one task.
 pub const MAX_ARTIFACTS: usize = 256;
+/// Most parts of one artifact that comes in pieces.
+pub const MAX_PIECES: usize = 4096;
 const FIELDS: [&str; 5] = ["id", "contextId", "status", "artifacts", "history"];
 
 /// What one command did to a task.
@@ -202,6 +204,26 @@ impl Task {
         Step::Updated
     }
 
+    /// Adds a piece to the artifact with the same `artifactId`: its parts follow those before. The first piece makes the
+    /// artifact.
+    pub fn append(&mut self, mut piece: Value) -> Step {
+        if self.state.is_terminal() {
+            return Step::AlreadyEnded(self.state.clone());
+        }
+        let id = piece.get("artifactId").filter(|id| !id.is_null()).cloned();
+        let same = self.artifacts.iter_mut().find(|held| id.is_some() && held.get("artifactId") == id.as_ref());
+        let Some(held) = same else { return self.artifact(piece) };
+        let more = match piece.get_mut("parts").map(Value::take) {
+            Some(Value::Array(more)) => more,
+            _ => Vec::new(),
+        };
+        match held.get_mut("parts").and_then(Value::as_array_mut) {
+            Some(parts) if parts.len() + more.len() <= MAX_PIECES => parts.extend(more),
+            _ => return Step::Full,
+        }
+        Step::Updated
+    }
+
     /// The agent ends its turn.
     ///
     /// # State transition
@@ -266,16 +288,26 @@ impl Task {
         message
     }
 
-    /// The task as A2A JSON, with the last `history` messages (`None`: all of them, 0: no field).
-    pub fn to_json(&self, history: Option<usize>) -> Value {
-        let mut task = self.extra.clone();
+    /// The status as A2A JSON.
+    pub fn status_json(&self) -> Value {
         let mut status = json!({ "state": self.state, "timestamp": self.changed.to_rfc3339() });
         if let (Some(message), Some(map)) = (&self.message, status.as_object_mut()) {
             map.insert("message".to_owned(), message.clone());
         }
+        status
+    }
+
+    /// The artifacts so far.
+    pub fn artifacts(&self) -> &[Value] {
+        &self.artifacts
+    }
+
+    /// The task as A2A JSON, with the last `history` messages (`None`: all of them, 0: no field).
+    pub fn to_json(&self, history: Option<usize>) -> Value {
+        let mut task = self.extra.clone();
         task.insert("id".to_owned(), json!(self.id));
         task.insert("contextId".to_owned(), json!(self.context));
-        task.insert("status".to_owned(), status);
+        task.insert("status".to_owned(), self.status_json());
         if !self.artifacts.is_empty() {
             task.insert("artifacts".to_owned(), Value::Array(self.artifacts.clone()));
         }

@@ -46,6 +46,24 @@ fn a_task_is_asked_worked_on_and_completed() {
 }
 
 #[test]
+fn an_artifact_in_pieces_is_one_artifact() {
+    let mut task = asked();
+    assert!(task.begin(at(1)).changed());
+    let piece = |text: &str| json!({"artifactId": "a", "parts": [{"text": text}]});
+    for text in ["one", "two", "three"] {
+        assert!(task.append(piece(text)).changed());
+    }
+    assert!(task.append(json!({"artifactId": "b", "parts": [{"text": "other"}]})).changed());
+    let seen = task.to_json(None);
+    assert_eq!(seen["artifacts"][0]["parts"], json!([{"text": "one"}, {"text": "two"}, {"text": "three"}]));
+    assert_eq!(seen["artifacts"].as_array().unwrap().len(), 2);
+    let flood = json!({"artifactId": "a", "parts": vec![json!({"text": "x"}); MAX_PIECES]});
+    assert_eq!(task.append(flood), Step::Full);
+    assert!(task.abandon(TaskState::Canceled, None, at(2)).changed());
+    assert_eq!(task.append(piece("late")), Step::AlreadyEnded(TaskState::Canceled));
+}
+
+#[test]
 fn an_interrupted_task_goes_on_with_the_callers_answer() {
     let mut task = asked();
     assert!(task.begin(at(1)).changed());
