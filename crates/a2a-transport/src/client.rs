@@ -8,15 +8,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use haggle_a2a::{A2aError, Kind, ServiceParams, binding::CallParams, frame::MAX_PAYLOAD_BYTES, types::methods};
+use haggle_a2a::{A2aError, Kind, ServiceParams, binding::CallParams, frame::MAX_PAYLOAD_BYTES, rpc, types::methods};
 use haggle_base::{Did, PeerId};
 use serde_json::Value;
 
-use crate::{ClientLimits, Dial};
+use crate::{Answer, ClientLimits, Dial, Events};
 
 mod connection;
+mod following;
 mod pool;
 
+use connection::Answers;
 use pool::Pool;
 
 /// Calls agents by (peer, agent). Clones share the streams.
@@ -82,12 +84,9 @@ impl Client {
         params: ServiceParams,
         deadline: Duration,
     ) -> Result<Value, A2aError> {
-        let reads_only = request.get("method").and_then(Value::as_str) == Some(methods::GET_TASK);
-        let body = Bytes::from(request.to_string());
-        if body.len() > MAX_PAYLOAD_BYTES {
-            return Err(A2aError::new(Kind::TooLarge, "the request is over 1 MiB"));
-        }
-        let head = CallParams { agent: *agent, params, timeout: Some(deadline) }.to_payload();
+        let method = request.get("method").and_then(Value::as_str);
+        let reads_only = matches!(method, Some(methods::GET_TASK | methods::LIST_TASKS));
+        let (head, body) = encoded(agent, &request, params, deadline)?;
         let until = tokio::time::Instant::now() + deadline;
         let pool = self.pool(peer)?;
         let dial = self.shared.dial.as_ref();
@@ -102,12 +101,64 @@ impl Client {
             .map_err(|_| A2aError::new(Kind::InvalidAgentResponse, "the peer's answer is not JSON"))
     }
 
+    /// Sends one JSON-RPC request that is answered with a stream; the items are its events.
+    ///
+    /// A stream that breaks is taken up again where the task is by then (`SubscribeToTask`, which changes nothing), as
+    /// long as it has named its task. Dropping the stream tells the peer that nobody reads it any more.
+    ///
+    /// # Errors
+    /// Before the first event, as [`Client::call`] and whatever the agent answers instead of a stream; in the stream,
+    /// the same, and then nothing follows. `deadline` bounds the time to the first event.
+    pub async fn stream(
+        &self,
+        peer: &PeerId,
+        agent: &Did,
+        request: Value,
+        params: ServiceParams,
+        deadline: Duration,
+    ) -> Result<Events, A2aError> {
+        following::open(self.clone(), *peer, *agent, request, params, deadline).await
+    }
+
+    /// Sends one JSON-RPC request and takes its result, or its stream, out of the answer.
+    ///
+    /// # Errors
+    /// As [`Client::call`], or the error that was answered.
+    pub async fn perform(
+        &self,
+        peer: &PeerId,
+        agent: &Did,
+        request: Value,
+        params: ServiceParams,
+        deadline: Duration,
+    ) -> Result<Answer, A2aError> {
+        match request.get("method").and_then(Value::as_str) {
+            Some(methods::SEND_STREAMING_MESSAGE | methods::SUBSCRIBE_TO_TASK) => {
+                self.stream(peer, agent, request, params, deadline).await.map(Answer::Many)
+            }
+            _ => rpc::result(self.call_with(peer, agent, request, params, deadline).await?).map(Answer::One),
+        }
+    }
+
     /// Gives up the streams to this peer; calls under way fail with [`Kind::ConnectionLost`].
     pub fn forget(&self, peer: &PeerId) {
         let gone = self.peers().remove(peer);
         if let Some(pool) = gone {
             pool.close();
         }
+    }
+
+    async fn open(
+        &self,
+        peer: &PeerId,
+        agent: &Did,
+        request: &Value,
+        params: ServiceParams,
+        deadline: Duration,
+    ) -> Result<Answers, A2aError> {
+        let (head, body) = encoded(agent, request, params, deadline)?;
+        let until = tokio::time::Instant::now() + deadline;
+        self.pool(peer)?.open(self.shared.dial.as_ref(), head, body, until).await
     }
 
     fn peers(&self) -> std::sync::MutexGuard<'_, HashMap<PeerId, Arc<Pool>>> {
@@ -133,4 +184,19 @@ impl Client {
         peers.insert(*peer, Arc::clone(&pool));
         Ok(pool)
     }
+}
+
+/// The frames' payloads of one call.
+fn encoded(
+    agent: &Did,
+    request: &Value,
+    params: ServiceParams,
+    deadline: Duration,
+) -> Result<(Bytes, Bytes), A2aError> {
+    let body = Bytes::from(request.to_string());
+    if body.len() > MAX_PAYLOAD_BYTES {
+        return Err(A2aError::new(Kind::TooLarge, "the request is over 1 MiB"));
+    }
+    let head = CallParams { agent: *agent, params, timeout: Some(deadline) }.to_payload();
+    Ok((head, body))
 }

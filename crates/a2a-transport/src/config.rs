@@ -19,6 +19,14 @@ pub struct Limits {
     pub tasks: usize,
     /// Most inbound streams of one caller; more are closed at once.
     pub streams_per_caller: usize,
+    /// Most streams of events that one caller may follow at once.
+    pub followed_per_caller: usize,
+    /// Most streams of events at once.
+    pub followed: usize,
+    /// Longest life of a stream of events; whoever wants more subscribes again.
+    pub follow: Duration,
+    /// How long a stream waits for the agent's first word before it shows the task.
+    pub silence: Duration,
     /// Longest time that one write to a stream may take before the stream is given up.
     pub write: Duration,
 }
@@ -33,6 +41,10 @@ impl Default for Limits {
             tasks_per_caller: 1000,
             tasks: 10_000,
             streams_per_caller: 8,
+            followed_per_caller: 256,
+            followed: 4096,
+            follow: Duration::from_secs(3600),
+            silence: Duration::from_millis(250),
             write: Duration::from_secs(30),
         }
     }

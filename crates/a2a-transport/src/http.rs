@@ -1,18 +1,22 @@
-//! The HTTP door: JSON-RPC and cards of every agent, local or remote, under one router.
+//! The HTTP door: JSON-RPC, HTTP+JSON and cards of every agent, local or remote, under one router.
 //!
 //! Who the caller is has been settled by a layer around this router, which leaves a
 //! [`CallerScope`] in the request; without one nothing is called.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
     body::{Body, to_bytes},
     extract::{Path, RawQuery, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
     routing::{get, post},
 };
+use futures::{StreamExt as _, stream::BoxStream};
 use haggle_a2a::{
     A2aError, Kind, MAX_BODY_BYTES, ServiceParams, card,
     params::{A2A_EXTENSIONS, A2A_VERSION, HAGGLE_CALLER},
@@ -21,12 +25,16 @@ use haggle_a2a::{
 use haggle_base::{Did, Hash};
 use serde_json::Value;
 
-use crate::{Caller, Remote, RemoteCall, Server};
+use crate::{Answer, Caller, Remote, RemoteCall, Server};
+
+mod rest;
 
 /// How long a card may be kept, in seconds.
 const CARD_MAX_AGE: &str = "max-age=60";
 /// Longest wait for a remote agent.
 const REMOTE_DEADLINE: Duration = Duration::from_secs(60);
+/// The id of the requests that go to other nodes; one call each.
+const CALL_ID: u64 = 1;
 /// Largest agent name in a path, in bytes.
 const MAX_AGENT_BYTES: usize = 128;
 
@@ -56,12 +64,22 @@ impl fmt::Debug for HttpConfig {
 
 /// The routes, with `config` as their state.
 pub fn router(config: HttpConfig) -> Router {
+    let config = Arc::new(config);
     Router::new()
         .route("/a2a/{did}", post(call_agent))
         .route("/a2a/{did}/", post(call_agent))
         .route("/a2a/{did}/.well-known/agent-card.json", get(show_gateway_card))
         .route("/a2a/{did}/agent-card.json", get(show_original_card))
-        .with_state(Arc::new(config))
+        .merge(rest::routes("/a2a/{did}"))
+        .merge(rest::routes("/a2a/{did}/{tenant}"))
+        .with_state(config)
+}
+
+/// One call that has passed the door.
+struct Asked {
+    agent: Did,
+    scope: String,
+    params: ServiceParams,
 }
 
 async fn call_agent(
@@ -81,50 +99,36 @@ async fn call_agent(
         let error = A2aError::new(Kind::TooLarge, "the request is over 1 MiB");
         return (StatusCode::PAYLOAD_TOO_LARGE, json_answer(&rpc::response(Value::Null, Err(error)))).into_response();
     };
-    let request = match rpc::value_from_slice(&body) {
+    let rpc::Request { id, method, params: body } = match rpc::Request::from_slice(&body) {
         Ok(request) => request,
         Err(unreadable) => return json_answer(&rpc::response(unreadable.id, Err(unreadable.error))),
     };
-    let id = answerable_id(&request);
     let params = match service_params(&head.headers, query.as_deref()) {
         Ok(params) => params,
         Err(error) => return json_answer(&rpc::response(id, Err(error))),
     };
-    match config.server.card(&agent) {
-        Some(card) => {
-            let answer = config.server.call_with(Caller::http(&scope), &agent, request, &params, None).await;
-            with_extensions(json_answer(&answer), &card, &params)
-        }
-        None => call_remote(&config, &agent, scope, id, request, params).await,
-    }
+    let asked = Asked { agent, scope, params };
+    let answer = match perform(&config, &asked, &method, body).await {
+        Err(error) => json_answer(&rpc::response(id, Err(error))),
+        Ok(Answer::One(result)) => json_answer(&rpc::response(id, Ok(result))),
+        Ok(Answer::Many(events)) => sse(events.map(move |event| rpc::response(id.clone(), event)).boxed()),
+    };
+    with_extensions(answer, &config, &asked)
 }
 
-async fn call_remote(
-    config: &HttpConfig,
-    agent: &Did,
-    scope: String,
-    id: Value,
-    request: Value,
-    mut params: ServiceParams,
-) -> Response {
-    let request = match rpc::Request::parse(request.clone()) {
-        Ok(_) => request,
-        Err(unreadable) => return json_answer(&rpc::response(unreadable.id, Err(unreadable.error))),
-    };
-    if let Err(error) = params.check_version() {
-        return json_answer(&rpc::response(id, Err(error)));
+/// Runs one operation, here or at the node that has the agent.
+async fn perform(config: &HttpConfig, asked: &Asked, method: &str, body: Value) -> Result<Answer, A2aError> {
+    let Asked { agent, scope, params } = asked;
+    if config.server.card(agent).is_some() {
+        return config.server.operate(&Caller::http(scope), agent, method, body, params, None).await;
     }
-    let Some(remote) = &config.remote else {
-        let error = A2aError::new(Kind::AgentNotFound, "no such agent here");
-        return json_answer(&rpc::response(id, Err(error)));
-    };
+    params.check_version()?;
+    let remote = config.remote.as_ref().ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no such agent here"))?;
     // The other node knows only this node; the hash keeps this node's callers apart there.
-    params.sub_caller = Some(Hash::of(scope.as_bytes()).to_string());
-    let call = RemoteCall { request, params, scope, deadline: REMOTE_DEADLINE };
-    match remote.call(agent, call).await {
-        Ok(answer) => json_answer(&answer),
-        Err(error) => json_answer(&rpc::response(id, Err(error))),
-    }
+    let sub_caller = Some(Hash::of(scope.as_bytes()).to_string());
+    let params = ServiceParams { sub_caller, ..params.clone() };
+    let request = rpc::request(CALL_ID, method, body);
+    remote.call(agent, RemoteCall { request, params, scope: scope.clone(), deadline: REMOTE_DEADLINE }).await
 }
 
 async fn show_gateway_card(
@@ -179,14 +183,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The id to answer under when the envelope has not been judged yet.
-fn answerable_id(request: &Value) -> Value {
-    match rpc::Request::parse(request.clone()) {
-        Ok(request) => request.id,
-        Err(unreadable) => unreadable.id,
-    }
-}
-
 fn service_params(headers: &HeaderMap, query: Option<&str>) -> Result<ServiceParams, A2aError> {
     let from_query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .find(|(name, _)| name.eq_ignore_ascii_case(A2A_VERSION));
@@ -202,11 +198,18 @@ fn json_answer(body: &Value) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
 }
 
+/// A stream of server-sent events, one JSON object each. It ends where the events end.
+fn sse(events: BoxStream<'static, Value>) -> Response {
+    let events = events.map(|event| Ok::<_, Infallible>(Event::default().data(event.to_string())));
+    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}
+
 /// Echoes the extensions that are active: named by the caller and listed in the card.
-fn with_extensions(mut response: Response, card: &Value, params: &ServiceParams) -> Response {
-    let known = card::extensions(card, false);
-    let active: Vec<&str> =
-        params.extensions.iter().map(String::as_str).filter(|named| known.contains(named)).collect();
+fn with_extensions(mut response: Response, config: &HttpConfig, asked: &Asked) -> Response {
+    let Some(card) = config.server.card(&asked.agent) else { return response };
+    let known = card::extensions(&card, false);
+    let named = asked.params.extensions.iter().map(String::as_str);
+    let active: Vec<&str> = named.filter(|named| known.contains(named)).collect();
     if let Ok(value) = HeaderValue::from_str(&active.join(","))
         && !active.is_empty()
     {

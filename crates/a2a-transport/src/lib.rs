@@ -4,7 +4,7 @@
 //!   ([`HttpExecutor`]).
 //! - A [`Gate`] stands before every executor: it lets a message run, answers it itself (an extension
 //!   such as negotiation), or refuses.
-//! - The [`Server`] answers `SendMessage`, `GetTask` and `CancelTask` for the agents it serves and
+//! - The [`Server`] answers every operation of A2A 1.0 but push notifications for the agents it serves, and
 //!   says properly what it does not do. Tasks belong to their caller, outlive a restart, and are
 //!   bounded in number.
 //! - The [`Client`] calls agents on other nodes over two long-lived streams per peer.
@@ -47,7 +47,8 @@ pub use executor::{
 };
 pub use http::{CallerScope, HttpConfig, router};
 pub use ports::{
-    Admission, BoxStream, Call, Caller, Dial, Executor, Gate, OpenGate, Outcome, Remote, RemoteCall, Wire,
+    Admission, Answer, BoxStream, Call, Caller, Dial, Events, Executor, Gate, OpenGate, Outcome, Remote, RemoteCall,
+    Wire,
 };
 pub use server::{Server, updates::Updates};
 

@@ -33,6 +33,26 @@ impl Caller {
     }
 }
 
+/// What happens to a task, as it happens: `StreamResponse` objects. After an error nothing comes.
+pub type Events = futures::stream::BoxStream<'static, Result<Value, A2aError>>;
+
+/// What an operation answers.
+pub enum Answer {
+    /// One result.
+    One(Value),
+    /// A stream.
+    Many(Events),
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(result) => f.debug_tuple("One").field(result).finish(),
+            Self::Many(_) => f.debug_tuple("Many").finish_non_exhaustive(),
+        }
+    }
+}
+
 /// One message for an agent.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -164,12 +184,12 @@ pub trait Remote: Send + Sync {
     /// The agent's own card, if it can be found.
     async fn card(&self, agent: &Did) -> Option<Value>;
 
-    /// Passes a request on; the result is the JSON-RPC response.
+    /// Passes a request on; what it answers is taken out of the JSON-RPC response.
     ///
     /// # Errors
     /// [`haggle_a2a::Kind::AgentNotFound`], [`haggle_a2a::Kind::Unreachable`], or what
     /// [`crate::Client::call`] answers.
-    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError>;
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError>;
 }
 
 impl fmt::Debug for dyn Executor {

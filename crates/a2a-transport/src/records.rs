@@ -6,7 +6,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use haggle_a2a::{A2aError, Kind, Task, message, types::TaskState};
+use haggle_a2a::{
+    A2aError, Kind, Task,
+    list::{Cursor, ListQuery},
+    message,
+    types::TaskState,
+};
 use haggle_base::{Blob, Clock, Did, Hash, Timestamp};
 use haggle_store::{Batch, Blobs, Store, StoreError, tables};
 use serde::{Deserialize, Serialize};
@@ -30,6 +35,10 @@ struct Row {
     scope: String,
     changed: Timestamp,
     ended: bool,
+    #[serde(default)]
+    context: String,
+    #[serde(default)]
+    state: TaskState,
     body: Body,
 }
 
@@ -60,8 +69,35 @@ pub(crate) struct Stored {
 #[derive(Debug)]
 struct Entry {
     root: String,
+    owner: (Did, String),
     changed: Timestamp,
     ended: bool,
+    context: String,
+    state: TaskState,
+}
+
+impl Entry {
+    fn of(row: &Row) -> Self {
+        Self {
+            root: row.root.clone(),
+            owner: (row.agent, row.scope.clone()),
+            changed: row.changed,
+            ended: row.ended,
+            context: row.context.clone(),
+            state: row.state.clone(),
+        }
+    }
+}
+
+/// One page of a caller's tasks.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Where the tasks of the page stand, newest first.
+    pub(crate) places: Vec<Cursor>,
+    /// Whether more follow.
+    pub(crate) more: bool,
+    /// How many there are on all pages.
+    pub(crate) total: usize,
 }
 
 /// Which tasks exist and which of them may go, oldest first.
@@ -70,6 +106,7 @@ struct Index {
     tasks: HashMap<String, Entry>,
     ended: BTreeSet<(Timestamp, String)>,
     by_root: HashMap<String, (usize, BTreeSet<(Timestamp, String)>)>,
+    by_owner: HashMap<(Did, String), BTreeSet<Cursor>>,
 }
 
 impl Index {
@@ -81,6 +118,8 @@ impl Index {
             ended.insert((entry.changed, id.clone()));
             self.ended.insert((entry.changed, id.clone()));
         }
+        let place = Cursor { changed: entry.changed, id: id.clone() };
+        self.by_owner.entry(entry.owner.clone()).or_default().insert(place);
         self.tasks.insert(id, entry);
     }
 
@@ -88,6 +127,12 @@ impl Index {
         let entry = self.tasks.remove(id)?;
         let key = (entry.changed, id.to_owned());
         self.ended.remove(&key);
+        if let Some(places) = self.by_owner.get_mut(&entry.owner) {
+            places.remove(&Cursor { changed: entry.changed, id: id.to_owned() });
+            if places.is_empty() {
+                self.by_owner.remove(&entry.owner);
+            }
+        }
         if let Some((count, ended)) = self.by_root.get_mut(&entry.root) {
             *count -= 1;
             ended.remove(&key);
@@ -96,6 +141,31 @@ impl Index {
             }
         }
         Some(entry)
+    }
+
+    /// A page of an owner's tasks.
+    fn list(&self, owner: &Owner, query: &ListQuery) -> Found {
+        let mut found = Found { places: Vec::new(), more: false, total: 0 };
+        let places = self.by_owner.get(&(owner.agent, owner.scope.clone())).into_iter().flatten().rev();
+        for place in places {
+            let Some(entry) = self.tasks.get(&place.id) else { continue };
+            let wanted = query.context.as_ref().is_none_or(|context| *context == entry.context)
+                && query.state.as_ref().is_none_or(|state| *state == entry.state)
+                && query.changed_since.is_none_or(|since| entry.changed >= since);
+            if !wanted {
+                continue;
+            }
+            found.total += 1;
+            if query.after.as_ref().is_some_and(|after| place >= after) {
+                continue;
+            }
+            if found.places.len() < query.page_size {
+                found.places.push(place.clone());
+            } else {
+                found.more = true;
+            }
+        }
+        found
     }
 
     /// Makes room for one more task of this caller: the tasks that have to go, or `None` if all of
@@ -142,12 +212,18 @@ impl Shelf {
             let page = shelf.store.range::<Tasks>(bound, PAGE).map_err(|e| storage(&e))?;
             let Some((last, _)) = page.last() else { break };
             from = Some(last.clone());
-            for (id, row) in page {
+            for (id, mut row) in page {
+                if row.context.is_empty()
+                    && let Some(stored) = shelf.read(&row)?
+                {
+                    // Written before rows carried these.
+                    row.context = stored.task.context().to_owned();
+                    row.state = stored.task.state().clone();
+                }
                 if !row.ended {
                     cut_off.push((id.clone(), row.clone()));
                 }
-                let entry = Entry { root: row.root, changed: row.changed, ended: row.ended };
-                shelf.index().insert(id, entry);
+                shelf.index().insert(id, Entry::of(&row));
             }
         }
         for (id, row) in cut_off {
@@ -194,6 +270,8 @@ impl Shelf {
             scope: owner.scope.clone(),
             changed: task.changed(),
             ended,
+            context: task.context().to_owned(),
+            state: task.state().clone(),
             body,
         };
         let before = self.row(&id)?;
@@ -206,7 +284,7 @@ impl Shelf {
                     .make_room(&owner.root, &self.limits)
                     .ok_or_else(|| A2aError::new(Kind::Busy, "too many open tasks: end or cancel some first"))?
             };
-            index.insert(id.clone(), Entry { root: owner.root.clone(), changed: task.changed(), ended });
+            index.insert(id.clone(), Entry::of(&row));
             gone
         };
         let mut leftover: Vec<Hash> = before.iter().filter_map(file_of).collect();
@@ -224,7 +302,7 @@ impl Shelf {
             let mut index = self.index();
             index.remove(&id);
             if let Some(old) = before {
-                index.insert(id, Entry { root: old.root, changed: old.changed, ended: old.ended });
+                index.insert(id, Entry::of(&old));
             }
             for (gone, entry) in evicted {
                 index.insert(gone, entry);
@@ -274,6 +352,11 @@ impl Shelf {
         let resume = body.remove("resume").filter(|resume| !resume.is_null());
         let task = body.remove("task").and_then(|task| Task::from_json(task, row.changed));
         Ok(task.map(|task| Stored { task, resume }))
+    }
+
+    /// A page of this owner's tasks.
+    pub(crate) fn list(&self, owner: &Owner, query: &ListQuery) -> Found {
+        self.index().list(owner, query)
     }
 
     /// The task with this id, if it is this owner's.

@@ -15,17 +15,20 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    Caller, Executor, Gate, Limits,
+    Answer, Caller, Executor, Gate, Limits,
     records::{Owner, Shelf, storage},
     stream,
 };
 
+mod hub;
 mod live;
 mod seats;
 mod send;
+mod streaming;
 mod tasks;
 pub(crate) mod updates;
 
+use hub::Hub;
 use live::LiveTasks;
 use seats::Seats;
 
@@ -51,6 +54,8 @@ struct Shared {
     live: LiveTasks,
     running: Arc<Seats>,
     streams: Arc<Seats>,
+    hub: Hub,
+    followers: Arc<Seats>,
 }
 
 impl fmt::Debug for Server {
@@ -88,9 +93,10 @@ impl Server {
         let shelf = Shelf::open(store, blobs, limits.clone(), clock.as_ref()).await?;
         let running = Arc::new(Seats::new(limits.running_per_caller, limits.running));
         let streams = Arc::new(Seats::new(limits.streams_per_caller, usize::MAX));
-        let live = LiveTasks::default();
+        let followers = Arc::new(Seats::new(limits.followed_per_caller, limits.followed));
+        let (live, hub) = (LiveTasks::default(), Hub::default());
         let agents = RwLock::default();
-        let shared = Shared { agents, gate, clock, limits, shelf, live, running, streams };
+        let shared = Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -126,6 +132,12 @@ impl Server {
         self.shared.streams.taken()
     }
 
+    /// How many tasks are followed by streams.
+    #[cfg(test)]
+    pub(crate) fn followed(&self) -> usize {
+        self.shared.hub.followed()
+    }
+
     fn served(&self, agent: &Did) -> Option<Served> {
         self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }
@@ -140,7 +152,7 @@ impl Server {
         self.call_with(caller, agent, request, &params, None).await
     }
 
-    /// Answers one JSON-RPC request. The answer is a JSON-RPC response, whatever came in.
+    /// Answers one JSON-RPC request that asks for one result. The answer is a JSON-RPC response, whatever came in.
     pub async fn call_with(
         &self,
         caller: Caller,
@@ -149,20 +161,33 @@ impl Server {
         params: &ServiceParams,
         deadline: Option<Duration>,
     ) -> Value {
+        let (id, answer) = self.answer(caller, agent, request, params, deadline).await;
+        let outcome = answer.and_then(|answer| match answer {
+            Answer::One(result) => Ok(result),
+            Answer::Many(_) => Err(A2aError::new(Kind::InvalidRequest, "this operation answers with a stream")),
+        });
+        rpc::response(id, outcome)
+    }
+
+    /// Answers one JSON-RPC request, with the id to answer under.
+    pub(crate) async fn answer(
+        &self,
+        caller: Caller,
+        agent: &Did,
+        request: Value,
+        params: &ServiceParams,
+        deadline: Option<Duration>,
+    ) -> (Value, Result<Answer, A2aError>) {
         match Request::parse(request) {
-            Err(unreadable) => rpc::response(unreadable.id, Err(unreadable.error)),
+            Err(unreadable) => (unreadable.id, Err(unreadable.error)),
             Ok(Request { id, method, params: body }) => {
-                let outcome = self.operate(&caller, agent, &method, body, params, deadline).await;
-                if let Err(error) = &outcome {
-                    let kind = error.kind();
-                    tracing::debug!(agent.id = %agent, caller = %caller.scope, method, error.kind = ?kind, "answered {method} with {error}");
-                }
-                rpc::response(id, outcome)
+                (id, self.operate(&caller, agent, &method, body, params, deadline).await)
             }
         }
     }
 
-    async fn operate(
+    /// Runs one operation of A2A by its name.
+    pub(crate) async fn operate(
         &self,
         caller: &Caller,
         agent: &Did,
@@ -170,7 +195,24 @@ impl Server {
         body: Value,
         params: &ServiceParams,
         deadline: Option<Duration>,
-    ) -> Result<Value, A2aError> {
+    ) -> Result<Answer, A2aError> {
+        let outcome = self.dispatch(caller, agent, method, body, params, deadline).await;
+        if let Err(error) = &outcome {
+            let kind = error.kind();
+            tracing::debug!(agent.id = %agent, caller = %caller.scope, method, error.kind = ?kind, "answered {method} with {error}");
+        }
+        outcome
+    }
+
+    async fn dispatch(
+        &self,
+        caller: &Caller,
+        agent: &Did,
+        method: &str,
+        body: Value,
+        params: &ServiceParams,
+        deadline: Option<Duration>,
+    ) -> Result<Answer, A2aError> {
         params.check_version()?;
         let served = self
             .served(agent)
@@ -185,14 +227,16 @@ impl Server {
         match method {
             methods::SEND_MESSAGE => {
                 check_extensions(&served.card, params)?;
-                self.send_message(context, body).await
+                self.send_message(context, body).await.map(Answer::One)
             }
-            methods::GET_TASK => self.get_task(&context, &body).await,
-            methods::CANCEL_TASK => self.cancel_task(&context, &body).await,
-            methods::SEND_STREAMING_MESSAGE | methods::SUBSCRIBE_TO_TASK => {
-                Err(unsupported(method, "this server does not stream"))
+            methods::SEND_STREAMING_MESSAGE => {
+                check_extensions(&served.card, params)?;
+                self.send_streaming(context, body).await.map(Answer::Many)
             }
-            methods::LIST_TASKS => Err(unsupported(method, "this server does not list tasks")),
+            methods::SUBSCRIBE_TO_TASK => self.subscribe(&context, &body).await.map(Answer::Many),
+            methods::GET_TASK => self.get_task(&context, &body).await.map(Answer::One),
+            methods::LIST_TASKS => self.list_tasks(&context, &body).map(Answer::One),
+            methods::CANCEL_TASK => self.cancel_task(&context, &body).await.map(Answer::One),
             methods::CREATE_PUSH_CONFIG
             | methods::GET_PUSH_CONFIG
             | methods::LIST_PUSH_CONFIGS

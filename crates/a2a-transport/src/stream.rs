@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::future::BoxFuture;
+use futures::{StreamExt as _, future::BoxFuture};
 use haggle_a2a::{
     A2aError, Kind,
     binding::{self, CallParams, Inbound, MAX_CALLS_PER_STREAM, Serving},
@@ -15,6 +15,7 @@ use haggle_a2a::{
     rpc,
 };
 use haggle_base::Did;
+use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    Caller, Server,
+    Answer, Caller, Server,
     wire::{self, OUTBOX, Parcel, ReadError, read_frame},
 };
 
@@ -113,8 +114,9 @@ impl Session {
         let (serving, outbox) = (Arc::clone(&self.serving), self.outbox.clone());
         let running = self.calls.spawn(async move {
             caller.dids = proven().await;
-            let parcel = answer(server, caller, call, params, &request).await;
+            let mut parcel = answer(server, caller, call, params, &request, &outbox).await;
             let waited_for = serving.lock().unwrap_or_else(PoisonError::into_inner).done(call);
+            parcel.push(Frame::bare(call, FrameKind::End));
             if waited_for && outbox.send(parcel).await.is_err() {
                 tracing::trace!("a stream broke before its answer was sent");
             }
@@ -142,19 +144,39 @@ impl Session {
     }
 }
 
-async fn answer(server: Server, caller: Caller, call: u64, params: CallParams, request: &[u8]) -> Parcel {
+/// The answer's last frames. Events of a stream are sent as they come; the caller who gives up stops this at any await.
+async fn answer(
+    server: Server,
+    caller: Caller,
+    call: u64,
+    params: CallParams,
+    request: &[u8],
+    outbox: &mpsc::Sender<Parcel>,
+) -> Parcel {
     let CallParams { agent, params, timeout } = params;
-    let (id, response) = match rpc::value_from_slice(request) {
-        Err(unreadable) => (unreadable.id.clone(), rpc::response(unreadable.id, Err(unreadable.error))),
-        Ok(request) => {
-            let id = request.get("id").cloned().unwrap_or_default();
-            (id, server.call_with(caller, &agent, request, &params, timeout).await)
-        }
+    let (id, answer) = match rpc::value_from_slice(request) {
+        Err(unreadable) => (unreadable.id, Err(unreadable.error)),
+        Ok(request) => server.answer(caller, &agent, request, &params, timeout).await,
     };
-    let mut body = Bytes::from(response.to_string());
+    let mut events = match answer {
+        Err(error) => return vec![response(call, &id, Err(error))],
+        Ok(Answer::One(result)) => return vec![response(call, &id, Ok(result))],
+        Ok(Answer::Many(events)) => events,
+    };
+    while let Some(event) = events.next().await {
+        if outbox.send(vec![response(call, &id, event)]).await.is_err() {
+            tracing::trace!("a stream broke before its events were sent");
+            break;
+        }
+    }
+    Parcel::new()
+}
+
+fn response(call: u64, id: &Value, outcome: Result<Value, A2aError>) -> Frame {
+    let mut body = Bytes::from(rpc::response(id.clone(), outcome).to_string());
     if body.len() > MAX_PAYLOAD_BYTES {
         let error = A2aError::new(Kind::TooLarge, "the answer is over 1 MiB");
-        body = Bytes::from(rpc::response(id, Err(error)).to_string());
+        body = Bytes::from(rpc::response(id.clone(), Err(error)).to_string());
     }
-    vec![Frame { call, kind: FrameKind::Response, payload: body }, Frame::bare(call, FrameKind::End)]
+    Frame { call, kind: FrameKind::Response, payload: body }
 }

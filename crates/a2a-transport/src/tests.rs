@@ -24,6 +24,8 @@ mod binding;
 mod bounds;
 mod door;
 mod python_sdk;
+mod rest;
+mod streams;
 mod tasks;
 
 /// The agent that is called, and the nodes of the callers. Derived once: it takes its time.
@@ -105,6 +107,21 @@ impl Executor for Obedient {
                 self.go.notified().await;
                 std::mem::forget(stopped);
                 Ok(done(message::text("waited")))
+            }
+            "pieces" => {
+                for (text, last) in [("one", false), ("two", false), ("three", true)] {
+                    let piece = json!({ "artifactId": "p-1", "parts": [{ "text": text }] });
+                    assert!(updates.piece(piece, last).await);
+                }
+                Ok(Outcome::task(TaskState::Completed))
+            }
+            "flood" => {
+                self.begun.notify_one();
+                self.go.notified().await;
+                for n in 0..200 {
+                    assert!(updates.report(&format!("step {n}")).await);
+                }
+                Ok(done(message::text("flooded")))
             }
             "panic" => panic!("told to"),
             "refuse" => Err(A2aError::refused("not_today", "not today")),

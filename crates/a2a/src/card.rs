@@ -10,6 +10,8 @@ mod tests;
 
 /// The protocol binding of plain JSON-RPC over HTTP.
 pub const JSONRPC: &str = "JSONRPC";
+/// The protocol binding of paths and methods over HTTP.
+pub const HTTP_JSON: &str = "HTTP+JSON";
 /// Where a card is served below an agent's URL.
 pub const WELL_KNOWN: &str = ".well-known/agent-card.json";
 /// The scheme word of the libp2p binding's URLs (`libp2p:<peer id>`).
@@ -48,7 +50,7 @@ pub struct Draft {
 /// Where an agent can be called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
-    /// JSON-RPC URLs, listed first.
+    /// URLs of both HTTP bindings, listed first.
     pub http: Vec<String>,
     /// Nodes that serve it over the libp2p binding.
     pub peers: Vec<PeerId>,
@@ -56,8 +58,7 @@ pub struct Places {
 
 impl Places {
     fn interfaces(&self, agent: &Did) -> Vec<Value> {
-        let http =
-            self.http.iter().map(|url| json!({ "url": url, "protocolBinding": JSONRPC, "protocolVersion": VERSION }));
+        let http = self.http.iter().flat_map(|url| over_http(url));
         let peers = self.peers.iter().map(|peer| {
             json!({
                 "url": format!("{LIBP2P}{peer}"),
@@ -102,8 +103,7 @@ pub fn adopt(backend: &Value, agent: &Did, places: &Places) -> Value {
 /// Unsigned, because the rewritten interfaces break the author's signature; the original is served
 /// beside it. With `bearer` the card says that the gateway wants a token.
 pub fn gateway(original: &Value, url: &str, bearer: bool) -> Value {
-    let here = json!({ "url": url, "protocolBinding": JSONRPC, "protocolVersion": VERSION });
-    let mut card = rehost(original, vec![here]);
+    let mut card = rehost(original, over_http(url).to_vec());
     if let (true, Some(map)) = (bearer, card.as_object_mut()) {
         map.insert(
             "securitySchemes".to_owned(),
@@ -112,6 +112,11 @@ pub fn gateway(original: &Value, url: &str, bearer: bool) -> Value {
         map.insert("securityRequirements".to_owned(), json!([{ "schemes": { "bearer": { "list": ["a2a"] } } }]));
     }
     card
+}
+
+/// Both bindings over HTTP, at one URL.
+fn over_http(url: &str) -> [Value; 2] {
+    [JSONRPC, HTTP_JSON].map(|binding| json!({ "url": url, "protocolBinding": binding, "protocolVersion": VERSION }))
 }
 
 fn rehost(original: &Value, interfaces: Vec<Value>) -> Value {
@@ -128,7 +133,7 @@ fn rehost(original: &Value, interfaces: Vec<Value>) -> Value {
 
 fn capabilities(extensions: Vec<Value>) -> Value {
     let mut map = Map::new();
-    map.insert("streaming".to_owned(), json!(false));
+    map.insert("streaming".to_owned(), json!(true));
     map.insert("pushNotifications".to_owned(), json!(false));
     if !extensions.is_empty() {
         map.insert("extensions".to_owned(), Value::Array(extensions));

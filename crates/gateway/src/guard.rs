@@ -96,11 +96,14 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Paths that need no token: health, and agent cards.
+/// Paths that need no token: health, and agent cards. The whole shape is looked at: a task, too, may be called
+/// "agent-card.json".
 fn is_open(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz")
-        || (path.starts_with("/a2a/")
-            && (path.ends_with("/.well-known/agent-card.json") || path.ends_with("/agent-card.json")))
+    let segments: Vec<&str> = path.split('/').skip(1).take(5).collect();
+    matches!(
+        segments[..],
+        ["livez" | "readyz"] | ["a2a", _, "agent-card.json"] | ["a2a", _, ".well-known", "agent-card.json"]
+    )
 }
 
 /// Middleware that turns strangers away before any handler runs.
@@ -114,5 +117,30 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_open;
+
+    #[test]
+    fn only_health_and_cards_are_open_and_nothing_that_looks_like_them() {
+        for open in ["/livez", "/readyz", "/a2a/did:key:z6Mk/agent-card.json", "/a2a/x/.well-known/agent-card.json"] {
+            assert!(is_open(open), "{open}");
+        }
+        for closed in [
+            "/",
+            "/livez/x",
+            "/v1/node",
+            "/a2a/x",
+            "/a2a/x/tasks/agent-card.json",
+            "/a2a/x/y/tasks/agent-card.json",
+            "/a2a/x/tasks/t/pushNotificationConfigs/agent-card.json",
+            "/a2a/x/y/.well-known/agent-card.json",
+            "/v1/x/agent-card.json",
+        ] {
+            assert!(!is_open(closed), "{closed}");
+        }
     }
 }

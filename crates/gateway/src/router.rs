@@ -5,9 +5,15 @@ use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::state::AppState;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::{get, post};
+use futures::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 /// Largest request body: an input of 640 KiB as JSON text, with room for its envelope.
 pub const BODY_LIMIT: usize = 1 << 20;
@@ -41,10 +47,21 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/readyz", get(health::readyz))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(state);
+        .with_state(state.clone());
     own.merge(a2a)
+        .layer(axum::middleware::from_fn_with_state(state.stopping, end_streams))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(guard_rules, guard))
+}
+
+/// Ends a stream of server-sent events when the gateway stops: it would wait for the reader to leave.
+async fn end_streams(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return response;
+    }
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(stopping.cancelled_owned())))
 }
 
 async fn no_such_route() -> ApiError {

@@ -14,7 +14,7 @@ pub(crate) struct AppState {
     pub(crate) api: Arc<dyn NodeApi>,
     /// Every metric of the process.
     pub(crate) registry: Arc<Mutex<Registry>>,
-    /// Ends when the gateway stops, so that event streams end with it.
+    /// Ends when the gateway stops; streams of events end with it.
     pub(crate) stopping: CancellationToken,
 }
 

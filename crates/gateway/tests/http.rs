@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use async_trait::async_trait;
+use axum::response::sse::{Event, Sse};
+use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
     AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, ListingDetail, ListingPage, ListingQuery,
     ListingView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish,
@@ -12,6 +14,7 @@ use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -133,11 +136,16 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
+        Self::start_with(axum::Router::new()).await
+    }
+
+    /// With these routes of the A2A room.
+    async fn start_with(a2a: axum::Router) -> Self {
         let shop = Arc::new(Shop { added: Mutex::default(), hired: Mutex::default(), live: broadcast::Sender::new(8) });
         let registry = Arc::new(Mutex::new(Registry::default()));
         let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let api: Arc<dyn NodeApi> = Arc::<Shop>::clone(&shop);
-        let gateway = bound.serve(api, registry, TOKEN, axum::Router::new());
+        let gateway = bound.serve(api, registry, TOKEN, a2a);
         Self { gateway, shop, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -277,6 +285,19 @@ async fn events_resume_after_the_last_one_seen() {
     let ids: Vec<&str> = seen.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, ["2", "3", "4"]);
     rig.gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_every_stream_also_one_that_would_never_end() {
+    let endless = || async {
+        let begun = stream::iter([Ok::<_, Infallible>(Event::default().data("begun"))]);
+        Sse::new(begun.chain(stream::pending()))
+    };
+    let rig = Rig::start_with(axum::Router::new().route("/a2a/endless", axum::routing::get(endless))).await;
+    let mut response = rig.get("/a2a/endless").await;
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "data: begun\n\n");
+    rig.gateway.shutdown().await;
+    assert_eq!(response.chunk().await.unwrap(), None, "it ended properly");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::agents::Agents;
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, Kind, ServiceParams};
-use haggle_a2a_transport::{Admission, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Remote, RemoteCall};
+use haggle_a2a_transport::{Admission, Answer, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Remote, RemoteCall};
 use haggle_base::{Coded, Did, Hash, PeerId};
 use haggle_catalog::Catalog;
 use haggle_network::Network;
@@ -86,6 +86,12 @@ impl Directory {
         params: ServiceParams,
         deadline: Duration,
     ) -> Result<Value, A2aError> {
+        let host = self.reach(agent).await?;
+        self.client.call_with(&host, agent, request, params, deadline).await
+    }
+
+    /// The first host of the agent that can be reached, connected.
+    async fn reach(&self, agent: &Did) -> Result<PeerId, A2aError> {
         let card = self.catalog.card(agent).map_err(|error| A2aError::new(Kind::Internal, error.to_string()))?;
         let card = card.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no card of this agent is known here"))?;
         let mut last = A2aError::new(Kind::Unreachable, "the agent's card names no host");
@@ -97,7 +103,7 @@ impl Directory {
                 last = unreachable_peer(&host.peer, &error);
                 continue;
             }
-            return self.client.call_with(&host.peer, agent, request, params, deadline).await;
+            return Ok(host.peer);
         }
         Err(last)
     }
@@ -110,7 +116,8 @@ impl Remote for Directory {
         serde_json::from_str(&card.body().agent_card).ok()
     }
 
-    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
-        Self::call(self, agent, call.request, call.params, call.deadline).await
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError> {
+        let host = self.reach(agent).await?;
+        self.client.perform(&host, agent, call.request, call.params, call.deadline).await
     }
 }

@@ -14,7 +14,7 @@ use haggle_a2a::{
 };
 use tokio::{
     io::{AsyncRead, ReadHalf},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -33,12 +33,44 @@ pub(super) enum SendError {
     Failed(A2aError),
 }
 
-type Answer = Result<Bytes, A2aError>;
+type Heard = Result<Bytes, A2aError>;
+
+/// Answers of one call that wait to be read; a reader further behind is cut off, because other calls share the stream.
+const UNREAD: usize = 64;
+
+/// Who waits for a call's answers.
+#[derive(Debug)]
+enum Waiting {
+    One(oneshot::Sender<Heard>),
+    Many(mpsc::Sender<Heard>),
+}
+
+/// The answers of one call, as they come. Dropping it tells the other side that nobody waits any more.
+#[derive(Debug)]
+pub(super) struct Answers {
+    connection: Arc<Connection>,
+    call: u64,
+    queue: mpsc::Receiver<Heard>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Answers {
+    /// The next answer; `None` when there are no more.
+    pub(super) async fn next(&mut self) -> Option<Heard> {
+        self.queue.recv().await
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.connection.give_up(self.call);
+    }
+}
 
 /// The calls under way. Ids rise in the order in which calls are queued for writing.
 #[derive(Debug, Default)]
 struct Calls {
-    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    waiting: HashMap<u64, Waiting>,
     last: u64,
     dead: bool,
 }
@@ -48,7 +80,7 @@ pub(super) struct Connection {
     outbox: mpsc::Sender<Parcel>,
     calls: Arc<Mutex<Calls>>,
     /// Below the bound at which the other side answers "busy".
-    places: Semaphore,
+    places: Arc<Semaphore>,
     closed: CancellationToken,
 }
 
@@ -66,16 +98,16 @@ impl Connection {
             }
             writer.cancel();
         });
-        let table = Arc::clone(&calls);
+        let (table, cancels) = (Arc::clone(&calls), outbox.downgrade());
         tokio::spawn(async move {
             tokio::select! {
-                () = read_replies(read, &table) => {}
+                () = read_replies(read, &table, &cancels) => {}
                 () = reader.cancelled() => {}
             }
             reader.cancel();
             bury(&table);
         });
-        Self { outbox, calls, places: Semaphore::new(MAX_CALLS_PER_STREAM - 1), closed }
+        Self { outbox, calls, places: Arc::new(Semaphore::new(MAX_CALLS_PER_STREAM - 1)), closed }
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -90,25 +122,8 @@ impl Connection {
     /// the other side that nobody waits any more.
     pub(super) async fn call(&self, head: Bytes, body: Bytes, until: Instant) -> Result<Bytes, SendError> {
         let busy = || SendError::Failed(A2aError::new(Kind::Busy, "too many calls to this peer"));
-        let queued = async {
-            let place = self.places.acquire().await.map_err(|_| SendError::NotSent)?;
-            let permit = self.outbox.reserve().await.map_err(|_| SendError::NotSent)?;
-            let (tell, answer) = oneshot::channel();
-            let mut calls = lock(&self.calls);
-            if calls.dead {
-                return Err(SendError::NotSent);
-            }
-            calls.last += 1;
-            let call = calls.last;
-            calls.waiting.insert(call, tell);
-            permit.send(vec![
-                Frame { call, kind: FrameKind::Params, payload: head },
-                Frame { call, kind: FrameKind::Request, payload: body },
-            ]);
-            drop(calls);
-            Ok((place, call, answer))
-        };
-        let (_place, call, answer) = match tokio::time::timeout_at(until, queued).await {
+        let (tell, answer) = oneshot::channel();
+        let (_place, call) = match tokio::time::timeout_at(until, self.queue(head, body, Waiting::One(tell))).await {
             Ok(queued) => queued?,
             Err(_) => return Err(busy()),
         };
@@ -120,6 +135,54 @@ impl Connection {
                 Kind::DeadlineExceeded,
                 "no answer in time: unknown whether processed",
             ))),
+        }
+    }
+}
+
+impl Connection {
+    /// Sends one call whose answers are read as they come.
+    pub(super) async fn open(self: &Arc<Self>, head: Bytes, body: Bytes, until: Instant) -> Result<Answers, SendError> {
+        let (tell, queue) = mpsc::channel(UNREAD);
+        match tokio::time::timeout_at(until, self.queue(head, body, Waiting::Many(tell))).await {
+            Ok(queued) => {
+                let (place, call) = queued?;
+                Ok(Answers { connection: Arc::clone(self), call, queue, _place: place })
+            }
+            Err(_) => Err(SendError::Failed(A2aError::new(Kind::Busy, "too many calls to this peer"))),
+        }
+    }
+
+    /// Queues a call for writing as soon as there is a place for it.
+    async fn queue(
+        &self,
+        head: Bytes,
+        body: Bytes,
+        waiting: Waiting,
+    ) -> Result<(OwnedSemaphorePermit, u64), SendError> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| SendError::NotSent)?;
+        let permit = self.outbox.reserve().await.map_err(|_| SendError::NotSent)?;
+        let mut calls = lock(&self.calls);
+        if calls.dead {
+            return Err(SendError::NotSent);
+        }
+        calls.last += 1;
+        let call = calls.last;
+        calls.waiting.insert(call, waiting);
+        permit.send(vec![
+            Frame { call, kind: FrameKind::Params, payload: head },
+            Frame { call, kind: FrameKind::Request, payload: body },
+        ]);
+        Ok((place, call))
+    }
+
+    /// Tells the other side that nobody waits, unless the call is over.
+    fn give_up(&self, call: u64) {
+        let waited = lock(&self.calls).waiting.remove(&call);
+        if waited.is_some() {
+            let cancel = vec![Frame::bare(call, FrameKind::Cancel)];
+            if self.outbox.try_send(cancel).is_err() {
+                tracing::trace!("a cancelled call was not announced: the stream is full or gone");
+            }
         }
     }
 }
@@ -138,36 +201,52 @@ struct GivesUp<'a> {
 
 impl Drop for GivesUp<'_> {
     fn drop(&mut self) {
-        let waited = lock(&self.connection.calls).waiting.remove(&self.call);
-        if waited.is_some() {
-            let cancel = vec![Frame::bare(self.call, FrameKind::Cancel)];
-            if self.connection.outbox.try_send(cancel).is_err() {
-                tracing::trace!("a cancelled call was not announced: the stream is full or gone");
-            }
-        }
+        self.connection.give_up(self.call);
     }
 }
 
-async fn read_replies(mut read: ReadHalf<BoxStream>, calls: &Mutex<Calls>) {
+async fn read_replies(mut read: ReadHalf<BoxStream>, calls: &Mutex<Calls>, cancels: &mpsc::WeakSender<Parcel>) {
     let mut buffer = BytesMut::new();
     while let Some(frame) = next(&mut read, &mut buffer).await {
         let (call, answer) = match binding::reply(frame) {
-            Reply::Response { call, body } => (call, Ok(body)),
-            Reply::Failed { call, error } => (call, Err(error)),
-            Reply::End { call } => {
-                let error = A2aError::new(Kind::InvalidAgentResponse, "the call ended without an answer");
-                (call, Err(error))
-            }
+            Reply::Response { call, body } => (call, Some(Ok(body))),
+            Reply::Failed { call, error } => (call, Some(Err(error))),
+            Reply::End { call } => (call, None),
             Reply::Broken(error) => {
                 tracing::debug!(error = %error, "the peer ended a stream: {error}");
                 return;
             }
         };
-        let waiting = lock(calls).waiting.remove(&call);
-        if let Some(tell) = waiting
-            && tell.send(answer).is_err()
-        {
-            tracing::trace!("an answer came after its caller had left");
+        if let Some(slow) = deliver(calls, call, answer) {
+            tracing::debug!(call = slow, "the reader of a stream is too slow and was cut off");
+            let cancel = vec![Frame::bare(slow, FrameKind::Cancel)];
+            let announced = cancels.upgrade().is_some_and(|outbox| outbox.try_send(cancel).is_ok());
+            tracing::trace!(call = slow, announced, "nobody waits for this call any more");
+        }
+    }
+}
+
+/// Hands an answer, or the end of the answers, to whoever waits. The call whose reader is too far behind, if it is.
+fn deliver(calls: &Mutex<Calls>, call: u64, answer: Option<Heard>) -> Option<u64> {
+    let mut calls = lock(calls);
+    let is_last = !matches!(answer, Some(Ok(_)));
+    match calls.waiting.get(&call) {
+        None => None,
+        Some(Waiting::Many(tell)) => {
+            let sent = answer.map_or(Ok(()), |answer| tell.try_send(answer));
+            if is_last || sent.is_err() {
+                calls.waiting.remove(&call);
+            }
+            matches!(sent, Err(TrySendError::Full(_))).then_some(call)
+        }
+        Some(Waiting::One(_)) => {
+            let ended = || Err(A2aError::new(Kind::InvalidAgentResponse, "the call ended without an answer"));
+            if let Some(Waiting::One(tell)) = calls.waiting.remove(&call)
+                && tell.send(answer.unwrap_or_else(ended)).is_err()
+            {
+                tracing::trace!("an answer came after its caller had left");
+            }
+            None
         }
     }
 }

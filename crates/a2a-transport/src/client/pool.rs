@@ -10,7 +10,7 @@ use haggle_a2a::{A2aError, Kind};
 use haggle_base::PeerId;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::connection::{Connection, SendError};
+use super::connection::{Answers, Connection, SendError};
 use crate::{ClientLimits, Dial};
 
 /// Streams per peer: with two, a large answer on one does not hold up the other.
@@ -72,6 +72,25 @@ impl Pool {
             let connection = self.connection(slot, dial, until).await?;
             match connection.call(head.clone(), body.clone(), until).await {
                 Ok(answer) => return Ok(answer),
+                Err(SendError::NotSent) => continue,
+                Err(SendError::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends one call whose answers are read as they come.
+    pub(super) async fn open(
+        &self,
+        dial: &dyn Dial,
+        head: Bytes,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Answers, A2aError> {
+        let slot = self.slot();
+        loop {
+            let connection = self.connection(slot, dial, until).await?;
+            match connection.open(head.clone(), body.clone(), until).await {
+                Ok(answers) => return Ok(answers),
                 Err(SendError::NotSent) => continue,
                 Err(SendError::Failed(error)) => return Err(error),
             }

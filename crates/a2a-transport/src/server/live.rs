@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use haggle_a2a::Task;
@@ -16,6 +16,8 @@ pub(crate) struct Live {
     pub(crate) owner: Owner,
     pub(crate) task: tokio::sync::Mutex<Task>,
     work: Mutex<Option<AbortHandle>>,
+    /// Whether its caller knows that there is a task: a message may still be all that comes of it.
+    pub(super) announced: AtomicBool,
 }
 
 impl Live {
@@ -59,7 +61,12 @@ impl LiveTasks {
         if table.contains_key(&id) {
             return None;
         }
-        let live = Arc::new(Live { owner, task: tokio::sync::Mutex::new(task), work: Mutex::default() });
+        let live = Arc::new(Live {
+            owner,
+            task: tokio::sync::Mutex::new(task),
+            work: Mutex::default(),
+            announced: AtomicBool::new(false),
+        });
         table.insert(id.clone(), Arc::clone(&live));
         Some(Claim { table: Arc::clone(&self.0), id, live })
     }

@@ -1,9 +1,12 @@
 //! `SendMessage`: past the checks and the gate into the agent's hands, and the answer back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use haggle_a2a::{
-    A2aError, Kind, Task, message,
+    A2aError, Kind, Task, event, message,
     task::{Finish, Step},
     types::TaskState,
 };
@@ -22,19 +25,28 @@ use super::{
 use crate::{Admission, Call, Caller, Executor, Outcome, id};
 
 /// What the caller wants beside the answer.
-struct Wish {
-    history: Option<usize>,
+pub(super) struct Wish {
+    pub(super) history: Option<usize>,
     return_immediately: bool,
 }
 
+/// Who learns of the work that nobody waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reader {
+    /// Whoever asks for the task.
+    Later,
+    /// A stream that is open already, and may not have been told of the task yet.
+    Stream { history: Option<usize> },
+}
+
 /// A message that is admitted: everything that is needed to work on it.
-struct Job {
-    claim: Claim,
-    executor: Arc<dyn Executor>,
-    call: Call,
+pub(super) struct Job {
+    pub(super) claim: Claim,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) call: Call,
     /// A new task that nobody has been told of is not worth storing if it fails before its answer.
-    is_new: bool,
-    _seat: Seat,
+    pub(super) is_new: bool,
+    pub(super) _seat: Seat,
 }
 
 impl Server {
@@ -42,31 +54,44 @@ impl Server {
         message::check(body.get("message"))?;
         let wish = wish(&body)?;
         let message = body.get_mut("message").map(Value::take).unwrap_or_default();
-        let seat = self
-            .shared
-            .running
-            .enter(&context.owner.root)
-            .ok_or_else(|| A2aError::new(Kind::Busy, "too many calls at once"))?;
-        let (task, resume, is_new) = self.task_for(&context, &message)?;
-        let (claim, call) = self.prepare(&context, task, message, resume, &wish)?;
+        let (seat, task, resume, is_new) = self.begin(&context, &message)?;
+        let (claim, call) = self.prepare(&context, task, message, resume, wish.return_immediately)?;
         match self.admit(context.caller, &call).await? {
             Admission::Handled(reply) => return bounded(message::object([("message", reply)])),
             Admission::Run => {}
         }
-        if !is_new {
-            let step = claim.live.task.lock().await.resume(call.message.clone(), self.shared.clock.now());
-            debug_assert!(step.changed(), "task_for lets only interrupted tasks through");
-        } else {
-            let step = claim.live.task.lock().await.begin(self.shared.clock.now());
-            debug_assert!(step.changed(), "a new task can begin");
-        }
         let executor = Arc::clone(&context.served.executor);
         let job = Job { claim, executor, call, is_new, _seat: seat };
+        self.take_up(&job).await;
         if wish.return_immediately {
             self.run_behind(job, wish.history).await
         } else {
             self.run_before(job, wish.history).await
         }
+    }
+
+    /// A place at work for the message, and the task it belongs to; `true` if that is new.
+    pub(super) fn begin(
+        &self,
+        context: &Context<'_>,
+        message: &Value,
+    ) -> Result<(Seat, Task, Option<Value>, bool), A2aError> {
+        let seat = self
+            .shared
+            .running
+            .enter(&context.owner.root)
+            .ok_or_else(|| A2aError::new(Kind::Busy, "too many calls at once"))?;
+        let (task, resume, is_new) = self.task_for(context, message)?;
+        Ok((seat, task, resume, is_new))
+    }
+
+    /// The agent's turn begins.
+    pub(super) async fn take_up(&self, job: &Job) {
+        let now = self.shared.clock.now();
+        let mut task = job.claim.live.task.lock().await;
+        let step = if job.is_new { task.begin(now) } else { task.resume(job.call.message.clone(), now) };
+        debug_assert!(step.changed(), "a new task can begin, and task_for lets only interrupted ones through");
+        self.shared.hub.tell(task.id(), || event::status(&task));
     }
 
     /// The task this message belongs to: the one it names, or a new one.
@@ -94,17 +119,17 @@ impl Server {
         Ok((stored.task, stored.resume, false))
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &self,
         context: &Context<'_>,
         task: Task,
         message: Value,
         resume: Option<Value>,
-        wish: &Wish,
+        in_background: bool,
     ) -> Result<(Claim, Call), A2aError> {
         let limits = &self.shared.limits;
-        let bound = if wish.return_immediately { limits.background } else { limits.blocking };
-        let asked = if wish.return_immediately { bound } else { context.deadline.unwrap_or(bound) };
+        let bound = if in_background { limits.background } else { limits.blocking };
+        let asked = if in_background { bound } else { context.deadline.unwrap_or(bound) };
         let call = Call {
             caller: context.caller.clone(),
             agent: context.owner.agent,
@@ -124,7 +149,7 @@ impl Server {
 
     /// Asks the gate, in a task of its own: a gate that has begun to note something down is not
     /// cut off because the caller hangs up.
-    async fn admit(&self, caller: &Caller, call: &Call) -> Result<Admission, A2aError> {
+    pub(super) async fn admit(&self, caller: &Caller, call: &Call) -> Result<Admission, A2aError> {
         let gate = Arc::clone(&self.shared.gate);
         let (caller, agent, message) = (caller.clone(), call.agent, call.message.clone());
         let asked = tokio::spawn(async move { gate.admit(&caller, &agent, &message).await });
@@ -147,25 +172,63 @@ impl Server {
     async fn run_behind(&self, job: Job, history: Option<usize>) -> Result<Value, A2aError> {
         let task = job.claim.live.task.lock().await.clone();
         self.shared.shelf.put(&job.claim.live.owner, &task, job.call.resume.as_ref()).await?;
-        let server = self.clone();
-        tokio::spawn(async move {
-            let mut job = job;
-            job.is_new = false;
-            let (work, deadline) = server.start(&job);
-            let outcome = match wait(work, deadline, &job.claim.live).await {
-                Err(error) => Ok(failed(&error.to_string())),
-                Ok(outcome) => Ok(as_task(outcome)),
-            };
-            let task = job.call.task_id.clone();
-            if let Err(error) = server.finish(job, outcome, None).await {
-                tracing::warn!(task.id = task, error = %error, "task {task} ended, but its end is not stored: {error}");
-            }
-        });
+        job.claim.live.announced.store(true, Ordering::Release);
+        self.work_for(job, Reader::Later);
         Ok(message::object([("task", result(task, history)?)]))
     }
 
+    /// Works while nobody waits.
+    pub(super) fn work_for(&self, job: Job, reader: Reader) {
+        let server = self.clone();
+        tokio::spawn(async move {
+            let (work, deadline) = server.start(&job);
+            let waiting = wait(work, deadline, &job.claim.live);
+            let outcome = match reader {
+                Reader::Later => waiting.await,
+                Reader::Stream { history } => {
+                    tokio::pin!(waiting);
+                    match tokio::time::timeout(server.shared.limits.silence, &mut waiting).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => {
+                            server.announce(&job.claim.live, history).await;
+                            waiting.await
+                        }
+                    }
+                }
+            };
+            let outcome = Ok(outcome.unwrap_or_else(|error| failed(&error.to_string())));
+            let task = job.call.task_id.clone();
+            if let Err(error) = server.finish(job, outcome, None).await {
+                server.shared.hub.close(&task);
+                tracing::warn!(task.id = task, error = %error, "task {task} ended, but its end is not stored: {error}");
+            }
+        });
+    }
+
+    /// Tells followers for the first time that there is a task, once it is on disk.
+    async fn announce(&self, live: &Live, history: Option<usize>) {
+        let task = live.task.lock().await;
+        let announced = self.announce_locked(live, &task, history).await;
+        tracing::trace!(task.id = task.id(), announced, "the agent is still at work");
+    }
+
+    /// The same for whoever holds the task's lock.
+    /// False if it could not be stored: then nothing was told.
+    pub(super) async fn announce_locked(&self, live: &Live, task: &Task, history: Option<usize>) -> bool {
+        if live.announced.load(Ordering::Acquire) || task.state().is_terminal() {
+            return true;
+        }
+        if let Err(error) = self.shared.shelf.put(&live.owner, task, None).await {
+            tracing::warn!(task.id = task.id(), error = %error, "a task is not announced: {error}");
+            return false;
+        }
+        live.announced.store(true, Ordering::Release);
+        self.shared.hub.tell(task.id(), || event::task(task.to_json(history)));
+        true
+    }
+
     fn start(&self, job: &Job) -> (JoinHandle<Result<Outcome, A2aError>>, Duration) {
-        let updates = Updates::of(Arc::clone(&job.claim.live), Arc::clone(&self.shared.clock));
+        let updates = Updates::of(self.clone(), Arc::clone(&job.claim.live));
         let (executor, call) = (Arc::clone(&job.executor), job.call.clone());
         let work = tokio::spawn(async move { executor.execute(call, updates).await });
         job.claim.live.works(work.abort_handle());
@@ -185,11 +248,16 @@ impl Server {
             return Ok(message::object([("task", result(task.clone(), history)?)]));
         }
         let (finish, resume) = match outcome? {
-            Outcome::Message(mut reply) if job.is_new => {
+            Outcome::Message(mut reply) if job.is_new && !live.announced.load(Ordering::Acquire) => {
                 if let Some(map) = reply.as_object_mut() {
                     map.entry("contextId").or_insert_with(|| json!(task.context()));
                 }
-                return bounded(message::object([("message", reply)]));
+                let answer = bounded(message::object([("message", reply)]));
+                self.shared.hub.tell(task.id(), || match &answer {
+                    Ok(reply) => reply.clone(),
+                    Err(error) => event::message(apology(&error.to_string())),
+                });
+                return answer;
             }
             outcome => finish_of(as_task(outcome)),
         };
@@ -202,11 +270,24 @@ impl Server {
             }
         }
         if result(task.clone(), Some(0)).is_err() {
-            *task = before;
+            *task = before.clone();
             fail(&mut task, "the agent's result is over 1 MiB", now);
         }
         self.shared.shelf.put(&live.owner, &task, resume.as_ref()).await?;
+        self.tell_end(live, &before, &task, history);
         Ok(message::object([("task", result(task.clone(), history)?)]))
+    }
+
+    /// Tells followers how the agent's turn ended: the task if they do not know it yet, artifacts they have not seen,
+    /// and the status.
+    fn tell_end(&self, live: &Live, before: &Task, task: &Task, history: Option<usize>) {
+        if !live.announced.swap(true, Ordering::AcqRel) {
+            self.shared.hub.tell(task.id(), || event::task(before.to_json(history)));
+        }
+        for artifact in task.artifacts().iter().filter(|artifact| !before.artifacts().contains(artifact)) {
+            self.shared.hub.tell(task.id(), || event::artifact(task, artifact.clone(), false, true));
+        }
+        self.shared.hub.tell(task.id(), || event::status(task));
     }
 }
 
@@ -276,8 +357,7 @@ fn with_id(mut message: Value) -> Value {
 }
 
 fn fail(task: &mut Task, text: &str, now: haggle_base::Timestamp) {
-    let told = with_id(json!({ "role": "ROLE_AGENT", "parts": [{ "text": text }] }));
-    let step = task.abandon(TaskState::Failed, Some(told), now);
+    let step = task.abandon(TaskState::Failed, Some(apology(text)), now);
     debug_assert!(step.changed(), "only open tasks are failed");
 }
 
@@ -288,7 +368,11 @@ fn bounded(result: Value) -> Result<Value, A2aError> {
     Ok(result)
 }
 
-fn wish(body: &Value) -> Result<Wish, A2aError> {
+fn apology(text: &str) -> Value {
+    with_id(json!({ "role": "ROLE_AGENT", "parts": [{ "text": text }] }))
+}
+
+pub(super) fn wish(body: &Value) -> Result<Wish, A2aError> {
     let configuration = match body.get("configuration") {
         None | Some(Value::Null) => return Ok(Wish { history: None, return_immediately: false }),
         Some(configuration) if configuration.is_object() => configuration,

@@ -1,6 +1,11 @@
 //! `GetTask` and `CancelTask`.
 
-use haggle_a2a::{A2aError, Kind, MAX_BODY_BYTES, Task, task::Step, types::TaskState};
+use haggle_a2a::{
+    A2aError, Kind, MAX_BODY_BYTES, Task, event,
+    list::{self, Cursor, ListQuery},
+    task::Step,
+    types::TaskState,
+};
 use serde_json::Value;
 
 use super::{Context, Server};
@@ -30,6 +35,7 @@ impl Server {
             let mut task = live.task.lock().await;
             self.cancel(&mut task)?;
             self.shared.shelf.put(&live.owner, &task, None).await?;
+            self.shared.hub.tell(task.id(), || event::status(&task));
             live.stop();
             return result(task.clone(), None);
         }
@@ -42,8 +48,34 @@ impl Server {
         let mut task = claim.live.task.lock().await;
         self.cancel(&mut task)?;
         self.shared.shelf.put(&claim.live.owner, &task, None).await?;
+        self.shared.hub.tell(task.id(), || event::status(&task));
         context.served.executor.cancelled(stored.resume).await;
         result(task.clone(), None)
+    }
+
+    /// The caller's tasks with this agent, newest status first, page by page.
+    pub(super) fn list_tasks(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
+        let query = ListQuery::parse(body)?;
+        let found = self.shared.shelf.list(&context.owner, &query);
+        let mut tasks = Vec::new();
+        let mut bytes = 0;
+        let mut shown: Option<Cursor> = None;
+        for place in found.places {
+            let Some(stored) = self.shared.shelf.get(&place.id, &context.owner)? else { continue };
+            let mut task = result(stored.task, query.history)?;
+            if let (false, Some(map)) = (query.artifacts, task.as_object_mut()) {
+                map.remove("artifacts");
+            }
+            bytes += task.to_string().len();
+            // A page ends early where it would be over the body limit, but never empty.
+            if bytes > MAX_RESULT_BYTES && shown.is_some() {
+                return Ok(list::page(tasks, shown.as_ref(), query.page_size, found.total));
+            }
+            tasks.push(task);
+            shown = Some(place);
+        }
+        let next = shown.filter(|_| found.more);
+        Ok(list::page(tasks, next.as_ref(), query.page_size, found.total))
     }
 
     fn cancel(&self, task: &mut Task) -> Result<(), A2aError> {
@@ -56,7 +88,7 @@ impl Server {
     }
 }
 
-fn task_id(body: &Value) -> Result<&str, A2aError> {
+pub(super) fn task_id(body: &Value) -> Result<&str, A2aError> {
     body.get("id")
         .and_then(Value::as_str)
         .filter(|id| !id.is_empty())

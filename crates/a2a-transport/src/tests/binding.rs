@@ -27,7 +27,7 @@ impl Cable {
     }
 
     /// Cuts every stream; the server's ends are gone at once.
-    fn cut(&self) {
+    pub(super) fn cut(&self) {
         for stream in self.streams.lock().unwrap().iter() {
             stream.abort();
         }

@@ -20,23 +20,22 @@ impl Remote for Elsewhere {
         (agent == &*OTHER_AGENT).then(agent_card)
     }
 
-    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<crate::Answer, A2aError> {
         if agent != &*OTHER_AGENT {
             return Err(A2aError::new(Kind::AgentNotFound, "nobody knows this agent"));
         }
-        let answer = rpc::response(call.request["id"].clone(), Ok(json!({"message": {"from": "afar"}})));
         self.0.lock().unwrap().push(call);
-        Ok(answer)
+        Ok(crate::Answer::One(json!({"message": {"from": "afar"}})))
     }
 }
 
-struct Door {
+pub(super) struct Door {
     routes: Router,
     elsewhere: Arc<Elsewhere>,
     _node: Node,
 }
 
-async fn door() -> Door {
+pub(super) async fn door() -> Door {
     let node = node().await;
     let elsewhere = Arc::new(Elsewhere::default());
     let remote: Arc<dyn Remote> = Arc::clone(&elsewhere) as Arc<dyn Remote>;
@@ -44,18 +43,18 @@ async fn door() -> Door {
     Door { routes: router(config), elsewhere, _node: node }
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    fn code(&self) -> i64 {
+    pub(super) fn code(&self) -> i64 {
         self.json()["error"]["code"].as_i64().unwrap()
     }
 }
@@ -66,12 +65,21 @@ impl Door {
         answer(routes, request).await
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::post(path).header("host", "127.0.0.1:7070");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         self.ask(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// Reads a path as the caller.
+    pub(super) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::get(path).header("host", "127.0.0.1:7070");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request.body(Body::empty()).unwrap()).await
     }
 
     async fn get(&self, path: &str, etag: Option<&str>) -> Answer {
@@ -91,10 +99,10 @@ async fn answer(routes: Router, request: Request<Body>) -> Answer {
     Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-const JSON: (&str, &str) = ("content-type", "application/json");
-const V1: (&str, &str) = ("A2A-Version", "1.0");
+pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
+pub(super) const V1: (&str, &str) = ("A2A-Version", "1.0");
 
-fn path(agent: &Did) -> String {
+pub(super) fn path(agent: &Did) -> String {
     format!("/a2a/{agent}")
 }
 
@@ -158,7 +166,7 @@ async fn remote_agents_are_called_as_if_they_were_here() {
     let answer = door.post(&path(&OTHER_AGENT), &[JSON, V1, forged], &send("hi").to_string()).await;
     assert_eq!(answer.json(), json!({"jsonrpc": "2.0", "id": 1, "result": {"message": {"from": "afar"}}}));
     let passed = door.elsewhere.0.lock().unwrap().pop().unwrap();
-    assert_eq!((passed.scope.as_str(), &passed.request), ("alice", &send("hi")));
+    assert_eq!((passed.scope.as_str(), &passed.request["params"]), ("alice", &send("hi")["params"]));
     let scope = haggle_base::Hash::of(b"alice").to_string();
     assert_eq!(passed.params.sub_caller, Some(scope), "callers are kept apart, and cannot choose");
     let stranger = Seed::devnet(7, 9).agent_key(0).did();
@@ -174,7 +182,7 @@ async fn cards_are_shown_to_everybody_with_an_etag() {
         let shown = card.json();
         card::check(&shown).unwrap();
         assert_eq!(shown["supportedInterfaces"][0]["url"], format!("http://127.0.0.1:7070{}", path(&agent)));
-        assert_eq!(shown["capabilities"]["streaming"], false);
+        assert_eq!(shown["capabilities"]["streaming"], true);
         assert_eq!(shown["securitySchemes"]["bearer"]["httpAuthSecurityScheme"]["scheme"], "Bearer");
         assert_eq!(card.headers["cache-control"], "max-age=60");
         let etag = card.headers["etag"].to_str().unwrap();

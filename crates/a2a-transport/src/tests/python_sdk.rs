@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{binding::Cable, *};
-use crate::{CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
+use crate::{Answer, CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
 
 fn script(name: &str) -> Command {
     let python = std::env::var("HAGGLE_PYTHON").expect("HAGGLE_PYTHON names the interpreter");
@@ -89,18 +89,49 @@ async fn an_sdk_server_is_wrapped() {
     assert_eq!(state(&gone), "TASK_STATE_CANCELED");
 }
 
+/// Every way in which the SDK's client can speak HTTP: the arguments that choose it.
+const WAYS: [&[&str]; 4] = [
+    &["--binding", "JSONRPC"],
+    &["--binding", "JSONRPC", "--whole"],
+    &["--binding", "HTTP+JSON"],
+    &["--binding", "HTTP+JSON", "--whole"],
+];
+
+/// What an SDK client sees of an obedient agent, whichever way it speaks and wherever the agent is.
+async fn an_sdk_client_is_served_well_at(url: &str) {
+    for way in WAYS {
+        let is_whole = way.contains(&"--whole");
+        let ask = |text: &'static str, also: &[&'static str]| {
+            let also = [way, also].concat();
+            async move { sdk_client(url, text, &also).await }
+        };
+        let said = ask("say", &[]).await;
+        assert_eq!(said["events"][0]["message"]["parts"][0]["text"], "said", "{way:?}");
+        let hello = ask("hello", &["--get"]).await;
+        assert_eq!(hello["got"]["status"]["message"]["parts"][0]["text"], "Hello", "{way:?}");
+        let pieces = ask("pieces", &["--get"]).await;
+        assert_eq!(pieces["events"].as_array().unwrap().len(), if is_whole { 1 } else { 5 }, "{way:?}: {pieces}");
+        assert_eq!(pieces["got"]["artifacts"][0]["parts"].as_array().unwrap().len(), 3, "{way:?}");
+        let asked = ask("ask", &["--answer", "the red one", "--get"]).await;
+        assert_eq!(state(&asked["got"]), "TASK_STATE_COMPLETED", "{way:?}");
+        assert_eq!(asked["got"]["artifacts"][0]["parts"][0]["data"]["answered"], "the red one", "{way:?}");
+        assert_eq!(asked["got"]["history"].as_array().unwrap().len(), 3, "{way:?}");
+        let listed = ask("ask", &["--cancel", "--list"]).await;
+        assert_eq!(state(&listed["cancelled"]), "TASK_STATE_CANCELED", "{way:?}");
+        let tasks = listed["listed"].as_array().unwrap();
+        assert!(tasks.len() >= 4, "{way:?}: {} tasks", tasks.len());
+        let gone = tasks.iter().filter(|task| task["id"] == listed["cancelled"]["id"]);
+        assert_eq!(gone.map(state).collect::<Vec<_>>(), ["TASK_STATE_CANCELED"], "{way:?}");
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
 async fn an_sdk_client_calls_a_local_agent() {
     let node = node().await;
     let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true };
     let base = listen(router(config)).await;
-    let url = format!("{base}/a2a/{}", *AGENT);
-    let reply = sdk_client(&url, "hello", &[]).await;
-    assert_eq!(reply["task"]["status"]["message"]["parts"][0]["text"], "Hello");
-    assert_eq!(sdk_client(&url, "say", &[]).await["message"]["parts"][0]["text"], "said");
-    let read = sdk_client(&url, "read again", &["--get"]).await;
-    assert_eq!(read["artifacts"][0]["parts"][0]["text"], "read again");
+    an_sdk_client_is_served_well_at(&format!("{base}/a2a/{}", *AGENT)).await;
 }
 
 /// A gateway on one node that reaches the agent on another over the libp2p binding.
@@ -115,8 +146,8 @@ impl Remote for Afar {
         Some(self.card.clone())
     }
 
-    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Value, A2aError> {
-        self.client.call_with(&ALICE, agent, call.request, call.params, call.deadline).await
+    async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError> {
+        self.client.perform(&ALICE, agent, call.request, call.params, call.deadline).await
     }
 }
 
@@ -135,8 +166,21 @@ async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
     let remote: Arc<dyn Remote> = Arc::new(Afar { client, card });
     let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
     let url = format!("{}/a2a/{}", listen(router(config)).await, *AGENT);
-    let reply = sdk_client(&url, "across", &[]).await;
-    assert_eq!(reply["task"]["artifacts"][0]["parts"][0]["text"], "across");
-    let read = sdk_client(&url, "once more", &["--get"]).await;
-    assert_eq!(read["artifacts"][0]["parts"][0]["text"], "once more");
+    for way in WAYS {
+        let seen = sdk_client(&url, "across", &[way, &["--get"]].concat()).await;
+        assert_eq!(seen["got"]["artifacts"][0]["parts"][0]["text"], "across", "{way:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+async fn an_sdk_client_is_served_as_well_by_an_agent_on_another_node() {
+    let provider = node().await;
+    let near = node().await;
+    near.server.remove(&AGENT);
+    let client = Client::new(Cable::to(&provider) as Arc<dyn Dial>);
+    let remote: Arc<dyn Remote> = Arc::new(Afar { client, card: agent_card() });
+    let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
+    let base = listen(router(config)).await;
+    an_sdk_client_is_served_well_at(&format!("{base}/a2a/{}", *AGENT)).await;
 }

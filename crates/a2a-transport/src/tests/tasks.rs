@@ -163,9 +163,6 @@ async fn what_the_server_does_not_do_gets_its_proper_error() {
     let node = node().await;
     let message = send("x")["params"].clone();
     let table = [
-        ("SendStreamingMessage", message.clone(), Kind::UnsupportedOperation),
-        ("SubscribeToTask", json!({"id": "t"}), Kind::UnsupportedOperation),
-        ("ListTasks", json!({}), Kind::UnsupportedOperation),
         ("CreateTaskPushNotificationConfig", json!({}), Kind::PushNotificationNotSupported),
         ("GetTaskPushNotificationConfig", json!({}), Kind::PushNotificationNotSupported),
         ("ListTaskPushNotificationConfigs", json!({}), Kind::PushNotificationNotSupported),

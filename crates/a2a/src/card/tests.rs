@@ -44,16 +44,17 @@ fn our_own_card_is_valid_signable_and_names_its_node() {
     assert_eq!(interface(&card, JSONRPC).unwrap().url, "https://a.example/a2a");
     assert_eq!(extensions(&card, false), ["urn:haggle:a2a:negotiate:1"]);
     let view: AgentCard = serde_json::from_value(card).unwrap();
-    assert_eq!(view.supported_interfaces.len(), 2);
+    assert_eq!(view.supported_interfaces.len(), 3);
+    assert_eq!(interface(&own(&draft(), &did, &places), HTTP_JSON).unwrap().url, "https://a.example/a2a");
 }
 
 #[test]
 fn a_gateway_card_says_what_passes_through_the_gateway() {
     let card = gateway(&stranger(), "http://127.0.0.1:7070/a2a/did:key:z6Mk", true);
     check(&card).unwrap();
-    assert_eq!(card["capabilities"]["streaming"], false);
+    assert_eq!(card["capabilities"]["streaming"], true);
     assert_eq!(card["capabilities"]["pushNotifications"], false);
-    assert_eq!(card["supportedInterfaces"].as_array().unwrap().len(), 1);
+    assert_eq!(card["supportedInterfaces"].as_array().unwrap().len(), 2);
     assert_eq!(card["vendorField"], json!({"kept": true}));
     assert_eq!(card.get("signatures"), None);
     assert_eq!(extensions(&card, true), ["urn:pay"]);

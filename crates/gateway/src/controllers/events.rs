@@ -22,11 +22,7 @@ pub(crate) async fn follow_events(
         Ok(event) => as_sse(&event),
         Err(lagged) => Event::default().event("lagged").data(lagged.to_string()),
     });
-    let events = stream::iter(remembered)
-        .map(|event| as_sse(&event))
-        .chain(live)
-        .take_until(state.stopping.cancelled_owned())
-        .map(Ok);
+    let events = stream::iter(remembered).map(|event| as_sse(&event)).chain(live).map(Ok);
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
