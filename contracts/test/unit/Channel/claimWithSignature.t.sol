@@ -49,6 +49,12 @@ contract ChannelClaimWithSignatureTest is ChannelBase {
         channel.claimWithSignature(rows, _sign(RECEIVER_KEY, _batchDigest(rows)));
     }
 
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
+        IChannel.VoucherClaim[] memory rows = _two(10, 20);
+        vm.expectRevert(IChannel.InvalidSignature.selector);
+        channel.claimWithSignature(rows, signature);
+    }
+
     function test_reverts_when_a_row_differs_from_what_was_signed(uint64 other) public {
         vm.assume(other != 20);
         IChannel.VoucherClaim[] memory rows = _two(10, 20);

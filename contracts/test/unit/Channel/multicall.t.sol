@@ -33,6 +33,30 @@ contract ChannelMulticallTest is ChannelBase {
         _assertChannel(id, 300, 0);
     }
 
+    function test_it_answers_what_each_call_answers(uint64[3] memory amounts, uint128 max, bytes32 salt) public {
+        bytes[] memory calls = new bytes[](6);
+        for (uint256 i = 0; i < 3; i++) {
+            amounts[i] = uint64(bound(amounts[i], 1, type(uint64).max));
+            bytes32 id = _deposit(_configWithSalt(uint256(salt) ^ i), amounts[i]);
+            calls[2 * i] = abi.encodeCall(IChannel.channels, (id));
+            calls[2 * i + 1] = abi.encodeCall(IChannel.getVoucherDigest, (id, max));
+        }
+        bytes[] memory results = channel.multicall(calls);
+        for (uint256 i = 0; i < 3; i++) {
+            vm.assertEq(keccak256(results[2 * i]), keccak256(abi.encode(amounts[i], 0)), "channel");
+            bytes32 digest = _voucherDigest(_id(_configWithSalt(uint256(salt) ^ i)), max);
+            vm.assertEq(bytes32(results[2 * i + 1]), digest, "voucher");
+        }
+    }
+
+    function test_reverts_when_a_call_is_none(bytes memory data) public {
+        // no function of ours has a selector of zero
+        bytes[] memory calls = new bytes[](1);
+        calls[0] = bytes.concat(bytes4(0), data);
+        vm.expectRevert(bytes(""));
+        channel.multicall(calls);
+    }
+
     function test_reverts_all_when_one_fails() public {
         bytes32 id = _deposit(_config(), 1000);
         bytes[] memory calls = new bytes[](2);

@@ -50,6 +50,11 @@ contract ChannelRefundWithSignatureTest is ChannelBase {
         _refused(10, 0, _sign(RECEIVER_KEY, _channelRefundDigest(id, 0, 10)), IChannel.InvalidSignature.selector);
     }
 
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
+        _deposit(_config(), 1000);
+        _refused(10, 0, signature, IChannel.InvalidSignature.selector);
+    }
+
     function test_reverts_when_the_amount_is_another(uint128 amount) public {
         vm.assume(amount != 10);
         bytes32 id = _deposit(_config(), 1000);

@@ -79,6 +79,14 @@ contract CounterTest is EscrowBase {
         escrow.counter(order, auth);
     }
 
+    function test_reverts_when_what_stands_behind_the_bond_is_not_a_signature(bytes memory auth) public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Disputed);
+        usdc.mint(provider, order.bond);
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, provider));
+        escrow.counter(order, auth);
+    }
+
     function _refused(IEscrow.Order memory order, bytes memory answer) private {
         usdc.mint(provider, order.bond);
         bytes memory auth = _bondAuth(PROVIDER_KEY, order, PROVIDER_SIDE, EVIDENCE, _windowEnd(order));

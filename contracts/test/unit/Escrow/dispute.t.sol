@@ -119,6 +119,18 @@ contract DisputeTest is EscrowBase {
         escrow.dispute(order, EVIDENCE, auth);
     }
 
+    function test_reverts_when_what_stands_behind_the_bond_is_not_a_signature(bytes memory auth) public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Delivered);
+        usdc.mint(buyer, order.bond);
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, buyer));
+        escrow.dispute(order, EVIDENCE, auth);
+        (order.bond, order.stake, order.salt) = (0, 0, 2);
+        _bringTo(order, IEscrow.Status.Delivered);
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, buyer));
+        escrow.dispute(order, EVIDENCE, auth);
+    }
+
     function test_bond_rule_reverts_when_evidence_value_deadline_or_side_are_not_what_was_signed() public {
         IEscrow.Order memory order = _seriousOrder();
         _bringTo(order, IEscrow.Status.Delivered);

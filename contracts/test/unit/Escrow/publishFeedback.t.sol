@@ -17,19 +17,21 @@ contract PublishFeedbackTest is EscrowBase {
     }
 
     function test_feedback_rule_a_paid_orders_feedback_goes_to_the_registry_in_the_escrows_name(
+        uint256 agentId,
         int128 value,
         address sender
     ) public {
         vm.assume(sender != address(0));
+        registry.setWallet(agentId, provider);
         (IEscrow.Order memory order, bytes32 id) = _paid();
-        bytes memory sig = _sig(BUYER_KEY, id, AGENT, value);
+        bytes memory sig = _sig(BUYER_KEY, id, agentId, value);
 
         vm.expectEmit(address(escrow));
-        emit IEscrow.FeedbackPublished(id, AGENT, value);
+        emit IEscrow.FeedbackPublished(id, agentId, value);
         vm.expectEmit(address(registry));
-        emit Registry.Given(address(escrow), AGENT, value, id);
+        emit Registry.Given(address(escrow), agentId, value, id);
         vm.prank(sender);
-        escrow.publishFeedback(order, AGENT, value, sig);
+        escrow.publishFeedback(order, agentId, value, sig);
         _assertOutcome(order, 1);
     }
 
@@ -72,6 +74,12 @@ contract PublishFeedbackTest is EscrowBase {
         escrow.publishFeedback(order, AGENT, 4, sig);
         vm.expectRevert(answer);
         escrow.publishFeedback(order, AGENT + 1, 5, sig);
+    }
+
+    function test_feedback_rule_reverts_when_the_signature_is_not_one(bytes memory sig) public {
+        (IEscrow.Order memory order,) = _paid();
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, buyer));
+        escrow.publishFeedback(order, AGENT, 5, sig);
     }
 
     function test_a_registry_that_refuses_leaves_the_feedback_to_be_given() public {

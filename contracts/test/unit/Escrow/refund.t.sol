@@ -95,6 +95,13 @@ contract RefundTest is EscrowBase {
         _refused(order, _refundSig(BUYER_KEY, order), badSignature);
     }
 
+    function test_reverts_when_the_signature_is_not_one(bytes memory sig) public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, provider));
+        escrow.refund(order, sig);
+    }
+
     function test_reverts_when_the_provider_signed_something_else() public {
         IEscrow.Order memory order = _order();
         bytes32 id = _fund(order);

@@ -67,6 +67,20 @@ contract SplitTest is EscrowBase {
         escrow.split(order, 1, UNTIL, buyerSig, buyerSig);
     }
 
+    function test_reverts_when_a_signature_is_not_one(bytes memory sig, uint256 key) public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        bytes memory buyerSig = _splitSig(BUYER_KEY, order, 1, UNTIL);
+        bytes memory providerSig = _splitSig(PROVIDER_KEY, order, 1, UNTIL);
+        bytes[2] memory bad = [sig, _splitSig(bound(key, 1, type(uint128).max), order, 1, UNTIL)];
+        for (uint256 i = 0; i < 2; i++) {
+            vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, buyer));
+            escrow.split(order, 1, UNTIL, bad[i], providerSig);
+            vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, provider));
+            escrow.split(order, 1, UNTIL, buyerSig, bad[i]);
+        }
+    }
+
     function test_reverts_when_one_side_signed_another_division_or_another_date() public {
         IEscrow.Order memory order = _order();
         _fund(order);

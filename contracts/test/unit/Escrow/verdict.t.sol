@@ -78,6 +78,13 @@ contract VerdictTest is EscrowBase {
         escrow.verdict(order, 1, EVIDENCE, UNTIL, sig);
     }
 
+    function test_reverts_when_the_signature_is_not_one(bytes memory sig) public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.BadSignature.selector, validator));
+        escrow.verdict(order, 1, EVIDENCE, uint40(NOW + 1), sig);
+    }
+
     function test_reverts_when_the_validator_signed_something_else() public {
         IEscrow.Order memory order = _order();
         _fund(order);
