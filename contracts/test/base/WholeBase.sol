@@ -96,7 +96,7 @@ abstract contract WholeBase is EscrowBase, FiatTokenBase {
         );
     }
 
-    function _code(string memory artifact, bytes memory args) private view returns (bytes memory) {
+    function _code(string memory artifact, bytes memory args) internal view returns (bytes memory) {
         return abi.encodePacked(vm.getCode(artifact), args);
     }
 
