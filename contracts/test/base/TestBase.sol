@@ -28,6 +28,7 @@ interface Vm {
     function etch(address target, bytes calldata code) external;
     function getCode(string calldata artifact) external view returns (bytes memory);
     function deployCode(string calldata artifact, bytes calldata args) external returns (address);
+    function store(address target, bytes32 slot, bytes32 word) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;

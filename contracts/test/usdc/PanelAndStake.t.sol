@@ -174,6 +174,33 @@ contract PanelAndStakeTest is WholeBase {
         _assertStake(0, 0, 0);
     }
 
+    function test_stake_rule_every_settlement_unlocks(uint256 how, uint96 pay) public {
+        IEscrow.Order memory order = _seriousOrder();
+        IEscrow.Status[4] memory stages =
+            [IEscrow.Status.Funded, IEscrow.Status.Delivered, IEscrow.Status.Disputed, IEscrow.Status.Arbitrating];
+        _bringTo(order, stages[how % 4]);
+        _assertStake(STAKE, STAKE, 0);
+        how /= 4;
+        if (how % 5 == 0) {
+            _release(order);
+        } else if (how % 5 == 1) {
+            IEscrow.Settlement[] memory rows = new IEscrow.Settlement[](1);
+            rows[0] = IEscrow.Settlement(order, _releaseSig(BUYER_KEY, order));
+            escrow.releaseBatch(rows);
+        } else if (how % 5 == 2) {
+            escrow.refund(order, _refundSig(PROVIDER_KEY, order));
+        } else if (how % 5 == 3) {
+            pay = uint96(bound(pay, 0, order.amount));
+            bytes memory buyerSig = _splitSig(BUYER_KEY, order, pay, UNTIL);
+            escrow.split(order, pay, UNTIL, buyerSig, _splitSig(PROVIDER_KEY, order, pay, UNTIL));
+        } else {
+            vm.warp(_windowEnd(order));
+            escrow.finalize(order);
+        }
+        _assertStatus(order, IEscrow.Status.Settled);
+        _assertStake(STAKE, 0, 0);
+    }
+
     function test_stake_rule_nobody_but_the_escrow_slashes_not_even_the_panel(address caller) public {
         vm.assume(caller != address(escrow) && caller != address(0));
         IEscrow.Order memory order = _seriousOrder();

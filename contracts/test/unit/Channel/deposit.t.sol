@@ -45,6 +45,23 @@ contract ChannelDepositTest is ChannelBase {
         _assertChannel(id, 110, 60);
     }
 
+    function test_what_was_claimed_is_never_forgotten(uint64 first, uint64 claimed, uint64 second) public {
+        first = uint64(bound(first, 1, type(uint64).max));
+        claimed = uint64(bound(claimed, 1, first));
+        second = uint64(bound(second, claimed, type(uint64).max));
+        bytes32 id = _deposit(_config(), first);
+        _claim(_config(), claimed);
+        vm.prank(receiver);
+        channel.refund(_config(), type(uint128).max);
+        channel.settle(receiver, address(usdc));
+        _assertChannel(id, claimed, claimed);
+        // emptied and filled again: the old voucher brings nothing more
+        _deposit(_config(), second);
+        _claim(_config(), claimed);
+        _assertReceiver(claimed, claimed);
+        _assertChannel(id, uint256(claimed) + second, claimed);
+    }
+
     function test_the_payer_may_be_a_contract_wallet() public {
         IChannel.ChannelConfig memory config = _config();
         config.payer = address(new Wallet1271(payer));

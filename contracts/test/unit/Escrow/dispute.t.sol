@@ -131,6 +131,18 @@ contract DisputeTest is EscrowBase {
         escrow.dispute(order, EVIDENCE, auth);
     }
 
+    /// @dev No way leads to a delivered order without consent, nor to a paying one; so its bit is taken away by hand.
+    function test_stake_rule_reverts_when_the_provider_did_not_agree() public {
+        IEscrow.Order memory order = _order();
+        bytes32 id = escrow.orderId(order);
+        _bringTo(order, IEscrow.Status.Delivered);
+        bytes32 slot = keccak256(abi.encode(id, _statesSlot(id)));
+        vm.store(address(escrow), slot, vm.load(address(escrow), slot) & ~bytes32(uint256(0x100)));
+        bytes memory auth = _bondAuth(BUYER_KEY, order, BUYER_SIDE, EVIDENCE, 0);
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.NotConsented.selector, id));
+        escrow.dispute(order, EVIDENCE, auth);
+    }
+
     function test_bond_rule_reverts_when_evidence_value_deadline_or_side_are_not_what_was_signed() public {
         IEscrow.Order memory order = _seriousOrder();
         _bringTo(order, IEscrow.Status.Delivered);
@@ -177,5 +189,12 @@ contract DisputeTest is EscrowBase {
         bytes memory auth = _bondAuth(BUYER_KEY, order, BUYER_SIDE, EVIDENCE, _windowEnd(order));
         vm.expectRevert(answer);
         escrow.dispute(order, EVIDENCE, auth);
+    }
+
+    /// @dev Where the mapping is in which this order's word stands.
+    function _statesSlot(bytes32 id) private view returns (uint256 slot) {
+        while (vm.load(address(escrow), keccak256(abi.encode(id, slot))) == 0) {
+            slot++;
+        }
     }
 }

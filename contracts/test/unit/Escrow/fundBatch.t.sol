@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
@@ -120,6 +121,24 @@ contract FundBatchTest is EscrowBase {
         (bool ok, bytes memory answer) = address(escrow).call{gas: 500_000}(abi.encodeCall(IEscrow.fundBatch, (rows)));
         vm.assertTrue(!ok, "refused");
         vm.assertEq(bytes32(bytes4(answer)), bytes32(IEscrow.GasTooLow.selector), "for want of gas");
+    }
+
+    function test_batch_rule_a_token_that_burns_all_its_gas_costs_its_row_and_no_more() public {
+        HostileToken hostile = new HostileToken();
+        escrow = _deployEscrow(address(hostile));
+        hostile.mint(buyer, 1e12);
+        HostileWallet burner = new HostileWallet();
+        burner.set(HostileWallet.Answers.BurnAll);
+        IEscrow.Funding[] memory rows = _rows(3);
+        hostile.setReentry(address(burner), abi.encodeCall(HostileWallet.isValidSignature, (0, "")));
+        escrow.fundBatch{gas: 4_000_000}(rows);
+        vm.assertTrue(vm.lastCallGas().gasTotalUsed < 1_200_000, "250k for each payment, and some for the rest");
+        for (uint256 i = 0; i < 3; i++) {
+            _assertStatus(rows[i].order, IEscrow.Status.None);
+        }
+        // alone it may take what it likes: a 64th of this is left for the payment itself
+        escrow.fund{gas: 15_000_000}(rows[0].order, "", "");
+        _assertStatus(rows[0].order, IEscrow.Status.Funded);
     }
 
     function test_stakes_are_locked_row_by_row_until_there_is_none_left() public {

@@ -167,6 +167,32 @@ contract ReleaseBatchTest is EscrowBase {
         vm.assertEq(hostile.balanceOf(provider), 10_000_000, "in full");
     }
 
+    function test_batch_rule_the_token_gets_300k_gas_for_a_transfer_and_no_more() public {
+        HostileToken hostile = new HostileToken();
+        escrow = _deployEscrow(address(hostile));
+        hostile.mint(buyer, 1e12);
+        IEscrow.Settlement[] memory rows = new IEscrow.Settlement[](2);
+        for (uint256 i = 0; i < 2; i++) {
+            IEscrow.Order memory order = _order();
+            (order.salt, order.provider) = (i, i == 0 ? provider : eve);
+            escrow.fund(order, "", "");
+            rows[i] = _row(order);
+        }
+        uint256 snapshot = vm.snapshotState();
+        hostile.setGasToBurn(240_000);
+        escrow.releaseBatch(rows);
+        vm.assertEq(hostile.balanceOf(provider) + hostile.balanceOf(eve), 10_000_000, "paid");
+
+        vm.revertToState(snapshot);
+        hostile.setGasToBurn(301_000);
+        escrow.releaseBatch(rows);
+        vm.assertEq(escrow.owed(provider) + escrow.owed(eve), 10_000_000, "credited");
+
+        // alone it may take what it likes
+        escrow.withdraw(provider);
+        vm.assertEq(hostile.balanceOf(provider), 5_000_000, "paid");
+    }
+
     function test_a_denied_provider_is_credited_once_for_all_its_rows() public {
         IEscrow.Settlement[] memory rows = _rows(3);
         usdc.deny(provider, true);
