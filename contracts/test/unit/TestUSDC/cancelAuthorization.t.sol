@@ -35,6 +35,11 @@ contract CancelAuthorizationTest is UsdcBase {
         _submit(alice, "n", cancel, false);
     }
 
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        _submit(alice, "n", signature, false);
+    }
+
     function _submit(address authorizer, bytes32 nonce, bytes memory signature, bool inParts) private {
         if (inParts) {
             (uint8 v, bytes32 r, bytes32 s) = _split(signature);

@@ -5,8 +5,9 @@ import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {UsdcBase} from "../../base/UsdcBase.sol";
 
 contract PermitTest is UsdcBase {
-    function test_either_form_sets_the_allowance(uint256 value, bool inParts) public {
-        _submit(alice, value, NOW, _permit(ALICE_KEY, alice, value, 0, NOW), inParts);
+    function test_either_form_sets_the_allowance(uint256 value, uint256 deadline, bool inParts) public {
+        deadline = bound(deadline, NOW, type(uint256).max);
+        _submit(alice, value, deadline, _permit(ALICE_KEY, alice, value, 0, deadline), inParts);
         vm.assertEq(usdc.allowance(alice, bob), value, "allowance");
         vm.assertEq(usdc.nonces(alice), 1, "nonce");
     }
@@ -23,10 +24,16 @@ contract PermitTest is UsdcBase {
         _submit(alice, 5, NOW, signature, false);
     }
 
-    function test_reverts_when_the_deadline_is_over() public {
-        bytes memory signature = _permit(ALICE_KEY, alice, 5, 0, NOW - 1);
-        vm.expectRevert(abi.encodeWithSelector(TestUSDC.PermitExpired.selector, NOW, NOW - 1));
-        _submit(alice, 5, NOW - 1, signature, false);
+    function test_reverts_when_the_deadline_is_over(uint256 deadline) public {
+        deadline = bound(deadline, 0, NOW - 1);
+        bytes memory signature = _permit(ALICE_KEY, alice, 5, 0, deadline);
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.PermitExpired.selector, NOW, deadline));
+        _submit(alice, 5, deadline, signature, false);
+    }
+
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        _submit(alice, 5, NOW, signature, false);
     }
 
     function test_reverts_when_someone_else_signed() public {

@@ -18,6 +18,28 @@ contract ReceiveWithAuthorizationTest is UsdcBase {
         _assertMoved(alice, bob, value);
     }
 
+    function test_an_authorisation_is_good_inside_its_window_alone(
+        address to,
+        uint256 validAfter,
+        uint256 validBefore,
+        bool near
+    ) public {
+        vm.assume(to != address(0) && to != alice);
+        if (near) (validAfter, validBefore) = (NOW - 2 + validAfter % 4, NOW - 1 + validBefore % 4);
+        bytes32 digest = _receiveDigest(address(usdc), alice, to, 5, validAfter, validBefore, "n");
+        bytes memory signature = _sign(ALICE_KEY, digest);
+        uint256 had = usdc.balanceOf(to);
+        if (NOW <= validAfter) {
+            vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationNotYetValid.selector, NOW, validAfter));
+        } else if (NOW >= validBefore) {
+            vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationExpired.selector, NOW, validBefore));
+        }
+        vm.prank(to);
+        usdc.receiveWithAuthorization(alice, to, 5, validAfter, validBefore, "n", signature);
+        bool open = validAfter < NOW && NOW < validBefore;
+        vm.assertEq(usdc.balanceOf(to), open ? had + 5 : had, "paid inside the window");
+    }
+
     function test_a_contract_wallet_can_authorise() public {
         bytes memory signature = _auth(ALICE_KEY, wallet, 5, "n");
         vm.prank(bob);
@@ -61,6 +83,12 @@ contract ReceiveWithAuthorizationTest is UsdcBase {
 
     function test_reverts_when_someone_else_signed() public {
         bytes memory signature = _auth(EVE_KEY, alice, 5, "n");
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        vm.prank(bob);
+        _submit(alice, 5, "n", signature, false);
+    }
+
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
         vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
         vm.prank(bob);
         _submit(alice, 5, "n", signature, false);

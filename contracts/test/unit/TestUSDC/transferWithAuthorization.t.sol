@@ -20,6 +20,27 @@ contract TransferWithAuthorizationTest is UsdcBase {
         vm.assertTrue(usdc.authorizationState(alice, nonce), "used");
     }
 
+    function test_an_authorisation_is_good_inside_its_window_alone(
+        address to,
+        uint256 validAfter,
+        uint256 validBefore,
+        bool near
+    ) public {
+        vm.assume(to != address(0) && to != alice);
+        if (near) (validAfter, validBefore) = (NOW - 2 + validAfter % 4, NOW - 1 + validBefore % 4);
+        bytes32 digest = _transferDigest(address(usdc), alice, to, 5, validAfter, validBefore, "n");
+        bytes memory signature = _sign(ALICE_KEY, digest);
+        uint256 had = usdc.balanceOf(to);
+        if (NOW <= validAfter) {
+            vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationNotYetValid.selector, NOW, validAfter));
+        } else if (NOW >= validBefore) {
+            vm.expectRevert(abi.encodeWithSelector(TestUSDC.AuthorizationExpired.selector, NOW, validBefore));
+        }
+        usdc.transferWithAuthorization(alice, to, 5, validAfter, validBefore, "n", signature);
+        bool open = validAfter < NOW && NOW < validBefore;
+        vm.assertEq(usdc.balanceOf(to), open ? had + 5 : had, "paid inside the window");
+    }
+
     function test_a_contract_wallet_can_authorise() public {
         _submit(wallet, 5, "n", _auth(ALICE_KEY, wallet, 5, "n"), false);
         _assertMoved(wallet, bob, 5);
@@ -87,6 +108,11 @@ contract TransferWithAuthorizationTest is UsdcBase {
         vm.expectRevert(abi.encodeWithSelector(poor, alice, FUNDS, FUNDS + 1));
         _submit(alice, FUNDS + 1, "n", signature, false);
         vm.assertTrue(!usdc.authorizationState(alice, "n"), "not used up");
+    }
+
+    function test_reverts_when_the_signature_is_not_one(bytes memory signature) public {
+        vm.expectRevert(abi.encodeWithSelector(TestUSDC.InvalidSignature.selector, alice));
+        _submit(alice, 5, "n", signature, false);
     }
 
     function _auth(uint256 key, address from, uint256 value, bytes32 nonce) private view returns (bytes memory) {
