@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {IPanel} from "../../../src/interfaces/IPanel.sol";
 import {PanelBase} from "../../base/PanelBase.sol";
+import {EscrowBook} from "../../mocks/EscrowBook.sol";
+import {HostileToken} from "../../mocks/HostileToken.sol";
 
 contract PanelPayOutTest is PanelBase {
     function test_members_share_equally_whenever_they_come(uint64 first, uint64 second, uint256 who) public {
@@ -29,6 +31,40 @@ contract PanelPayOutTest is PanelBase {
         panel.payOut(everybody[0]);
         panel.payOut(everybody[1]);
         vm.assertEq(usdc.balanceOf(everybody[1]), 100, "part");
+        vm.assertEq(panel.earned(everybody[0]), 100, "waits");
+    }
+
+    function test_a_reentrant_token_pays_once(uint256 who, uint256 other, uint64 amount) public {
+        HostileToken hostile = new HostileToken();
+        panel = _deployPanel(address(new EscrowBook(address(hostile))), everybody, 3);
+        uint256 part = bound(amount, 1, type(uint64).max);
+        hostile.mint(address(panel), 5 * part);
+        bytes[2] memory calls = [
+            abi.encodeCall(IPanel.payOut, (everybody[other % 5])),
+            abi.encodeCall(IPanel.rule, (_order(), 1, UNTIL, new IPanel.Ballot[](0)))
+        ];
+        hostile.setReentry(address(panel), calls[other / 5 % 2]);
+        panel.payOut(everybody[who % 5]);
+        vm.assertTrue(!hostile.callSucceeded(), "reentered");
+        vm.assertEq(bytes32(hostile.callAnswer()), bytes32(bytes4(keccak256("Reentrancy()"))), "by the guard");
+        vm.assertEq(hostile.balanceOf(everybody[who % 5]), part, "one part");
+        vm.assertEq(panel.earned(everybody[(who % 5 + 1) % 5]), part, "and the others'");
+    }
+
+    function test_reverts_when_the_token_does_not_pay_in_whatever_way(uint256 how) public {
+        HostileToken hostile = new HostileToken();
+        panel = _deployPanel(address(new EscrowBook(address(hostile))), everybody, 3);
+        hostile.mint(address(panel), 500);
+        HostileToken.Transfers[5] memory ways = [
+            HostileToken.Transfers.AnswerFalse,
+            HostileToken.Transfers.AnswerTwo,
+            HostileToken.Transfers.AnswerOneByte,
+            HostileToken.Transfers.Revert,
+            HostileToken.Transfers.RevertWithLongData
+        ];
+        hostile.setTransfers(ways[how % 5]);
+        vm.expectRevert(bytes4(keccak256("TransferFailed()")));
+        panel.payOut(everybody[0]);
         vm.assertEq(panel.earned(everybody[0]), 100, "waits");
     }
 
