@@ -18,7 +18,7 @@ contract PaymentsTest is WholeBase {
         ChannelDeposit
     }
 
-    /// @dev What the payer signs, and the call that submits it.
+    /// @dev What the payer signs, and with which key.
     struct Payment {
         uint256 key;
         address payer;
