@@ -67,7 +67,7 @@ abstract contract ChannelBase is Eip712 {
         config.salt = bytes32(salt);
     }
 
-    function _channelDomain() internal view returns (bytes32) {
+    function _channelDomain() internal view virtual returns (bytes32) {
         return _domain("x402 Batch Settlement", "1", address(channel));
     }
 

@@ -12,11 +12,11 @@ abstract contract Eip712 is TestBase {
         return keccak256(abi.encode(DOMAIN, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, target));
     }
 
-    function _escrowDomain(address escrow_) internal view returns (bytes32) {
+    function _escrowDomain(address escrow_) internal view virtual returns (bytes32) {
         return _domain("haggle Escrow", "1", escrow_);
     }
 
-    function _tokenDomain(address token) internal view returns (bytes32) {
+    function _tokenDomain(address token) internal view virtual returns (bytes32) {
         return _domain("USD Coin", "2", token);
     }
 

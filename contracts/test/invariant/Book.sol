@@ -2,13 +2,11 @@
 pragma solidity 0.8.37;
 
 import {IEscrow} from "../../src/interfaces/IEscrow.sol";
-import {Eip712} from "../base/Eip712.sol";
 import {Vm} from "../base/TestBase.sol";
-import {DenylistUSDC} from "../mocks/DenylistUSDC.sol";
-import {StakeBook} from "../mocks/StakeBook.sol";
+import {People} from "./People.sol";
 
 /// @title The second bookkeeping: what must come of everything that people do to the escrow
-abstract contract Book is Eip712 {
+abstract contract Book is People {
     /// @notice One order and what the bookkeeping knows of it.
     struct Known {
         IEscrow.Order order;
@@ -17,46 +15,25 @@ abstract contract Book is Eip712 {
         uint8 outcome;
         bool consented;
         uint40 windowEnd;
+        uint8 settlements;
         bytes32 evidence;
-        uint256 settlements;
     }
-
-    uint256 internal constant PEOPLE = 5;
-
-    DenylistUSDC public immutable usdc;
-    StakeBook public immutable stake;
-    IEscrow public immutable escrow;
-    address public immutable sink = address(0x51);
 
     Known[] internal _known;
     mapping(bytes32 id => uint256 indexPlusOne) internal _indexOf;
-    uint256[PEOPLE] internal _keys;
-    address[PEOPLE] internal _people;
-    uint256 internal _time = 1_800_000_000;
 
-    mapping(address account => uint256) public expectedBalance;
-    mapping(address account => uint256) public expectedOwed;
-    mapping(address account => uint256) public expectedFree;
+    mapping(address account => uint256) internal _balance;
+    mapping(address account => uint256) internal _owed;
+    mapping(address account => uint256) internal _freeStake;
     /// @notice The deposits and bonds of all orders that are not settled.
     uint256 public held;
     uint256 public owedToAll;
     uint256 public donated;
-    /// @notice The order that the last action was about.
-    uint256 public touched;
 
     /// @notice How often each thing really happened, so that a run can be shown not to be empty.
     mapping(bytes32 what => uint256) public happened;
 
     constructor() {
-        vm.warp(_time);
-        usdc = new DenylistUSDC(address(this));
-        stake = new StakeBook(usdc);
-        escrow =
-            IEscrow(vm.deployCode("out/Escrow.sol/Escrow.json", abi.encode(address(usdc), address(stake), address(0))));
-        for (uint256 i = 0; i < PEOPLE; i++) {
-            _keys[i] = uint256(keccak256(abi.encode("person", i)));
-            _people[i] = vm.addr(_keys[i]);
-        }
         vm.recordLogs();
     }
 
@@ -66,78 +43,125 @@ abstract contract Book is Eip712 {
         return _known.length;
     }
 
-    function orderAt(uint256 index) external view returns (Known memory) {
-        return _known[index];
+    /// @notice 1: every live deposit and bond, everything it owes, and what was sent to it unasked. Nothing else.
+    function shouldHold() external view returns (uint256) {
+        return held + owedToAll + donated;
     }
 
-    function person(uint256 index) external view returns (address) {
-        return index == PEOPLE ? sink : _people[index];
-    }
-
-    function people() external pure returns (uint256) {
-        return PEOPLE + 1;
+    /// @notice 2, 4 and 11 for everybody and every order.
+    function checkEverything() external view {
+        for (uint256 i = 0; i <= PEOPLE; i++) {
+            _checkAccount(_person(i));
+        }
+        for (uint256 i = 0; i < _known.length; i++) {
+            _checkOrder(_known[i]);
+            IEscrow.Order memory order = _known[i].order;
+            order.terms = keccak256("other terms");
+            (IEscrow.Status status,,,) = escrow.statusOf(order);
+            require(status == IEscrow.Status.None, "an order nobody funded stands at something");
+        }
     }
 
     // what comes of it
 
-    function _call(bytes memory data, bool expected, bytes32 what) internal returns (bytes memory answer) {
+    /// @dev Calls as `sender`; what comes of it must be what the bookkeeping expects.
+    function _call(address sender, bytes memory data, bool expected, bytes32 what)
+        internal
+        returns (bytes memory answer)
+    {
         bool ok;
+        vm.prank(sender);
         (ok, answer) = address(escrow).call(data);
         if (ok != expected) {
             require(!ok, string.concat("should have been refused: ", string(abi.encodePacked(what))));
             revert(string.concat("should have succeeded: ", string(abi.encodePacked(what))));
         }
         happened[ok ? what : bytes32(bytes.concat("no ", what))]++;
-        _readLogs();
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        if (ok) _readLogs(logs);
     }
 
-    function _note(IEscrow.Order memory order, bytes32 id, bool consented) internal {
-        expectedBalance[order.buyer] -= _deposit(order);
-        expectedFree[order.provider] -= order.stake;
+    /// @dev 4 and 2 for one order and everybody in it, after something was done or tried with it.
+    function _check(Known storage known, IEscrow.Order memory order) internal view {
+        _checkOrder(known);
+        _checkAccount(order.buyer);
+        _checkAccount(order.provider);
+        if (order.arbitrator != address(0)) _checkAccount(order.arbitrator);
+    }
+
+    /// @dev The bookkeeping only moves forward, and the chain has to agree with it.
+    function _checkOrder(Known storage known) internal view {
+        (IEscrow.Status status, uint8 outcome, bool consented, uint40 windowEnd) = escrow.statusOfId(known.id);
+        require(status == known.status, "status");
+        require(outcome == known.outcome, "outcome");
+        require(consented == known.consented, "consented");
+        require(windowEnd == known.windowEnd, "window end");
+        require(known.settlements == (status == IEscrow.Status.Settled ? 1 : 0), "settlements");
+        require(escrow.evidenceOf(known.id) == known.evidence, "evidence");
+    }
+
+    function _checkAccount(address account) internal view {
+        require(usdc.balanceOf(account) == _balance[account], "balance");
+        require(escrow.owed(account) == _owed[account], "owed");
+        require(stake.free(account) == _freeStake[account], "free stake");
+    }
+
+    function _noteFunded(IEscrow.Order memory order, bytes32 id, bool consented) internal {
+        _balance[order.buyer] -= _deposit(order);
+        _freeStake[order.provider] -= order.stake;
         held += _deposit(order);
-        _known.push();
-        Known storage known = _known[_known.length - 1];
+        Known storage known = _known.push();
         (known.order, known.id, known.status, known.consented) = (order, id, IEscrow.Status.Funded, consented);
         _indexOf[id] = _known.length;
-        touched = _known.length - 1;
+    }
+
+    function _noteBond(Known storage known, address from, uint256 bond, IEscrow.Status next, uint256 windowEnd)
+        internal
+    {
+        _balance[from] -= bond;
+        held += bond;
+        (known.status, known.windowEnd) = (next, uint40(windowEnd));
     }
 
     /// @dev What must come of a settlement; `loser` 1 is a buyer who loses its bond, 2 a provider who loses bond and stake.
-    function _settle(Known storage known, uint256 pay, uint8 outcome, uint256 loser) internal {
-        IEscrow.Order memory order = known.order;
-        uint256 buyerBond =
-            known.status == IEscrow.Status.Disputed || known.status == IEscrow.Status.Arbitrating ? order.bond : 0;
-        uint256 providerBond = known.status == IEscrow.Status.Arbitrating ? order.bond : 0;
+    function _noteSettled(Known storage known, IEscrow.Order memory order, uint256 pay, uint8 outcome, uint256 loser)
+        internal
+    {
+        (uint256 buyerBond, uint256 providerBond) = _bonds(known.status, order.bond);
         held -= _deposit(order) + buyerBond + providerBond;
         (known.status, known.outcome) = (IEscrow.Status.Settled, outcome);
 
         uint256 fee = pay * order.feeBps / 10_000;
         uint256 paid = order.flags & 1 == 0 ? pay - fee : pay;
-        expectedOwed[order.feeTo] += fee;
+        _owed[order.feeTo] += fee;
         owedToAll += fee;
-        _expectPaid(order.provider, paid + (loser == 2 ? 0 : providerBond));
-        _expectPaid(order.buyer, _deposit(order) - fee - paid + (loser == 1 ? 0 : buyerBond));
-        if (loser != 0) _expectPaid(order.arbitrator, order.bond);
-        if (loser != 2) expectedFree[order.provider] += order.stake;
-        else if (!usdc.denied(order.buyer)) expectedBalance[order.buyer] += order.stake;
+        _notePaid(order.provider, paid + (loser == 2 ? 0 : providerBond));
+        _notePaid(order.buyer, _deposit(order) - fee - paid + (loser == 1 ? 0 : buyerBond));
+        if (loser != 0) _notePaid(order.arbitrator, order.bond);
+        if (loser != 2) _freeStake[order.provider] += order.stake;
+        else if (!usdc.denied(order.buyer)) _balance[order.buyer] += order.stake;
         if (loser == 2 && order.stake != 0) happened["slash"]++;
         happened[bytes32(bytes.concat("outcome ", bytes1(64 + outcome)))]++;
     }
 
-    function _expectPaid(address to, uint256 amount) private {
+    function _bonds(IEscrow.Status status, uint256 bond) private pure returns (uint256 ofBuyer, uint256 ofProvider) {
+        if (status == IEscrow.Status.Arbitrating) return (bond, bond);
+        return (status == IEscrow.Status.Disputed ? bond : 0, 0);
+    }
+
+    function _notePaid(address to, uint256 amount) private {
         if (amount == 0) return;
         if (usdc.denied(to) || usdc.denied(address(escrow))) {
-            expectedOwed[to] += amount;
+            _owed[to] += amount;
             owedToAll += amount;
             happened["credit"]++;
         } else {
-            expectedBalance[to] += amount;
+            _balance[to] += amount;
         }
     }
 
-    /// @dev Counts settlements as the chain tells them, and checks that each divides its deposit without rest.
-    function _readLogs() private {
-        Vm.Log[] memory logs = vm.getRecordedLogs();
+    /// @dev 2 and 3: counts settlements as the chain tells them, and checks that each divides its deposit without rest.
+    function _readLogs(Vm.Log[] memory logs) private {
         for (uint256 i = 0; i < logs.length; i++) {
             if (logs[i].emitter != address(escrow) || logs[i].topics[0] != IEscrow.Settled.selector) continue;
             uint256 index = _indexOf[logs[i].topics[1]];
@@ -157,12 +181,7 @@ abstract contract Book is Eip712 {
     }
 
     /// @dev When the window ends that the order is in.
-    function _end(Known storage known) internal view returns (uint256) {
-        return known.status == IEscrow.Status.Funded ? known.order.deliverBy : known.windowEnd;
-    }
-
-    function _deposit(IEscrow.Order memory order) internal pure returns (uint256) {
-        uint256 amount = order.amount;
-        return order.flags & 1 == 0 ? amount : amount + amount * order.feeBps / 10_000;
+    function _end(Known storage known, IEscrow.Order memory order) internal view returns (uint256) {
+        return known.status == IEscrow.Status.Funded ? order.deliverBy : known.windowEnd;
     }
 }
