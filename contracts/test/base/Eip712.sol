@@ -5,6 +5,8 @@ import {TestBase} from "./TestBase.sol";
 
 /// @title Digests as a wallet makes them, written apart from the contracts
 abstract contract Eip712 is TestBase {
+    /// @dev The order of secp256k1's group.
+    uint256 internal constant CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
@@ -90,21 +92,24 @@ abstract contract Eip712 is TestBase {
     }
 
     function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        (uint8 v, bytes32 r, bytes32 s) = _signature(key, digest);
         return abi.encodePacked(r, s, v);
     }
 
     /// @notice The same signature in the 64 byte form of EIP-2098.
     function _signCompact(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        (uint8 v, bytes32 r, bytes32 s) = _signature(key, digest);
         return abi.encodePacked(r, uint256(s) | (uint256(v - 27) << 255));
     }
 
     /// @notice The other signature over `digest` that recovers to the same signer.
     function _signMalleated(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
-        return abi.encodePacked(r, order - uint256(s), v == 27 ? uint8(28) : uint8(27));
+        (uint8 v, bytes32 r, bytes32 s) = _signature(key, digest);
+        return abi.encodePacked(r, CURVE_ORDER - uint256(s), v == 27 ? uint8(28) : uint8(27));
+    }
+
+    function _signature(uint256 key, bytes32 digest) internal pure virtual returns (uint8 v, bytes32 r, bytes32 s) {
+        return vm.sign(key, digest);
     }
 
     function _authorizationDigest(

@@ -4,12 +4,14 @@ pragma solidity 0.8.37;
 import {IChannel} from "../../src/interfaces/IChannel.sol";
 import {IDepositCollector} from "../../src/interfaces/IDepositCollector.sol";
 import {ChannelBase} from "../base/ChannelBase.sol";
+import {Eip712} from "../base/Eip712.sol";
 import {DenylistUSDC} from "../mocks/DenylistUSDC.sol";
+import {QuickSigner} from "./QuickSigner.sol";
 
 /// @title Payers and receivers who pay, claim, return and steal at random, and a second bookkeeping of it
 /// @dev Every action says beforehand whether it has to succeed, compares the channel it was about and everybody in it with
 /// the bookkeeping afterwards, and reverts (which fails the run) if anything is wrong.
-contract ChannelHandler is ChannelBase {
+contract ChannelHandler is ChannelBase, QuickSigner {
     /// @notice One channel and what the bookkeeping knows of it.
     struct Known {
         uint128 balance;
@@ -406,6 +408,15 @@ contract ChannelHandler is ChannelBase {
 
     function _anybody(uint256 who) private view returns (address) {
         return who % 3 == 0 ? eve : who % 3 == 1 ? payer : relayer;
+    }
+
+    function _signature(uint256 key, bytes32 digest)
+        internal
+        pure
+        override(Eip712, QuickSigner)
+        returns (uint8 v, bytes32 r, bytes32 s)
+    {
+        return super._signature(key, digest);
     }
 
     function _channelDomain() internal view override returns (bytes32) {

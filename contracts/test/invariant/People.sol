@@ -2,12 +2,12 @@
 pragma solidity 0.8.37;
 
 import {IEscrow} from "../../src/interfaces/IEscrow.sol";
-import {Eip712} from "../base/Eip712.sol";
 import {DenylistUSDC} from "../mocks/DenylistUSDC.sol";
 import {StakeBook} from "../mocks/StakeBook.sol";
+import {QuickSigner} from "./QuickSigner.sol";
 
 /// @title Five people, what they sign, and the orders they think of
-abstract contract People is Eip712 {
+abstract contract People is QuickSigner {
     uint256 internal constant PEOPLE = 5;
 
     DenylistUSDC public immutable usdc;

@@ -3,13 +3,13 @@ pragma solidity 0.8.37;
 
 import {IProviderStake} from "../../src/interfaces/IProviderStake.sol";
 import {IStake} from "../../src/interfaces/IStake.sol";
-import {Eip712} from "../base/Eip712.sol";
 import {DenylistUSDC} from "../mocks/DenylistUSDC.sol";
+import {QuickSigner} from "./QuickSigner.sol";
 
 /// @title Providers who put up, ask back and cheat at random, an escrow that locks, and a second bookkeeping of it
 /// @dev Every action says beforehand whether it has to succeed, compares the provider and the order it was about with the
 /// bookkeeping afterwards, and reverts (which fails the run) if anything is wrong.
-contract StakeHandler is Eip712 {
+contract StakeHandler is QuickSigner {
     struct Known {
         uint96 staked;
         uint96 locked;
