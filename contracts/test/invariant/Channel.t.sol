@@ -86,12 +86,13 @@ contract ChannelInvariants is TestBase {
     function _step(uint256 seed) private {
         uint256 action = seed % 16;
         (uint256 a, uint256 b) = (seed >> 8, seed >> 64);
-        if (action < 3) handler.deposit(a, uint64(b), b % 7 == 0);
+        if (action < 3) handler.deposit(a, uint64(b), b);
         else if (action < 6) handler.claim(a, uint128(b), uint128(a >> 4), b, uint8(a >> 32));
         else if (action == 6) handler.claimMany(a, b, uint8(a >> 32), b >> 7);
         else if (action == 7) handler.settle(a, b);
         else if (action == 8) handler.initiate(a, uint128(b), b);
-        else if (action < 11) handler.finalize(a, b);
+        else if (action == 9) handler.finalize(a, b);
+        else if (action == 10) handler.ripen(a, b);
         else if (action == 11) handler.refund(a, uint128(b), b, a % 2 == 0);
         else if (action == 12 && a % 2 == 0) handler.steal(a >> 1, b, uint8(a >> 32), b >> 32);
         else if (action == 12) handler.replay(a >> 1, b, b >> 32);

@@ -58,7 +58,8 @@ contract ChannelHandler is ChannelBase, QuickSigner {
 
     // what people do
 
-    function deposit(uint256 which, uint64 amount, bool stolen) external {
+    function deposit(uint256 which, uint64 amount, uint256 how) external {
+        bool stolen = how % 8 == 0;
         vm.warp(_time);
         which %= COUNT;
         IChannel.ChannelConfig memory config = configAt(which);
@@ -148,7 +149,7 @@ contract ChannelHandler is ChannelBase, QuickSigner {
         _check(which);
     }
 
-    function finalize(uint256 which, uint256 who) external {
+    function finalize(uint256 which, uint256 who) public {
         vm.warp(_time);
         which %= COUNT;
         Known storage known = _known[which];
@@ -163,6 +164,14 @@ contract ChannelHandler is ChannelBase, QuickSigner {
             _noteReturned(which, amount);
         }
         _check(which);
+    }
+
+    /// @notice Time runs to the last second of a withdrawal's delay, to its end or just past it, and the payer tries.
+    function ripen(uint256 which, uint256 where) external {
+        which %= COUNT;
+        uint256 time = uint256(_known[which].since) + 1 days - 1 + where % 3;
+        if (_known[which].since != 0 && time > _time) _time = time;
+        finalize(which, 1);
     }
 
     function refund(uint256 which, uint128 amount, uint256 who, bool signed) public {
@@ -281,7 +290,7 @@ contract ChannelHandler is ChannelBase, QuickSigner {
     /// @notice The token changes its mind about somebody, or about the contract; mostly for the better.
     function deny(uint256 who, uint256 how) external {
         address[4] memory accounts = [payer, receiver, eve, CHANNEL];
-        usdc.deny(accounts[who % 4], how % 4 == 0);
+        usdc.deny(accounts[who % 4], how % 8 == 0);
     }
 
     function donate(uint64 amount) external {

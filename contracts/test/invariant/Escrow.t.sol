@@ -129,7 +129,8 @@ contract EscrowInvariants is TestBase {
         else if (action < 22) handler.counter(a, b);
         else if (action == 22) handler.quarrel(a, b);
         else if (action == 23) handler.rule(a, b, uint96(b >> 8));
-        else if (action < 26) handler.finalize(a);
+        else if (action == 24) handler.finalize(a);
+        else if (action == 25) handler.lapse(a, b);
         else if (action == 26) handler.withdraw(a);
         else if (action == 27) handler.pass(uint32(a) % 6 hours);
         else if (action == 28) handler.deny(a, b);

@@ -50,7 +50,7 @@ contract Handler is Thieves {
     function release(uint256 which, uint256 who) external {
         if (_known.length == 0) return;
         (Known storage known, IEscrow.Order memory order) = _pick(which);
-        address signer = _somebody(order.buyer, who);
+        address signer = _maybe(order.buyer, who);
         bytes memory sig = _signedBy(signer, _releaseDigest(address(escrow), known.id), who);
         bool expected = _live(known) && signer == order.buyer;
         if (expected) _noteSettled(known, order, order.amount, Outcomes.RELEASED, 0);
@@ -68,7 +68,7 @@ contract Handler is Thieves {
             indices[i] = (_indexFor(which) + i * ((who >> 200) % 3)) % _known.length;
             Known storage known = _known[indices[i]];
             IEscrow.Order memory order = known.order;
-            address signer = _somebody(order.buyer, who >> (8 * i));
+            address signer = _maybe(order.buyer, who >> (8 * i));
             bytes memory sig = _signedBy(signer, _releaseDigest(address(escrow), known.id), who << (4 * i));
             rows[i] = IEscrow.Settlement(order, sig);
             if (_live(known) && signer == order.buyer) {
@@ -84,7 +84,7 @@ contract Handler is Thieves {
     function refund(uint256 which, uint256 who) external {
         if (_known.length == 0) return;
         (Known storage known, IEscrow.Order memory order) = _pick(which);
-        address signer = _somebody(order.provider, who);
+        address signer = _maybe(order.provider, who);
         bytes memory sig = _signedBy(signer, _refundDigest(address(escrow), known.id), who);
         bool expected = _live(known) && signer == order.provider;
         if (expected) _noteSettled(known, order, 0, Outcomes.REFUNDED, 0);
@@ -97,7 +97,7 @@ contract Handler is Thieves {
         (Known storage known, IEscrow.Order memory order) = _pick(which);
         pay = _part(order, pay);
         uint40 until = uint40(_time + wait % 4);
-        (address first, address second) = (_somebody(order.buyer, who), _somebody(order.provider, who >> 16));
+        (address first, address second) = (_maybe(order.buyer, who), _somebody(order.provider, who >> 16));
         bool expected =
             _live(known) && wait % 4 != 0 && first == order.buyer && second == order.provider && pay <= order.amount;
         bytes32 digest = _splitDigest(address(escrow), known.id, pay, until);
@@ -114,7 +114,7 @@ contract Handler is Thieves {
         (Known storage known, IEscrow.Order memory order) = _pick(which);
         pay = _part(order, pay);
         uint40 until = uint40(_time + wait % 4);
-        address signer = _somebody(order.validator, who);
+        address signer = _maybe(order.validator, who);
         bool expected = (known.status == IEscrow.Status.Funded || known.status == IEscrow.Status.Delivered)
             && wait % 4 != 0 && signer == order.validator && pay <= order.amount;
         bytes32 digest = _verdictDigest(address(escrow), known.id, pay, bytes32(which), until);
@@ -209,6 +209,17 @@ contract Handler is Thieves {
         _check(known, order);
     }
 
+    /// @notice Time runs to the last second of an order's window, to its end or just past it, and somebody tries to finalize.
+    function lapse(uint256 which, uint256 where) external {
+        if (_known.length == 0) return;
+        uint256 index = _indexFor(which);
+        if (_live(_known[index])) {
+            uint256 time = _end(_known[index], _known[index].order) - 1 + where % 3;
+            if (time > _time) _time = time;
+        }
+        finalize(index);
+    }
+
     function withdraw(uint256 who) public {
         vm.warp(_time);
         address account = _person(who);
@@ -233,7 +244,7 @@ contract Handler is Thieves {
     /// @notice The token changes its mind about somebody, or about the escrow; mostly for the better.
     function deny(uint256 who, uint256 how) external {
         who %= PEOPLE + 2;
-        usdc.deny(who > PEOPLE ? address(escrow) : _person(who), how % 4 == 0);
+        usdc.deny(who > PEOPLE ? address(escrow) : _person(who), how % 8 == 0);
         happened["deny"]++;
     }
 
@@ -332,10 +343,15 @@ contract Handler is Thieves {
         order = known.order;
     }
 
-    /// @dev A small number is an index; others mean mostly one of the last three orders, and now and then any.
-    function _indexFor(uint256 which) private view returns (uint256) {
+    /// @dev A small number is an index; others mean mostly a late order, one that is not settled if there is any near, and
+    /// now and then just any.
+    function _indexFor(uint256 which) private view returns (uint256 index) {
         uint256 length = _known.length;
         if (which < MAX_ORDERS || which >> 8 & 3 == 0) return which % length;
-        return length - 1 - which % (length < 3 ? length : 3);
+        uint256 from = which % (length < 6 ? length : 6);
+        for (uint256 i = from; i < length && i < from + 6; i++) {
+            index = length - 1 - i;
+            if (_live(_known[index])) return index;
+        }
     }
 }

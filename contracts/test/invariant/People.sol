@@ -49,6 +49,11 @@ abstract contract People is QuickSigner {
         return who % 8 == 0 || _keys[right] == 0 ? _people[(who >> 3) % PEOPLE] : right;
     }
 
+    /// @dev The right person half of the time.
+    function _maybe(address right, uint256 who) internal view returns (address) {
+        return _somebody(right, who & 1 == 0 ? who << 3 : 1);
+    }
+
     /// @dev The signature of a person, or the first person's for somebody unknown, for the token: it takes one form only.
     function _signedBy(address signer, bytes32 digest) internal view returns (bytes memory) {
         return _sign(_keyOf(signer), digest);

@@ -75,12 +75,13 @@ contract StakeInvariants is TestBase {
     function _step(uint256 seed) private {
         uint256 action = seed % 16;
         (uint256 a, uint256 b) = (seed >> 8, seed >> 64);
-        if (action < 2) handler.deposit(a, uint64(b), b % 5 == 0);
+        if (action < 2) handler.deposit(a, uint64(b), b);
         else if (action < 6) handler.lock(a, b, uint96(a >> 8) % 1e18);
         else if (action == 6) handler.unlock(a);
         else if (action < 9) handler.slash(a);
         else if (action == 9) handler.request(a, uint96(b));
-        else if (action < 12) handler.withdraw(a);
+        else if (action == 10) handler.withdraw(a);
+        else if (action == 11) handler.ripen(a, b);
         else if (action == 12) handler.pass(uint32(a));
         else if (action == 13) handler.deny(a, b);
         else if (action == 14) handler.steal(a, b, a >> 16);

@@ -53,7 +53,8 @@ contract StakeHandler is QuickSigner {
 
     // what providers do
 
-    function deposit(uint256 who, uint64 amount, bool stolen) external {
+    function deposit(uint256 who, uint64 amount, uint256 how) external {
+        bool stolen = how % 8 == 0;
         vm.warp(_time);
         who %= PROVIDERS;
         address provider = _providers[who];
@@ -101,6 +102,13 @@ contract StakeHandler is QuickSigner {
             _balances[who] += amount;
         }
         _checkProvider(who);
+    }
+
+    /// @notice Time runs to the last second of a thaw, to its end or just past it, and somebody tries.
+    function ripen(uint256 who, uint256 where) external {
+        uint256 end = _known[who % PROVIDERS].thawEnds;
+        if (end + where % 3 > _time + 1) _time = end - 1 + where % 3;
+        withdraw(who);
     }
 
     function collect() public {
@@ -183,7 +191,7 @@ contract StakeHandler is QuickSigner {
     function deny(uint256 who, uint256 how) external {
         who %= PROVIDERS + 2;
         address account = who < PROVIDERS ? _providers[who] : who == PROVIDERS ? buyer : address(stake);
-        usdc.deny(account, how % 4 == 0);
+        usdc.deny(account, how % 8 == 0);
     }
 
     function donate(uint64 amount) external {
