@@ -27,7 +27,7 @@ contract ChannelInvariants is TestBase {
         selectors[0].addr = address(handler);
         selectors[0].selectors = new bytes4[](2);
         (selectors[0].selectors[0], selectors[0].selectors[1]) =
-        (ChannelHandler.endEverything.selector, ChannelHandler.setUp.selector);
+        (ChannelHandler.endEverything.selector, handler.setUp.selector);
     }
 
     /// @notice 1, after every action. The actions themselves check 7, right where they happen: that the channel is where

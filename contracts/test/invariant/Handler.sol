@@ -183,20 +183,6 @@ contract Handler is Thieves {
         _check(known, order);
     }
 
-    /// @notice One to four steps of a quarrel over one order, each by whose turn it is: chance alone seldom goes that far.
-    function quarrel(uint256 which, uint256 r) external {
-        if (_known.length == 0) return;
-        (uint256 steps, uint256 right) = (1 + r % 4, 1);
-        uint256 index = _indexFor(which);
-        for (uint256 i = 0; i < steps; i++) {
-            IEscrow.Status status = _known[index].status;
-            if (status == IEscrow.Status.Funded) deliver(index, right);
-            else if (status == IEscrow.Status.Delivered) dispute(index, right, bytes32(r));
-            else if (status == IEscrow.Status.Disputed) counter(index, right);
-            else if (status == IEscrow.Status.Arbitrating) rule(index, right, uint96(r >> 8));
-        }
-    }
-
     function finalize(uint256 which) public {
         if (_known.length == 0) return;
         (Known storage known, IEscrow.Order memory order) = _pick(which);
@@ -209,7 +195,17 @@ contract Handler is Thieves {
         _check(known, order);
     }
 
-    /// @notice Time runs to the last second of an order's window, to its end or just past it, and somebody tries to finalize.
+    /// @notice One to four steps of a quarrel over one order, each by whose turn it is: chance alone seldom goes that far.
+    function quarrel(uint256 which, uint256 r) external {
+        if (_known.length == 0) return;
+        uint256 index = _indexFor(which);
+        for (uint256 i = 0; i <= r % 4; i++) {
+            _takeTurn(index, r);
+        }
+    }
+
+    /// @notice Time runs to the last second of an order's window, to its end or just past it; whose turn it is may try it
+    /// now, and somebody tries to finalize.
     function lapse(uint256 which, uint256 where) external {
         if (_known.length == 0) return;
         uint256 index = _indexFor(which);
@@ -217,6 +213,7 @@ contract Handler is Thieves {
             uint256 time = _end(_known[index], _known[index].order) - 1 + where % 3;
             if (time > _time) _time = time;
         }
+        if (where >> 8 & 1 == 0) _takeTurn(index, where);
         finalize(index);
     }
 
@@ -271,6 +268,21 @@ contract Handler is Thieves {
         for (uint256 i = 0; i <= PEOPLE; i++) {
             usdc.deny(_person(i), false);
             withdraw(i);
+        }
+    }
+
+    function _takeTurn(uint256 index, uint256 r) private {
+        // a number by which everybody is who they should be
+        uint256 right = 1;
+        IEscrow.Status status = _known[index].status;
+        if (status == IEscrow.Status.Funded && r >> 16 & 3 != 0) {
+            deliver(index, right);
+        } else if (status == IEscrow.Status.Funded || status == IEscrow.Status.Delivered) {
+            dispute(index, right, bytes32(r));
+        } else if (status == IEscrow.Status.Disputed) {
+            counter(index, right);
+        } else if (status == IEscrow.Status.Arbitrating) {
+            rule(index, right, uint96(r >> 32));
         }
     }
 
