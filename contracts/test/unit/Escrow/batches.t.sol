@@ -8,19 +8,31 @@ import {EscrowBase} from "../../base/EscrowBase.sol";
 contract BatchesTest is EscrowBase {
     uint256 private constant ROWS = 5;
     address private constant OTHER = address(0x0b0b);
+    IEscrow.Status[8] private _statuses = [
+        IEscrow.Status.None,
+        IEscrow.Status.Funded,
+        IEscrow.Status.Funded,
+        IEscrow.Status.Funded,
+        IEscrow.Status.Delivered,
+        IEscrow.Status.Disputed,
+        IEscrow.Status.Arbitrating,
+        IEscrow.Status.Settled
+    ];
 
     function test_batch_rule_releases_equal_the_same_calls_one_by_one(uint256 seed) public {
         IEscrow.Settlement[] memory rows = new IEscrow.Settlement[](ROWS);
         for (uint256 i = 0; i < ROWS; i++) {
             IEscrow.Order memory order = _random(uint256(keccak256(abi.encode(seed, i))));
             order.salt = i;
-            // now and then not funded, signed by somebody else, or twice
-            if (seed >> (2 * i) & 3 != 0) _fund(order);
+            // now and then not funded, in a quarrel, settled, signed by somebody else, or twice
+            if (order.provider == provider) _bringTo(order, _statuses[seed >> (100 + 3 * i) & 7]);
+            else if (seed >> (2 * i) & 3 != 0) _fund(order);
             uint256 key = seed >> (20 + 3 * i) & 7 == 0 ? EVE_KEY : BUYER_KEY;
             rows[i] = IEscrow.Settlement({order: order, buyerSig: _releaseSig(key, order)});
             if (i != 0 && seed >> (40 + 3 * i) & 7 == 0) rows[i] = rows[i - 1];
         }
         usdc.deny(OTHER, seed >> 60 & 3 == 0);
+        usdc.deny(buyer, seed >> 62 & 3 == 0);
 
         uint256 snapshot = vm.snapshotState();
         escrow.releaseBatch(rows);
@@ -38,6 +50,7 @@ contract BatchesTest is EscrowBase {
         for (uint256 i = 0; i < ROWS; i++) {
             IEscrow.Order memory order = _random(uint256(keccak256(abi.encode(seed, i))));
             (order.salt, order.provider) = (i, provider);
+            if (seed >> (80 + i) & 1 == 0) _stake(provider, order.stake);
             // now and then without the money, signed by somebody else, or twice
             if (seed >> (2 * i) & 3 != 0) usdc.mint(buyer, _deposit(order));
             uint256 key = seed >> (20 + 3 * i) & 7 == 0 ? EVE_KEY : BUYER_KEY;
@@ -63,14 +76,16 @@ contract BatchesTest is EscrowBase {
         order.feeBps = uint16(seed % 1001);
         order.flags = seed >> 100 & 1 == 0 ? 0 : FEE_ON_TOP;
         if (seed >> 101 & 1 == 0) order.provider = OTHER;
+        else (order.bond, order.stake) = (uint96(bound(seed >> 110, 0, order.amount)), uint96(seed >> 130 & 3));
     }
 
-    /// @dev Everybody's money and every order's state.
+    /// @dev Everybody's money and stake, and every order's state.
     function _fingerprint(IEscrow.Settlement[] memory rows) private view returns (bytes32 print) {
         address[5] memory people = [buyer, provider, OTHER, sink, address(escrow)];
         for (uint256 i = 0; i < people.length; i++) {
             print = keccak256(abi.encode(print, usdc.balanceOf(people[i]), escrow.owed(people[i])));
         }
+        print = keccak256(abi.encode(print, stake.free(provider)));
         for (uint256 i = 0; i < rows.length; i++) {
             (IEscrow.Status status, uint8 outcome, bool consented,) = escrow.statusOf(rows[i].order);
             print = keccak256(abi.encode(print, status, outcome, consented));
