@@ -21,12 +21,12 @@ pub(crate) struct Contracts {
     /// With --gas: print the figures as one JSON object.
     #[arg(long, requires = "gas")]
     json: bool,
-    /// After everything else, run the invariants with ten million calls; takes hours.
+    /// After everything else, run the invariant campaigns with ten million calls each; takes hours.
     #[arg(long, conflicts_with = "gas")]
     long: bool,
 }
 
-/// Invariant runs of `--long`: at the depth of the `ci` profile, 500, each invariant sees ten million calls.
+/// Invariant runs of `--long`: at the depth of the `ci` profile, 500, each campaign makes ten million calls.
 const LONG_RUNS: u32 = 20_000;
 
 /// Installs the locked packages if they changed, then checks format, compiles, compares the artifacts with the
@@ -48,10 +48,10 @@ pub(crate) fn run(opts: &Contracts) -> Result<()> {
     execute(forge(&folder).args(["test", "--no-match-path", gas::TESTS]))?;
     gas::check(&folder, opts.write)?;
     if opts.long {
-        say("contracts: invariants with ten million calls, hours");
+        say("contracts: invariant campaigns with ten million calls each, hours");
         let mut long = forge(&folder);
         long.env("FOUNDRY_INVARIANT_RUNS", LONG_RUNS.to_string());
-        execute(long.args(["test", "--match-path", "test/invariant/*"]))?;
+        execute(long.args(["test", "--match-path", "test/invariant/*", "--match-test", "invariant_"]))?;
     }
     Ok(())
 }
