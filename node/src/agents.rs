@@ -1,9 +1,10 @@
 //! The agents this node serves: what runs them, and what they look like to others.
 
 use crate::agent::{AgentDraft, Worker};
+use crate::builtin::CONFORMANCE;
 use crate::records::{AgentRow, Runner};
 use haggle_a2a::card::{Draft, Places, Skill};
-use haggle_a2a_transport::{Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run};
+use haggle_a2a_transport::{ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run};
 use haggle_base::{Did, PeerId, Text};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{self, NewAgent};
@@ -44,6 +45,8 @@ pub(crate) enum Engine {
     Function(Worker),
     /// An A2A server.
     Http(Arc<HttpExecutor>),
+    /// The agent of conformance suites.
+    Conformance,
 }
 
 impl fmt::Debug for Engine {
@@ -51,6 +54,7 @@ impl fmt::Debug for Engine {
         f.write_str(match self {
             Self::Function(_) => "Function",
             Self::Http(_) => "Http",
+            Self::Conformance => "Conformance",
         })
     }
 }
@@ -59,13 +63,14 @@ impl Engine {
     /// The engine of a stored agent; an embedded one has none until its closure is given again.
     pub(crate) fn of(runner: &Runner) -> Result<Option<Self>, ApiError> {
         match runner {
+            Runner::Builtin(name) if name.as_str() == CONFORMANCE => Ok(Some(Self::Conformance)),
             Runner::Builtin(name) if crate::builtin::draft(name).is_some() => {
                 Ok(Some(Self::Function(Worker::builtin(name))))
             }
             Runner::Builtin(name) => Err(ApiError::not_found(
                 "agent_not_found",
                 format!("there is no built-in agent named {:?}", name.as_str()),
-                "take one of digest, csv, echo, slow, flaky, liar",
+                "take one of digest, csv, echo, slow, flaky, liar, conformance",
             )),
             Runner::Http(url) => {
                 let executor = HttpExecutor::new(url).map_err(|error| ApiError::from_coded(&error))?;
@@ -79,6 +84,7 @@ impl Engine {
     pub(crate) fn executor(&self) -> Arc<dyn Executor> {
         match self {
             Self::Http(executor) => Arc::<HttpExecutor>::clone(executor),
+            Self::Conformance => Arc::new(ConformanceExecutor),
             Self::Function(worker) => {
                 let worker = worker.clone();
                 Arc::new(FnExecutor::new(move |input: Input| {
@@ -140,6 +146,7 @@ impl Agents {
                 .await
                 .map_err(|_| WorkError::Failed("the agent panicked".to_owned()))?
                 .map_err(WorkError::Failed),
+            Engine::Conformance => crate::builtin::run(CONFORMANCE, &input, call).await.map_err(WorkError::Failed),
             Engine::Http(executor) => run(&*executor, *did, input, LONGEST_WORK).await.map_err(|error| {
                 if error.is_retryable() {
                     WorkError::NotNow(error.to_string())
@@ -242,7 +249,13 @@ pub(crate) fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
             description: description.to_owned(),
             tags,
         }],
-        modes: vec!["text/plain".to_owned(), "application/json".to_owned()],
+        modes: match &row.runner {
+            // a suite sends whatever there is
+            Runner::Builtin(name) if name.as_str() == CONFORMANCE => vec!["*/*".to_owned()],
+            Runner::Builtin(_) | Runner::Http(_) | Runner::Embedded => {
+                vec!["text/plain".to_owned(), "application/json".to_owned()]
+            }
+        },
         extensions: if row.price.is_zero() { Vec::new() } else { vec![haggle_trade::EXTENSION_URI.to_owned()] },
     };
     haggle_a2a::card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] })

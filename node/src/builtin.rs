@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Names of the built-in agents, in the order `haggle agent list --builtin` shows them.
-pub const NAMES: [&str; 6] = ["digest", "csv", "echo", "slow", "flaky", "liar"];
+pub const NAMES: [&str; 7] = ["digest", "csv", "echo", "slow", "flaky", "liar", CONFORMANCE];
+
+/// The agent that a conformance suite of A2A drives; called, not hired.
+pub(crate) const CONFORMANCE: &str = "conformance";
 
 /// Runs the built-in agent `name` on `input`; `call` tells one call from the next.
 ///
@@ -23,7 +26,7 @@ pub async fn run(name: &str, input: &Value, call: &str) -> Result<Value, String>
     match name {
         "digest" => digest::run(input),
         "csv" => csv::run(input),
-        "echo" => Ok(misc::echo(input)),
+        "echo" | CONFORMANCE => Ok(misc::echo(input)),
         "slow" => {
             tokio::time::sleep(SLOW_FOR).await;
             Ok(misc::echo(input))
@@ -78,6 +81,10 @@ pub fn draft(name: &str) -> Option<AgentDraft> {
             .units(5_000)
             .schemas(text_in, digest::output_schema())
             .never_posts_delivery(),
+        CONFORMANCE => AgentDraft::new(CONFORMANCE)
+            .describe("Does what the messages of an A2A conformance suite ask for by name, free of charge.")
+            .category("tools")
+            .tags(["conformance", "test"]),
         _ => return None,
     };
     Some(draft)

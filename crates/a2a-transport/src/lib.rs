@@ -41,6 +41,7 @@ mod tests;
 pub use client::Client;
 pub use config::{ClientLimits, Limits};
 pub use executor::{
+    conformance::ConformanceExecutor,
     function::{Failure, FnExecutor, Input, Output},
     http::HttpExecutor,
     run,

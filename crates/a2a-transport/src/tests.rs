@@ -22,6 +22,7 @@ use crate::{Call, Caller, Executor, Gate, Limits, OpenGate, Outcome, Server, Upd
 
 mod binding;
 mod bounds;
+mod conformance;
 mod door;
 mod python_sdk;
 mod rest;

@@ -233,7 +233,7 @@ pub(super) enum AgentCommand {
 pub(super) struct AgentAdd {
     /// Name: 1 to 48 of a-z, 0-9, -.
     pub(super) name: String,
-    /// One of the agents that come with haggle: digest, csv, echo, slow, flaky, liar.
+    /// One of the agents that come with haggle: digest, csv, echo, slow, flaky, liar, conformance.
     #[arg(long, conflicts_with = "url", required_unless_present = "url")]
     pub(super) builtin: Option<String>,
     /// Base URL of an A2A 1.0 server that you run.
