@@ -24,8 +24,8 @@ mod binding;
 mod bounds;
 mod conformance;
 mod door;
-mod python_sdk;
 mod rest;
+mod sdks;
 mod streams;
 mod tasks;
 

@@ -3,9 +3,8 @@
 mod gas;
 
 use crate::run::{root, run as execute, say};
-use crate::tools;
+use crate::{npm, tools};
 use anyhow::{Context, Result};
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -35,7 +34,7 @@ const LONG_RUNS: u32 = 20_000;
 pub(crate) fn run(opts: &Contracts) -> Result<()> {
     tools::need_node()?;
     let folder = root().join("contracts");
-    packages(&folder)?;
+    npm::packages(&folder)?;
     say("contracts: format");
     execute(forge(&folder).args(["fmt", "--check"]))?;
     say("contracts: compiling, up to two minutes from nothing");
@@ -54,21 +53,6 @@ pub(crate) fn run(opts: &Contracts) -> Result<()> {
         execute(long.args(["test", "--match-path", "test/invariant/*", "--match-test", "invariant_"]))?;
     }
     Ok(())
-}
-
-/// Installs what package-lock.json names, unless that was done for this very lock.
-fn packages(folder: &Path) -> Result<()> {
-    let lock = folder.join("package-lock.json");
-    let wanted = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
-    let stamp = folder.join("node_modules/.installed-lock.json");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    say("contracts: installing the locked npm packages");
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
-    execute(&mut npm).context("npm comes with Node.js: `apt-get install nodejs npm`, or `brew install node`")?;
-    fs::write(&stamp, wanted).with_context(|| stamp.display().to_string())
 }
 
 /// Compares, or writes, the trimmed artifacts that Rust reads.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the recipes of this repository, in Rust so that they run wherever haggle builds.
 
 mod contracts;
+mod npm;
 mod python;
 mod run;
 mod test;

@@ -2,7 +2,7 @@
 
 use crate::contracts::{self, Contracts};
 use crate::run::{root, run, say};
-use crate::{python, tools};
+use crate::{npm, python, tools};
 use anyhow::Result;
 use std::process::Command;
 
@@ -12,6 +12,7 @@ pub(crate) fn everything() -> Result<()> {
     say("== contracts");
     contracts::run(&Contracts::default())?;
     let interpreter = python::environment()?;
+    npm::packages(&root().join("testnet/peers/a2a-js"))?;
 
     say("== build");
     run(cargo(&["build", "--release", "--workspace", "--all-targets"]).current_dir(root()))?;

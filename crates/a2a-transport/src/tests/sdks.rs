@@ -1,6 +1,7 @@
-//! The unmodified A2A Python SDK on both sides: its server behind our node, its client before it.
+//! The unmodified A2A SDKs: Python's server behind our node, Python's and JavaScript's clients before it.
 //!
-//! `HAGGLE_PYTHON` names the interpreter of an environment with `testnet/peers/a2a-python/requirements.txt`.
+//! `HAGGLE_PYTHON` names the interpreter of an environment with `testnet/peers/a2a-python/requirements.txt`; the
+//! packages of `testnet/peers/a2a-js` are installed beside its script.
 
 use std::process::Stdio;
 
@@ -15,24 +16,30 @@ use super::{binding::Cable, *};
 use crate::{Answer, CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
 
 fn script(name: &str) -> Command {
-    let python = std::env::var("HAGGLE_PYTHON").expect("HAGGLE_PYTHON names the interpreter");
-    let path = format!("{}/../../testnet/peers/a2a-python/{name}", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(python);
+    let program = match name.ends_with(".mjs") {
+        true => "node".to_owned(),
+        false => std::env::var("HAGGLE_PYTHON").expect("HAGGLE_PYTHON names the interpreter"),
+    };
+    let path = format!("{}/../../testnet/peers/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(program);
     command.arg(path).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
 /// The SDK's server, and its URL.
 async fn sdk_server() -> (Child, String) {
-    let mut child = script("server.py").arg("--port").arg("0").spawn().unwrap();
+    let mut child = script("a2a-python/server.py").arg("--port").arg("0").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let port = tokio::time::timeout(2 * PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
     (child, format!("http://127.0.0.1:{port}"))
 }
 
-/// Asks with the SDK's client.
-async fn sdk_client(url: &str, text: &str, also: &[&str]) -> Value {
-    let asked = script("client.py").arg(url).args(["--text", text, "--token", "secret"]).args(also).output();
+/// The clients of both SDKs: the same arguments, the same output.
+const CLIENTS: [&str; 2] = ["a2a-python/client.py", "a2a-js/client.mjs"];
+
+/// Asks with an SDK's client.
+async fn sdk_client(client: &str, url: &str, text: &str, also: &[&str]) -> Value {
+    let asked = script(client).arg(url).args(["--text", text, "--token", "secret"]).args(also).output();
     let output = tokio::time::timeout(2 * PATIENCE, asked).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -55,7 +62,7 @@ async fn listen(routes: Router) -> String {
 }
 
 #[tokio::test]
-#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+#[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_server_is_wrapped() {
     let (_child, url) = sdk_server().await;
     let wrapped = HttpExecutor::new(&url).unwrap();
@@ -89,7 +96,7 @@ async fn an_sdk_server_is_wrapped() {
     assert_eq!(state(&gone), "TASK_STATE_CANCELED");
 }
 
-/// Every way in which the SDK's client can speak HTTP: the arguments that choose it.
+/// Every way in which an SDK's client can speak HTTP: the arguments that choose it.
 const WAYS: [&[&str]; 4] = [
     &["--binding", "JSONRPC"],
     &["--binding", "JSONRPC", "--whole"],
@@ -97,36 +104,45 @@ const WAYS: [&[&str]; 4] = [
     &["--binding", "HTTP+JSON", "--whole"],
 ];
 
+/// Every client in every way.
+fn everybody() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    CLIENTS.into_iter().flat_map(|client| WAYS.map(|way| (client, way)))
+}
+
 /// What an SDK client sees of an obedient agent, whichever way it speaks and wherever the agent is.
 async fn an_sdk_client_is_served_well_at(url: &str) {
-    for way in WAYS {
+    for (client, way) in everybody() {
         let is_whole = way.contains(&"--whole");
         let ask = |text: &'static str, also: &[&'static str]| {
             let also = [way, also].concat();
-            async move { sdk_client(url, text, &also).await }
+            async move { sdk_client(client, url, text, &also).await }
         };
         let said = ask("say", &[]).await;
-        assert_eq!(said["events"][0]["message"]["parts"][0]["text"], "said", "{way:?}");
+        assert_eq!(said["events"][0]["message"]["parts"][0]["text"], "said", "{client} {way:?}");
         let hello = ask("hello", &["--get"]).await;
-        assert_eq!(hello["got"]["status"]["message"]["parts"][0]["text"], "Hello", "{way:?}");
+        assert_eq!(hello["got"]["status"]["message"]["parts"][0]["text"], "Hello", "{client} {way:?}");
         let pieces = ask("pieces", &["--get"]).await;
-        assert_eq!(pieces["events"].as_array().unwrap().len(), if is_whole { 1 } else { 5 }, "{way:?}: {pieces}");
-        assert_eq!(pieces["got"]["artifacts"][0]["parts"].as_array().unwrap().len(), 3, "{way:?}");
+        assert_eq!(
+            pieces["events"].as_array().unwrap().len(),
+            if is_whole { 1 } else { 5 },
+            "{client} {way:?}: {pieces}"
+        );
+        assert_eq!(pieces["got"]["artifacts"][0]["parts"].as_array().unwrap().len(), 3, "{client} {way:?}");
         let asked = ask("ask", &["--answer", "the red one", "--get"]).await;
-        assert_eq!(state(&asked["got"]), "TASK_STATE_COMPLETED", "{way:?}");
-        assert_eq!(asked["got"]["artifacts"][0]["parts"][0]["data"]["answered"], "the red one", "{way:?}");
-        assert_eq!(asked["got"]["history"].as_array().unwrap().len(), 3, "{way:?}");
+        assert_eq!(state(&asked["got"]), "TASK_STATE_COMPLETED", "{client} {way:?}");
+        assert_eq!(asked["got"]["artifacts"][0]["parts"][0]["data"]["answered"], "the red one", "{client} {way:?}");
+        assert_eq!(asked["got"]["history"].as_array().unwrap().len(), 3, "{client} {way:?}");
         let listed = ask("ask", &["--cancel", "--list"]).await;
-        assert_eq!(state(&listed["cancelled"]), "TASK_STATE_CANCELED", "{way:?}");
+        assert_eq!(state(&listed["cancelled"]), "TASK_STATE_CANCELED", "{client} {way:?}");
         let tasks = listed["listed"].as_array().unwrap();
-        assert!(tasks.len() >= 4, "{way:?}: {} tasks", tasks.len());
+        assert!(tasks.len() >= 4, "{client} {way:?}: {} tasks", tasks.len());
         let gone = tasks.iter().filter(|task| task["id"] == listed["cancelled"]["id"]);
-        assert_eq!(gone.map(state).collect::<Vec<_>>(), ["TASK_STATE_CANCELED"], "{way:?}");
+        assert_eq!(gone.map(state).collect::<Vec<_>>(), ["TASK_STATE_CANCELED"], "{client} {way:?}");
     }
 }
 
 #[tokio::test]
-#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+#[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_calls_a_local_agent() {
     let node = node().await;
     let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true };
@@ -152,7 +168,7 @@ impl Remote for Afar {
 }
 
 #[tokio::test]
-#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+#[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
     let (_child, backend) = sdk_server().await;
     let wrapped = HttpExecutor::new(&backend).unwrap();
@@ -166,14 +182,14 @@ async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
     let remote: Arc<dyn Remote> = Arc::new(Afar { client, card });
     let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
     let url = format!("{}/a2a/{}", listen(router(config)).await, *AGENT);
-    for way in WAYS {
-        let seen = sdk_client(&url, "across", &[way, &["--get"]].concat()).await;
-        assert_eq!(seen["got"]["artifacts"][0]["parts"][0]["text"], "across", "{way:?}");
+    for (client, way) in everybody() {
+        let seen = sdk_client(client, &url, "across", &[way, &["--get"]].concat()).await;
+        assert_eq!(seen["got"]["artifacts"][0]["parts"][0]["text"], "across", "{client} {way:?}");
     }
 }
 
 #[tokio::test]
-#[ignore = "needs the Python A2A SDK; cargo xtask test runs it"]
+#[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_is_served_as_well_by_an_agent_on_another_node() {
     let provider = node().await;
     let near = node().await;
