@@ -227,10 +227,12 @@ impl Server {
         match method {
             methods::SEND_MESSAGE => {
                 check_extensions(&served.card, params)?;
+                check_media(&served.card, &body)?;
                 self.send_message(context, body).await.map(Answer::One)
             }
             methods::SEND_STREAMING_MESSAGE => {
                 check_extensions(&served.card, params)?;
+                check_media(&served.card, &body)?;
                 self.send_streaming(context, body).await.map(Answer::Many)
             }
             methods::SUBSCRIBE_TO_TASK => self.subscribe(&context, &body).await.map(Answer::Many),
@@ -301,6 +303,20 @@ fn check_tenant(body: &Value, agent: &Did) -> Result<(), A2aError> {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(tenant)) if tenant.is_empty() || *tenant == agent.to_string() => Ok(()),
         Some(_) => Err(A2aError::invalid_params("tenant", "is not the agent that was called")),
+    }
+}
+
+/// Parts that name a media type name one that the agent takes.
+fn check_media(card: &Value, body: &Value) -> Result<(), A2aError> {
+    let parts = body.pointer("/message/parts").and_then(Value::as_array).into_iter().flatten();
+    let mut named = parts.filter_map(|part| part.get("mediaType")?.as_str()).filter(|kind| !kind.is_empty());
+    match named.find(|kind| !card::accepts(card, kind)) {
+        None => Ok(()),
+        Some(kind) => {
+            let kind: String = kind.chars().take(128).collect();
+            Err(A2aError::new(Kind::ContentTypeNotSupported, format!("the agent does not take {kind}"))
+                .with("mediaType", kind))
+        }
     }
 }
 

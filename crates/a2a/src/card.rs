@@ -161,6 +161,27 @@ pub fn interface<'a>(card: &'a Value, protocol_binding: &str) -> Option<Interfac
     })
 }
 
+/// Whether the card's agent takes parts of this media type: one of its `defaultInputModes`, or a skill's `inputModes`.
+/// `*/*` and `text/*` stand for what they look like; parameters such as a charset are not looked at.
+pub fn accepts(card: &Value, media_type: &str) -> bool {
+    let skills = card.get("skills").and_then(Value::as_array).into_iter().flatten();
+    let lists = skills.filter_map(|skill| skill.get("inputModes")).chain(card.get("defaultInputModes"));
+    let mut modes = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    let asked = essence(media_type);
+    modes.any(|mode| {
+        let mode = essence(mode);
+        match mode.strip_suffix("/*") {
+            Some("*") => true,
+            Some(kind) => asked.split('/').next() == Some(kind),
+            None => mode == asked,
+        }
+    })
+}
+
+fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// The nodes that serve this card's agent over the libp2p binding.
 pub fn peers(card: &Value) -> Vec<PeerId> {
     let entries = card.get("supportedInterfaces").and_then(Value::as_array);

@@ -194,6 +194,17 @@ async fn what_the_server_does_not_do_gets_its_proper_error() {
 }
 
 #[tokio::test]
+async fn a_media_type_that_the_card_does_not_name_is_refused() {
+    let node = node().await;
+    let mut request = send("hi");
+    for (kind, refused) in [("text/plain", false), ("TEXT/plain;charset=utf-8", false), ("image/png", true)] {
+        request["params"]["message"]["parts"][0]["mediaType"] = json!(kind);
+        let answer = node.ask(alice(), request.clone()).await;
+        assert_eq!(answer.err().map(|error| error.kind()), refused.then_some(Kind::ContentTypeNotSupported), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_required_extension_must_be_named() {
     let node = node().await;
     let mut card = agent_card();

@@ -86,3 +86,18 @@ fn empty_values_are_found_before_signing() {
     let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
     assert_eq!(paths, ["/a~1b", "/capabilities/deep/streaming", "/list/0", "/list/1", "/list/2"]);
 }
+
+#[test]
+fn a_card_says_which_media_types_its_agent_takes() {
+    let card = json!({
+        "defaultInputModes": ["text/plain", "image/*"],
+        "skills": [{"inputModes": ["application/pdf"]}, {}],
+    });
+    for taken in ["text/plain", "Text/Plain; charset=utf-8", "image/png", "application/pdf"] {
+        assert!(accepts(&card, taken), "{taken}");
+    }
+    for other in ["application/json", "text/html", "imag/png", ""] {
+        assert!(!accepts(&card, other), "{other}");
+    }
+    assert!(accepts(&json!({"defaultInputModes": ["*/*"]}), "application/x-anything"));
+}
