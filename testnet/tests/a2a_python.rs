@@ -59,7 +59,8 @@ async fn a_python_client_reaches_a_python_agent_across_the_network() {
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
-    let task: Value = serde_json::from_str(printed.trim()).unwrap();
+    let seen: Value = serde_json::from_str(printed.trim()).unwrap();
+    let task = &seen["got"];
     assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED", "{task}");
     assert_eq!(task["artifacts"][0]["parts"][0]["text"], "hello across the network", "{task}");
 
