@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::guarded::Reach;
+
 /// Bounds of a [`crate::Server`].
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -27,6 +29,10 @@ pub struct Limits {
     pub follow: Duration,
     /// How long a stream waits for the agent's first word before it shows the task.
     pub silence: Duration,
+    /// What webhooks may point at.
+    pub webhooks: Reach,
+    /// Most webhooks that are told of something at once; more wait.
+    pub deliveries: usize,
     /// Longest time that one write to a stream may take before the stream is given up.
     pub write: Duration,
 }
@@ -45,6 +51,8 @@ impl Default for Limits {
             followed: 4096,
             follow: Duration::from_secs(3600),
             silence: Duration::from_millis(250),
+            webhooks: Reach::Public,
+            deliveries: 32,
             write: Duration::from_secs(30),
         }
     }

@@ -4,8 +4,8 @@
 //!   ([`HttpExecutor`]).
 //! - A [`Gate`] stands before every executor: it lets a message run, answers it itself (an extension
 //!   such as negotiation), or refuses.
-//! - The [`Server`] answers every operation of A2A 1.0 but push notifications for the agents it serves, and
-//!   says properly what it does not do. Tasks belong to their caller, outlive a restart, and are
+//! - The [`Server`] answers every operation of A2A 1.0 for the agents it serves, and says properly what it does not
+//!   do. Tasks belong to their caller, outlive a restart, and are
 //!   bounded in number.
 //! - The [`Client`] calls agents on other nodes over two long-lived streams per peer.
 //! - [`router`] puts local and remote agents behind one HTTP door.
@@ -27,6 +27,7 @@
 mod client;
 mod config;
 mod executor;
+mod guarded;
 mod http;
 mod id;
 mod ports;
@@ -46,6 +47,7 @@ pub use executor::{
     http::HttpExecutor,
     run,
 };
+pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};
 pub use ports::{
     Admission, Answer, BoxStream, Call, Caller, Dial, Events, Executor, Gate, OpenGate, Outcome, Remote, RemoteCall,

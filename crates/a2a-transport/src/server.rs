@@ -12,7 +12,10 @@ use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, rpc, types::metho
 use haggle_base::{Clock, Did};
 use haggle_store::{Blobs, Store};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 
 use crate::{
     Answer, Caller, Executor, Gate, Limits,
@@ -22,6 +25,7 @@ use crate::{
 
 mod hub;
 mod live;
+mod push;
 mod seats;
 mod send;
 mod streaming;
@@ -30,6 +34,7 @@ pub(crate) mod updates;
 
 use hub::Hub;
 use live::LiveTasks;
+use push::Pushes;
 use seats::Seats;
 
 /// One agent of this node.
@@ -56,6 +61,8 @@ struct Shared {
     streams: Arc<Seats>,
     hub: Hub,
     followers: Arc<Seats>,
+    pushes: Pushes,
+    deliveries: Semaphore,
 }
 
 impl fmt::Debug for Server {
@@ -90,14 +97,19 @@ impl Server {
         limits: Limits,
     ) -> Result<Self, A2aError> {
         let blobs = Blobs::open(bodies).map_err(|error| storage(&error))?;
+        let pushes = Pushes::open(store.clone(), limits.webhooks)?;
+        let deliveries = Semaphore::new(limits.deliveries);
         let shelf = Shelf::open(store, blobs, limits.clone(), clock.as_ref()).await?;
         let running = Arc::new(Seats::new(limits.running_per_caller, limits.running));
         let streams = Arc::new(Seats::new(limits.streams_per_caller, usize::MAX));
         let followers = Arc::new(Seats::new(limits.followed_per_caller, limits.followed));
         let (live, hub) = (LiveTasks::default(), Hub::default());
         let agents = RwLock::default();
-        let shared = Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared =
+            Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers, pushes, deliveries };
+        let server = Self { shared: Arc::new(shared) };
+        server.resume_pushes().await?;
+        Ok(server)
     }
 
     /// Serves this agent under its card, from now on; replaces an earlier one.
@@ -239,10 +251,10 @@ impl Server {
             methods::GET_TASK => self.get_task(&context, &body).await.map(Answer::One),
             methods::LIST_TASKS => self.list_tasks(&context, &body).map(Answer::One),
             methods::CANCEL_TASK => self.cancel_task(&context, &body).await.map(Answer::One),
-            methods::CREATE_PUSH_CONFIG
-            | methods::GET_PUSH_CONFIG
-            | methods::LIST_PUSH_CONFIGS
-            | methods::DELETE_PUSH_CONFIG => Err(no_push()),
+            methods::CREATE_PUSH_CONFIG => self.create_push(&context, &body).await.map(Answer::One),
+            methods::GET_PUSH_CONFIG => self.get_push(&context, &body).map(Answer::One),
+            methods::LIST_PUSH_CONFIGS => self.list_pushes(&context, &body).map(Answer::One),
+            methods::DELETE_PUSH_CONFIG => self.delete_push(&context, &body).await.map(Answer::One),
             methods::GET_EXTENDED_AGENT_CARD => {
                 Err(A2aError::new(Kind::ExtendedAgentCardNotConfigured, "there is no extended card"))
             }
@@ -295,7 +307,7 @@ fn unsupported(method: &str, text: &str) -> A2aError {
 }
 
 fn no_push() -> A2aError {
-    A2aError::new(Kind::PushNotificationNotSupported, "this server sends no push notifications")
+    A2aError::new(Kind::PushNotificationNotSupported, "this agent sends no push notifications")
 }
 
 fn check_tenant(body: &Value, agent: &Did) -> Result<(), A2aError> {

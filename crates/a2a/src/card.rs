@@ -134,7 +134,7 @@ fn rehost(original: &Value, interfaces: Vec<Value>) -> Value {
 fn capabilities(extensions: Vec<Value>) -> Value {
     let mut map = Map::new();
     map.insert("streaming".to_owned(), json!(true));
-    map.insert("pushNotifications".to_owned(), json!(false));
+    map.insert("pushNotifications".to_owned(), json!(true));
     if !extensions.is_empty() {
         map.insert("extensions".to_owned(), Value::Array(extensions));
     }

@@ -68,7 +68,8 @@ impl Ear {
         self.heard.as_ref().is_none_or(broadcast::Receiver::is_empty)
     }
 
-    async fn next(&mut self) -> Option<Result<Arc<Value>, A2aError>> {
+    /// The next event; an error says that some were missed.
+    pub(super) async fn next(&mut self) -> Option<Result<Arc<Value>, A2aError>> {
         match self.heard.as_mut()?.recv().await {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Closed) => None,

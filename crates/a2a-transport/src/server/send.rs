@@ -16,7 +16,6 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::{
     Context, Server,
     live::{Claim, Live},
-    no_push,
     seats::Seat,
     tasks::{fits, history_length, result},
     unsupported,
@@ -62,6 +61,7 @@ impl Server {
         }
         let executor = Arc::clone(&context.served.executor);
         let job = Job { claim, executor, call, is_new, _seat: seat };
+        self.push_with(&context, &job.call.task_id, &body).await?;
         self.take_up(&job).await;
         if wish.return_immediately {
             self.run_behind(job, wish.history).await
@@ -378,9 +378,6 @@ pub(super) fn wish(body: &Value) -> Result<Wish, A2aError> {
         Some(configuration) if configuration.is_object() => configuration,
         Some(_) => return Err(A2aError::invalid_params("configuration", "must be an object")),
     };
-    if configuration.get("taskPushNotificationConfig").is_some_and(|push| !push.is_null()) {
-        return Err(no_push());
-    }
     let return_immediately = match configuration.get("returnImmediately") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(flag)) => *flag,

@@ -32,6 +32,7 @@ impl Server {
             Admission::Run => {}
         }
         let job = Job { claim, executor: Arc::clone(&context.served.executor), call, is_new, _seat: seat };
+        self.push_with(&context, &job.call.task_id, &body).await?;
         self.take_up(&job).await;
         let ear = self.shared.hub.listen(&job.call.task_id);
         let first = if is_new {

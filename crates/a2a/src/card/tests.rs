@@ -53,7 +53,7 @@ fn a_gateway_card_says_what_passes_through_the_gateway() {
     let card = gateway(&stranger(), "http://127.0.0.1:7070/a2a/did:key:z6Mk", true);
     check(&card).unwrap();
     assert_eq!(card["capabilities"]["streaming"], true);
-    assert_eq!(card["capabilities"]["pushNotifications"], false);
+    assert_eq!(card["capabilities"]["pushNotifications"], true);
     assert_eq!(card["supportedInterfaces"].as_array().unwrap().len(), 2);
     assert_eq!(card["vendorField"], json!({"kept": true}));
     assert_eq!(card.get("signatures"), None);
