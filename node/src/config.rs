@@ -33,6 +33,8 @@ pub struct Config {
     pub budget: Budget,
     /// What an agent of this node sells at and buys at.
     pub trade: Trade,
+    /// How agents speak with each other.
+    pub a2a: A2a,
     /// The local HTTP face.
     pub gateway: Gateway,
     /// What is logged.
@@ -104,6 +106,14 @@ pub struct Trade {
     pub release_patience: Duration,
 }
 
+/// How agents speak with each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct A2a {
+    /// Whether callers may have events pushed to this machine and its networks too, not only to public addresses.
+    pub private_webhooks: bool,
+}
+
 /// The local HTTP face.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -131,6 +141,7 @@ impl Default for Config {
             chain: Chain::default(),
             budget: Budget::default(),
             trade: Trade::default(),
+            a2a: A2a::default(),
             gateway: Gateway::default(),
             log: Log::default(),
         }

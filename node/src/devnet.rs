@@ -10,7 +10,7 @@ pub use process::NodeProcess;
 
 use crate::cli::CliError;
 use crate::cli::client::Client;
-use crate::config::{Budget, Chain, Config, Gateway, P2p};
+use crate::config::{A2a, Budget, Chain, Config, Gateway, P2p};
 use crate::error::NodeError;
 use crate::home::{Home, write_atomically};
 use haggle_base::{FeePayer, FeeRule, NetworkFile, NetworkId, Seed, TokenFacts, Usdc};
@@ -267,6 +267,7 @@ impl Devnet {
             },
             chain: Chain { rpc: self.chain.rpc_url(), poll: Duration::from_millis(100), ..Chain::default() },
             budget: Budget { per_call: Usdc::from_units(1_000_000), per_day: Usdc::from_units(20_000_000) },
+            a2a: A2a { private_webhooks: true },
             gateway: Gateway { listen: loopback },
             ..Config::default()
         }

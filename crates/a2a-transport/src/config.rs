@@ -33,6 +33,8 @@ pub struct Limits {
     pub webhooks: Reach,
     /// Most webhooks that are told of something at once; more wait.
     pub deliveries: usize,
+    /// The wait after the first failure to tell a webhook; doubled each time.
+    pub redeliver: Duration,
     /// Longest time that one write to a stream may take before the stream is given up.
     pub write: Duration,
 }
@@ -53,6 +55,7 @@ impl Default for Limits {
             silence: Duration::from_millis(250),
             webhooks: Reach::Public,
             deliveries: 32,
+            redeliver: Duration::from_millis(500),
             write: Duration::from_secs(30),
         }
     }

@@ -144,7 +144,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [first, second, ..] = ip.segments();
     // Only 2000::/3 is given out; of it, these are not hosts: Teredo and others, documentation.
     let given_out = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200) || (first == 0x2001 && second == 0x0db8) || first == 0x3fff;
+    let special = (first == 0x2001 && (second < 0x0200 || second == 0x0db8)) || first == 0x3fff;
     given_out && !special
 }
 
@@ -157,7 +157,7 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     match segments {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => Some(from(high, low)),
-        [0x64, 0xff9b, _, _, _, _, high, low] => Some(from(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(from(high, low)),
         [0x2002, high, low, ..] => Some(from(high, low)),
         _ => None,
     }
@@ -201,7 +201,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "::127.0.0.1",
             "64:ff9b::7f00:1",
-            "64:ff9b:1::a00:1",
+            "64:ff9b:1::808:808",
             "2002:7f00:1::",
             "2002:a9fe:a9fe::",
             "3fff::1",

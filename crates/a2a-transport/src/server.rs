@@ -12,10 +12,7 @@ use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, rpc, types::metho
 use haggle_base::{Clock, Did};
 use haggle_store::{Blobs, Store};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     Answer, Caller, Executor, Gate, Limits,
@@ -34,7 +31,7 @@ pub(crate) mod updates;
 
 use hub::Hub;
 use live::LiveTasks;
-use push::Pushes;
+use push::{Pushes, Turns};
 use seats::Seats;
 
 /// One agent of this node.
@@ -62,7 +59,7 @@ struct Shared {
     hub: Hub,
     followers: Arc<Seats>,
     pushes: Pushes,
-    deliveries: Semaphore,
+    turns: Turns,
 }
 
 impl fmt::Debug for Server {
@@ -97,8 +94,8 @@ impl Server {
         limits: Limits,
     ) -> Result<Self, A2aError> {
         let blobs = Blobs::open(bodies).map_err(|error| storage(&error))?;
-        let pushes = Pushes::open(store.clone(), limits.webhooks)?;
-        let deliveries = Semaphore::new(limits.deliveries);
+        let pushes = Pushes::open(store.clone())?;
+        let turns = Turns::new(limits.deliveries);
         let shelf = Shelf::open(store, blobs, limits.clone(), clock.as_ref()).await?;
         let running = Arc::new(Seats::new(limits.running_per_caller, limits.running));
         let streams = Arc::new(Seats::new(limits.streams_per_caller, usize::MAX));
@@ -106,9 +103,9 @@ impl Server {
         let (live, hub) = (LiveTasks::default(), Hub::default());
         let agents = RwLock::default();
         let shared =
-            Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers, pushes, deliveries };
+            Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers, pushes, turns };
         let server = Self { shared: Arc::new(shared) };
-        server.resume_pushes().await?;
+        server.resume_telling().await?;
         Ok(server)
     }
 
@@ -304,10 +301,6 @@ impl Server {
 
 fn unsupported(method: &str, text: &str) -> A2aError {
     A2aError::new(Kind::UnsupportedOperation, text).with("method", method)
-}
-
-fn no_push() -> A2aError {
-    A2aError::new(Kind::PushNotificationNotSupported, "this agent sends no push notifications")
 }
 
 fn check_tenant(body: &Value, agent: &Did) -> Result<(), A2aError> {

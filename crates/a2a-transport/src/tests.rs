@@ -24,6 +24,7 @@ mod binding;
 mod bounds;
 mod conformance;
 mod door;
+mod push;
 mod rest;
 mod sdks;
 mod streams;

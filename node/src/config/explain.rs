@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 17] = [
+pub const EXPLANATIONS: [Explanation; 18] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -28,6 +28,7 @@ pub const EXPLANATIONS: [Explanation; 17] = [
     row("budget.per_day", "most the calls of one day (UTC) may cost in USDC, fee included"),
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
+    row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
     row("log.level", "filter such as info or haggle_trade=debug,warn"),
     row("log.json", "whether log lines are JSON objects"),

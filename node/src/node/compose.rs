@@ -17,7 +17,7 @@ use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
-use haggle_a2a_transport::{Client, HttpConfig, Limits as A2aLimits, Remote, Server, router};
+use haggle_a2a_transport::{Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
@@ -99,9 +99,10 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let desk_later = Arc::new(OnceLock::new());
     let door = FrontDoor { desk: Arc::clone(&desk_later), agents: agents.clone() };
     let bodies = home.path().join("bodies");
-    let server = Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), A2aLimits::default())
-        .await
-        .map_err(room)?;
+    let webhooks = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
+    let bounds = A2aLimits { webhooks, ..A2aLimits::default() };
+    let server =
+        Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), bounds).await.map_err(room)?;
     let directory = Directory {
         catalog: catalog.clone(),
         network: network.clone(),

@@ -2,12 +2,15 @@
  * Speaks with an agent through the unmodified A2A JavaScript SDK and prints what it saw as one line of JSON.
  *
  *   client.mjs URL --text X [--token T] [--binding JSONRPC|HTTP+JSON] [--whole] [--get] [--list] [--cancel] [--answer Y]
+ *             [--push HOOK]
  *
  * The arguments, and what is printed, are those of ../a2a-python/client.py.
  */
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
-import { ListTasksRequest, SendMessageRequest, SendMessageResponse, StreamResponse, Task } from "@a2a-js/sdk";
+import {
+  ListTasksRequest, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskPushNotificationConfig,
+} from "@a2a-js/sdk";
 import {
   ClientFactory, ClientFactoryOptions, DefaultAgentCardResolver, JsonRpcTransportFactory, RestTransportFactory,
 } from "@a2a-js/sdk/client";
@@ -23,6 +26,7 @@ const { values: asked, positionals: [url] } = parseArgs({
     list: { type: "boolean", default: false },
     cancel: { type: "boolean", default: false },
     answer: { type: "string" },
+    push: { type: "string" },
   },
 });
 
@@ -41,7 +45,8 @@ const client = await new ClientFactory(options).createFromUrl(`${url}/`, ".well-
 
 async function say(text, taskId) {
   const message = { messageId: randomUUID(), role: "ROLE_USER", parts: [{ text }], ...(taskId ? { taskId } : {}) };
-  const request = SendMessageRequest.fromJSON({ message });
+  const hook = asked.push && { taskPushNotificationConfig: { id: "first", url: asked.push, token: "t-1" } };
+  const request = SendMessageRequest.fromJSON({ message, ...(hook ? { configuration: hook } : {}) });
   if (asked.whole) {
     const reply = await client.sendMessage(request);
     const payload = reply.payload ? SendMessageResponse.toJSON(reply)
@@ -73,8 +78,22 @@ async function pages() {
   return tasks;
 }
 
+async function hooks(task, hook) {
+  const which = { tenant: "", taskId: task, id: "second" };
+  const made = TaskPushNotificationConfig.fromJSON({ taskId: task, id: "second", url: hook, token: "t-2" });
+  await client.createTaskPushNotificationConfig(made);
+  const read = await client.getTaskPushNotificationConfig(which);
+  const listing = { tenant: "", taskId: task, pageSize: 0, pageToken: "" };
+  const listed = await client.listTaskPushNotificationConfig(listing);
+  await client.deleteTaskPushNotificationConfig(which);
+  const left = await client.listTaskPushNotificationConfig(listing);
+  const json = TaskPushNotificationConfig.toJSON(read);
+  return { read: json, listed: listed.configs.length, left: left.configs.map((config) => config.id) };
+}
+
 const seen = { events: await say(asked.text) };
 if (asked.answer) seen.answered = await say(asked.answer, taskId(seen.events));
+if (asked.push) seen.hooks = await hooks(taskId(seen.events), asked.push);
 if (asked.cancel) seen.cancelled = Task.toJSON(await client.cancelTask({ tenant: "", id: taskId(seen.events), metadata: {} }));
 if (asked.get) seen.got = Task.toJSON(await client.getTask({ tenant: "", id: taskId(seen.events) }));
 if (asked.list) seen.listed = await pages();

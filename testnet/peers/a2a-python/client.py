@@ -1,12 +1,14 @@
 """Speaks with an agent through the unmodified A2A Python SDK and prints what it saw as one line of JSON.
 
     client.py URL --text X [--token T] [--binding JSONRPC|HTTP+JSON] [--whole] [--get] [--list] [--cancel] [--answer Y]
+              [--push HOOK]
 
 URL is the agent's base URL: the card is fetched from below it. The token goes into the HTTP headers
 of every request. Replies are streamed unless --whole is given. Printed are the reply's `events` in
 order; with --answer the events of a second message to the same task as `answered`; with --cancel
 the cancelled task as `cancelled`; with --get the task as `got`; with --list all tasks, two a page, as
-`listed`.
+`listed`. With --push the message carries the webhook HOOK; a second one is made for its task, read, listed and deleted,
+and what was read, what was listed and what was left are printed as `hooks`.
 """
 
 import argparse
@@ -16,7 +18,17 @@ import json
 import httpx
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.helpers import new_text_message
-from a2a.types import CancelTaskRequest, GetTaskRequest, ListTasksRequest, Role, SendMessageRequest
+from a2a.types import (
+    CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
+    GetTaskPushNotificationConfigRequest,
+    GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
+    ListTasksRequest,
+    Role,
+    SendMessageRequest,
+    TaskPushNotificationConfig,
+)
 from google.protobuf.json_format import MessageToDict
 
 TIMEOUT_SECONDS = 60
@@ -40,6 +52,18 @@ async def pages(client) -> list[dict]:
             return tasks
 
 
+async def hooks(client, task: str, url: str) -> dict:
+    made = TaskPushNotificationConfig(task_id=task, id="second", url=url, token="t-2")
+    await client.create_task_push_notification_config(made)
+    which = {"task_id": task, "id": "second"}
+    read = await client.get_task_push_notification_config(GetTaskPushNotificationConfigRequest(**which))
+    listing = ListTaskPushNotificationConfigsRequest(task_id=task)
+    listed = await client.list_task_push_notification_configs(listing)
+    await client.delete_task_push_notification_config(DeleteTaskPushNotificationConfigRequest(**which))
+    left = await client.list_task_push_notification_configs(listing)
+    return {"read": MessageToDict(read), "listed": len(listed.configs), "left": [hook.id for hook in left.configs]}
+
+
 async def main(asked: argparse.Namespace) -> None:
     headers = {"Authorization": f"Bearer {asked.token}"} if asked.token else {}
     async with httpx.AsyncClient(headers=headers, timeout=TIMEOUT_SECONDS) as http:
@@ -53,11 +77,17 @@ async def main(asked: argparse.Namespace) -> None:
             message = new_text_message(text, role=Role.ROLE_USER)
             if task:
                 message.task_id = task
-            return [MessageToDict(event) async for event in client.send_message(SendMessageRequest(message=message))]
+            request = SendMessageRequest(message=message)
+            if asked.push:
+                hook = TaskPushNotificationConfig(id="first", url=asked.push, token="t-1")
+                request.configuration.task_push_notification_config.CopyFrom(hook)
+            return [MessageToDict(event) async for event in client.send_message(request)]
 
         seen = {"events": await say(asked.text)}
         if asked.answer:
             seen["answered"] = await say(asked.answer, task_id(seen["events"]))
+        if asked.push:
+            seen["hooks"] = await hooks(client, task_id(seen["events"]), asked.push)
         if asked.cancel:
             cancelled = await client.cancel_task(CancelTaskRequest(id=task_id(seen["events"])))
             seen["cancelled"] = MessageToDict(cancelled)
@@ -79,4 +109,5 @@ if __name__ == "__main__":
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--cancel", action="store_true")
     parser.add_argument("--answer")
+    parser.add_argument("--push")
     asyncio.run(main(parser.parse_args()))

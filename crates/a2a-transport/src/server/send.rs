@@ -52,6 +52,7 @@ impl Server {
     pub(super) async fn send_message(&self, context: Context<'_>, mut body: Value) -> Result<Value, A2aError> {
         message::check(body.get("message"))?;
         let wish = wish(&body)?;
+        let webhook = self.webhook_with(&context, &body)?;
         let message = body.get_mut("message").map(Value::take).unwrap_or_default();
         let (seat, task, resume, is_new) = self.begin(&context, &message)?;
         let (claim, call) = self.prepare(&context, task, message, resume, wish.return_immediately)?;
@@ -61,7 +62,7 @@ impl Server {
         }
         let executor = Arc::clone(&context.served.executor);
         let job = Job { claim, executor, call, is_new, _seat: seat };
-        self.push_with(&context, &job.call.task_id, &body).await?;
+        self.hook_up(webhook, &job.call.task_id, &context.owner).await?;
         self.take_up(&job).await;
         if wish.return_immediately {
             self.run_behind(job, wish.history).await

@@ -21,6 +21,7 @@ impl Server {
     pub(super) async fn send_streaming(&self, context: Context<'_>, mut body: Value) -> Result<Events, A2aError> {
         message::check(body.get("message"))?;
         let wish = wish(&body)?;
+        let webhook = self.webhook_with(&context, &body)?;
         let message = body.get_mut("message").map(Value::take).unwrap_or_default();
         let follower = self.follower(&context)?;
         let (seat, task, resume, is_new) = self.begin(&context, &message)?;
@@ -32,7 +33,7 @@ impl Server {
             Admission::Run => {}
         }
         let job = Job { claim, executor: Arc::clone(&context.served.executor), call, is_new, _seat: seat };
-        self.push_with(&context, &job.call.task_id, &body).await?;
+        self.hook_up(webhook, &job.call.task_id, &context.owner).await?;
         self.take_up(&job).await;
         let ear = self.shared.hub.listen(&job.call.task_id);
         let first = if is_new {

@@ -60,7 +60,7 @@ impl Answer {
 }
 
 impl Door {
-    async fn ask(&self, request: Request<Body>) -> Answer {
+    pub(super) async fn ask(&self, request: Request<Body>) -> Answer {
         let routes = self.routes.clone().layer(Extension(CallerScope("alice".into())));
         answer(routes, request).await
     }

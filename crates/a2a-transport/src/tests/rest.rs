@@ -1,6 +1,9 @@
 //! The HTTP+JSON binding and server-sent events, as a stock HTTP client sees them.
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
 
 use super::{
     door::{Answer, Door, JSON, V1, door, path},
@@ -34,6 +37,11 @@ impl Door {
 
     async fn write(&self, rest: &str, body: &str) -> Answer {
         self.post(&format!("{}{rest}", path(&AGENT)), &[JSON, V1], body).await
+    }
+
+    async fn delete(&self, rest: &str) -> Answer {
+        let request = Request::delete(format!("{}{rest}", path(&AGENT))).header("host", "127.0.0.1:7070");
+        self.ask(request.header(V1.0, V1.1).body(Body::empty()).unwrap()).await
     }
 }
 
@@ -80,7 +88,7 @@ async fn every_refusal_is_a_status_with_its_reason() {
     let future = door.get_with(&format!("{}/tasks/x", path(&AGENT)), &[("A2A-Version", "99.0")]).await;
     assert_eq!(status_of(&future).2, "VERSION_NOT_SUPPORTED");
     for push in ["/tasks/x/pushNotificationConfigs", "/tasks/x/pushNotificationConfigs/1"] {
-        assert_eq!(status_of(&door.read(push).await).2, "PUSH_NOTIFICATION_NOT_SUPPORTED");
+        assert_eq!(status_of(&door.read(push).await).2, "TASK_NOT_FOUND");
     }
     assert_eq!(status_of(&door.read("/extendedAgentCard").await).2, "EXTENDED_AGENT_CARD_NOT_CONFIGURED");
     let refused = door.write("/message:send", &body("refuse")).await;
@@ -109,6 +117,22 @@ async fn streams_are_server_sent_events_over_both_bindings() {
     for ended in [get, post] {
         assert_eq!(status_of(&ended).2, "UNSUPPORTED_OPERATION");
     }
+}
+
+#[tokio::test]
+async fn webhooks_have_paths_below_their_task() {
+    let door = door().await;
+    let task = door.write("/message:send", &body("ask")).await.json();
+    let all = format!("/tasks/{}/pushNotificationConfigs", task["task"]["id"].as_str().unwrap());
+    let made = door.write(&all, &json!({ "id": "c 1", "url": "https://hooks.example/" }).to_string()).await.json();
+    assert_eq!((&made["id"], &made["taskId"]), (&json!("c 1"), &task["task"]["id"]));
+    assert_eq!(door.read(&format!("{all}/c%201")).await.json(), made);
+    assert_eq!(door.read(&all).await.json()["configs"], json!([made]));
+    let gone = door.delete(&format!("{all}/c%201")).await;
+    assert_eq!((gone.status, gone.json()), (StatusCode::OK, json!({})));
+    assert_eq!(door.read(&all).await.json()["configs"], json!([]));
+    let private = door.write(&all, &json!({ "url": "http://10.0.0.1/" }).to_string()).await;
+    assert_eq!(status_of(&private).2, "INVALID_PARAMS");
 }
 
 #[tokio::test]

@@ -12,7 +12,11 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{binding::Cable, *};
+use super::{
+    binding::Cable,
+    push::{Hook, open_node},
+    *,
+};
 use crate::{Answer, CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
 
 fn script(name: &str) -> Command {
@@ -132,6 +136,20 @@ async fn an_sdk_client_is_served_well_at(url: &str) {
         assert_eq!(state(&asked["got"]), "TASK_STATE_COMPLETED", "{client} {way:?}");
         assert_eq!(asked["got"]["artifacts"][0]["parts"][0]["data"]["answered"], "the red one", "{client} {way:?}");
         assert_eq!(asked["got"]["history"].as_array().unwrap().len(), 3, "{client} {way:?}");
+        let mut hook = Hook::open(&[]).await;
+        let url_of_hook = hook.url.clone();
+        let pushed = sdk_client(client, url, "ask", &[way, &["--push", &url_of_hook]].concat()).await;
+        assert_eq!(pushed["hooks"]["listed"], 2, "{client} {way:?}: {pushed}");
+        assert_eq!(pushed["hooks"]["left"], json!(["first"]), "{client} {way:?}: {pushed}");
+        assert_eq!(pushed["hooks"]["read"]["token"], "t-2", "{client} {way:?}: {pushed}");
+        assert_eq!(pushed["hooks"]["read"]["url"], json!(hook.url), "{client} {way:?}: {pushed}");
+        loop {
+            let (headers, event) = hook.next().await;
+            assert_eq!(headers["x-a2a-notification-token"], "t-1", "{client} {way:?}");
+            if event["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED" {
+                break;
+            }
+        }
         let listed = ask("ask", &["--cancel", "--list"]).await;
         assert_eq!(state(&listed["cancelled"]), "TASK_STATE_CANCELED", "{client} {way:?}");
         let tasks = listed["listed"].as_array().unwrap();
@@ -144,7 +162,7 @@ async fn an_sdk_client_is_served_well_at(url: &str) {
 #[tokio::test]
 #[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_calls_a_local_agent() {
-    let node = node().await;
+    let node = open_node().await;
     let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true };
     let base = listen(router(config)).await;
     an_sdk_client_is_served_well_at(&format!("{base}/a2a/{}", *AGENT)).await;
@@ -191,7 +209,7 @@ async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
 #[tokio::test]
 #[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_is_served_as_well_by_an_agent_on_another_node() {
-    let provider = node().await;
+    let provider = open_node().await;
     let near = node().await;
     near.server.remove(&AGENT);
     let client = Client::new(Cable::to(&provider) as Arc<dyn Dial>);

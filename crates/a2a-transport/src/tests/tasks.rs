@@ -163,10 +163,10 @@ async fn what_the_server_does_not_do_gets_its_proper_error() {
     let node = node().await;
     let message = send("x")["params"].clone();
     let table = [
-        ("CreateTaskPushNotificationConfig", json!({}), Kind::PushNotificationNotSupported),
-        ("GetTaskPushNotificationConfig", json!({}), Kind::PushNotificationNotSupported),
-        ("ListTaskPushNotificationConfigs", json!({}), Kind::PushNotificationNotSupported),
-        ("DeleteTaskPushNotificationConfig", json!({}), Kind::PushNotificationNotSupported),
+        ("CreateTaskPushNotificationConfig", json!({}), Kind::InvalidParams),
+        ("GetTaskPushNotificationConfig", json!({}), Kind::InvalidParams),
+        ("ListTaskPushNotificationConfigs", json!({}), Kind::InvalidParams),
+        ("DeleteTaskPushNotificationConfig", json!({}), Kind::InvalidParams),
         ("GetExtendedAgentCard", json!({}), Kind::ExtendedAgentCardNotConfigured),
         ("message/send", message, Kind::MethodNotFound),
         ("SendMessage", json!({}), Kind::InvalidParams),
@@ -180,9 +180,6 @@ async fn what_the_server_does_not_do_gets_its_proper_error() {
         let answer = node.ask_kind(alice(), rpc::request(1, method, params)).await;
         assert_eq!(answer, kind, "{method}");
     }
-    let mut push = send("x");
-    push["params"]["configuration"] = json!({"taskPushNotificationConfig": {"url": "http://x"}});
-    assert_eq!(node.ask_kind(alice(), push).await, Kind::PushNotificationNotSupported);
     let stranger = node.server.call(alice(), &OTHER_AGENT, send("x")).await;
     assert_eq!(rpc::result(stranger).unwrap_err().kind(), Kind::AgentNotFound);
     for version in [None, Some(""), Some("0.3"), Some("99.0")] {
