@@ -2,6 +2,8 @@
 
 pub(crate) mod agents;
 mod args;
+#[cfg(feature = "bench")]
+mod bench;
 pub mod client;
 mod configure;
 #[cfg(feature = "devnet")]
@@ -72,6 +74,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,
         #[cfg(feature = "devnet")]
         Command::Demo(args) => Box::pin(demo::run(&globals, args)).await,
+        #[cfg(feature = "bench")]
+        Command::Bench(command) => Box::pin(bench::run(&globals, command)).await,
         Command::Config(command) => configure::run(&globals, &command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "haggle", &mut std::io::stdout());

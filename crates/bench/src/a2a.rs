@@ -85,6 +85,12 @@ impl A2a {
         assert!(answer.get("result").is_some(), "{answer}");
         answer
     }
+
+    /// Sends the request; whether the agent answered it well.
+    pub async fn try_call(&self, request: Value) -> bool {
+        let answer = self.client.call(&self.peer, &self.agent, request, PATIENCE).await;
+        answer.is_ok_and(|answer| answer.get("result").is_some())
+    }
 }
 
 async fn network(number: u32, clock: &Arc<dyn Clock>) -> Network {

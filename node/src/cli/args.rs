@@ -100,6 +100,10 @@ pub(super) enum Command {
     /// Start a market of five nodes, buy a document digest on it, and show every step.
     #[cfg(feature = "devnet")]
     Demo(Demo),
+    /// Measure what haggle costs on this machine, beside what else there is.
+    #[cfg(feature = "bench")]
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Read and change the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -325,6 +329,69 @@ pub(super) struct Demo {
     /// Where the homes lie; default: a temporary directory.
     #[arg(long, value_hint = ValueHint::DirPath)]
     pub(super) dir: Option<PathBuf>,
+}
+
+#[cfg(feature = "bench")]
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchCommand {
+    /// Calls between agents: a crowd on one node, libp2p beside raw libp2p, our gateway beside other servers, memory.
+    A2a(BenchA2a),
+    /// One part of a bench, in a process of its own.
+    #[command(hide = true, subcommand)]
+    Part(BenchPart),
+}
+
+#[cfg(feature = "bench")]
+#[derive(Debug, Args)]
+pub(super) struct BenchA2a {
+    /// Agents on one node.
+    #[arg(long, default_value_t = 10_000)]
+    pub(super) agents: u32,
+    /// Tasks open on that node at once.
+    #[arg(long, default_value_t = 10_000)]
+    pub(super) concurrent: u32,
+    /// How long calls over libp2p are counted, to see whether any is lost.
+    #[arg(long, default_value_t = 60)]
+    pub(super) seconds: u64,
+    /// Calls after which the growth of a node's memory is read.
+    #[arg(long, default_value_t = 500_000)]
+    pub(super) calls: u64,
+    /// Also run beside the servers in this folder: testnet/peers of the repository. Builds the Rust one, some minutes.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(super) peers: Option<PathBuf>,
+    /// Only see that everything runs: the figures mean nothing.
+    #[arg(long)]
+    pub(super) quick: bool,
+    /// The Python that has the packages of a2a-python/requirements.txt.
+    #[arg(long, env = "HAGGLE_PYTHON", default_value = "target/python/bin/python", value_hint = ValueHint::FilePath)]
+    pub(super) python: PathBuf,
+}
+
+#[cfg(feature = "bench")]
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchPart {
+    /// Median latency of one caller.
+    Latency {
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Calls a second of many callers.
+    Rate {
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Calls without an answer.
+    Lost {
+        #[arg(long)]
+        seconds: u64,
+    },
+    /// A node's A2A room with a crowd, until it is killed.
+    Crowd {
+        #[arg(long)]
+        agents: u32,
+        #[arg(long)]
+        concurrent: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -52,6 +52,12 @@ impl NodeProcess {
         self.client.as_ref().ok_or_else(|| CliError::not_running(format!("{} is not up", self.home.path().display())))
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Addresses that peers may dial.
     ///
     /// # Errors

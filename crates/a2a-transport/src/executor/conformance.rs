@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_millis(4_500);
 const VERY_LONG: Duration = Duration::from_secs(30);
 
 /// What it does. The first that fits counts, so longer beginnings stand before shorter ones.
-const HABITS: [(&str, Habit); 21] = [
+const HABITS: [(&str, Habit); 22] = [
     ("tck-stream-artifact-chunked", Habit::Pieces),
     ("tck-stream-artifact-text", Habit::Show(Shown::Text)),
     ("tck-stream-artifact-file", Habit::Show(Shown::File)),
@@ -39,6 +39,7 @@ const HABITS: [(&str, Habit); 21] = [
     ("tck-long-running", Habit::Work(LONG)),
     ("test-resubscribe-message-id", Habit::Work(LONG)),
     ("tck-cancel", Habit::Work(VERY_LONG)),
+    ("message: ", Habit::Repeat),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,7 @@ enum Habit {
     Show(Shown),
     Pieces,
     Message,
+    Repeat,
     Ask,
     AskWho,
     Reject,
@@ -89,6 +91,10 @@ impl Executor for ConformanceExecutor {
             }
             Habit::Message => {
                 Ok(Outcome::Message(message::agent(&id::random()?, vec![message::text("Direct message response")])))
+            }
+            Habit::Repeat => {
+                let text = message::text_of(&call.message).unwrap_or_default();
+                Ok(Outcome::Message(message::agent(&id::random()?, vec![message::text(&text)])))
             }
             Habit::Ask if call.resume.is_some() => ended(TaskState::Completed, "Thank you"),
             Habit::Ask => asked(TaskState::InputRequired, "What else?"),

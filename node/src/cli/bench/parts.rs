@@ -1,0 +1,88 @@
+//! Parts that run in processes of their own: this program again, with a hidden command.
+
+use crate::cli::CliError;
+use crate::cli::args::BenchPart;
+use crate::cli::terminal;
+use haggle_bench::crowd::Crowd;
+use haggle_bench::pairs::{self, Effort, Lost, Pair};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Longest time a part may take beside the time it was asked to take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
+    match part {
+        BenchPart::Latency { quick } => terminal::json(&pairs::latency(effort(quick)).await),
+        BenchPart::Rate { quick } => terminal::json(&pairs::rate(effort(quick)).await),
+        BenchPart::Lost { seconds } => terminal::json(&pairs::lost(Duration::from_secs(seconds)).await),
+        BenchPart::Crowd { agents, concurrent } => {
+            let folder = tempfile::tempdir().map_err(failed)?;
+            let crowd = Crowd::open(folder.path(), agents, concurrent as usize).await.map_err(failed)?;
+            let address = crowd.address().map_err(failed)?;
+            // one line, for the process that waits for it
+            terminal::line(json!({"address": address}).to_string());
+            crowd.serve().await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+const fn effort(quick: bool) -> Effort {
+    if quick { Effort::QUICK } else { Effort::FULL }
+}
+
+fn arguments(part: &'static str, quick: bool) -> Vec<&'static str> {
+    if quick { vec![part, "--quick"] } else { vec![part] }
+}
+
+/// One caller's latency, with everything on one core where the system allows to say so: across cores a virtual machine's
+/// wake-ups are measured, not the program.
+pub(super) async fn latency(quick: bool) -> Result<Pair, CliError> {
+    let pinned = Command::new("taskset").args(["-c", "0", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let command = match pinned.await {
+        Ok(status) if status.success() => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "0"]).arg(own()?);
+            command
+        }
+        _ => Command::new(own()?),
+    };
+    ask(command, &arguments("latency", quick), PATIENCE).await
+}
+
+pub(super) async fn rate(quick: bool) -> Result<Pair, CliError> {
+    ask(Command::new(own()?), &arguments("rate", quick), PATIENCE).await
+}
+
+pub(super) async fn lost(time: Duration) -> Result<Lost, CliError> {
+    let seconds = time.as_secs().to_string();
+    ask(Command::new(own()?), &["lost", "--seconds", &seconds], PATIENCE + time).await
+}
+
+/// The command of a part that goes on until it is killed.
+pub(super) fn serving(arguments: &[&str]) -> Result<Command, CliError> {
+    let mut command = Command::new(own()?);
+    command.args(["bench", "part"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
+
+async fn ask<T: DeserializeOwned>(mut command: Command, arguments: &[&str], patience: Duration) -> Result<T, CliError> {
+    let output = command.args(["bench", "part"]).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(patience, output).await.map_err(failed)?.map_err(failed)?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr)));
+    }
+    serde_json::from_slice(&output.stdout).map_err(failed)
+}
+
+fn own() -> Result<std::path::PathBuf, CliError> {
+    std::env::current_exe().map_err(failed)
+}
+
+pub(super) fn failed(cause: impl std::fmt::Display) -> CliError {
+    CliError::failure("bench_failed", cause.to_string(), "close other programs, then try again")
+}

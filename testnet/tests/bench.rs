@@ -1,0 +1,42 @@
+//! The benches run, and print what they promise. Their figures are read by people, never by a test.
+
+use serde_json::Value;
+use std::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+const KEYS: [&str; 16] = [
+    "agents",
+    "concurrent",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "rss_mib",
+    "errors",
+    "libp2p_p50_ratio",
+    "libp2p_rate_ratio",
+    "lost",
+    "http_vs_python",
+    "http_vs_rust",
+    "hop_vs_python",
+    "hop_vs_rust",
+    "durable_vs_rust",
+    "growth_mib_500k",
+];
+
+#[test]
+fn the_bench_of_calls_prints_its_figures_as_one_object() {
+    let bench = ["bench", "a2a", "--json", "--quick", "--agents", "50", "--concurrent", "100"];
+    let output = Command::new(PROGRAM).args(bench).args(["--seconds", "1", "--calls", "200"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = KEYS;
+    expected.sort_unstable();
+    let mut seen = keys;
+    seen.sort_unstable();
+    assert_eq!(seen, expected);
+    assert_eq!((&report["agents"], &report["concurrent"]), (&50.into(), &100.into()));
+    assert_eq!((&report["errors"], &report["lost"]), (&0.into(), &0.into()));
+    assert!(report["p50_ms"].as_f64().unwrap() > 0.0 && report["rss_mib"].as_f64().unwrap() > 0.0);
+    assert!(report["http_vs_python"].is_null(), "nothing else runs unless asked for");
+}
