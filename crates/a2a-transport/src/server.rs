@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, rpc, types::methods};
+use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, names, rpc, types::methods};
 use haggle_base::{Clock, Did};
 use haggle_store::{Blobs, Store};
 use serde_json::Value;
@@ -218,7 +218,7 @@ impl Server {
         caller: &Caller,
         agent: &Did,
         method: &str,
-        body: Value,
+        mut body: Value,
         params: &ServiceParams,
         deadline: Option<Duration>,
     ) -> Result<Answer, A2aError> {
@@ -226,6 +226,7 @@ impl Server {
         let served = self
             .served(agent)
             .ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no such agent here").with("agent", agent.to_string()))?;
+        names::accept_schema_names(&mut body);
         check_tenant(&body, agent)?;
         let scope = match &params.sub_caller {
             Some(sub) => format!("{}/{sub}", caller.scope),

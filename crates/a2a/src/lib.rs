@@ -34,6 +34,7 @@ pub mod event;
 pub mod frame;
 pub mod list;
 pub mod message;
+pub mod names;
 pub mod params;
 pub mod rpc;
 pub mod task;

@@ -9,6 +9,25 @@ pub const MAX_PARTS: usize = 64;
 /// Longest id (message, task, context) in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
+/// The fields of a message, and of a part, that A2A 1.0 has.
+const MESSAGE: [&str; 8] =
+    ["messageId", "contextId", "taskId", "role", "parts", "metadata", "extensions", "referenceTaskIds"];
+const PART: [&str; 7] = ["text", "raw", "url", "data", "metadata", "filename", "mediaType"];
+
+/// The message without what A2A 1.0 has no name for. Agents see a message as it came; what is kept and shown to others is
+/// as the standard has it.
+#[must_use]
+pub fn standard(mut message: Value) -> Value {
+    if let Some(fields) = message.as_object_mut() {
+        fields.retain(|name, _| MESSAGE.contains(&name.as_str()));
+        let parts = fields.get_mut("parts").and_then(Value::as_array_mut);
+        for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
+            part.retain(|name, _| PART.contains(&name.as_str()));
+        }
+    }
+    message
+}
+
 /// A JSON object of these fields; unlike `json!` it takes the values as they are, without a copy.
 pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value))))
@@ -161,6 +180,14 @@ mod tests {
     fn a_good_message_passes_with_fields_nobody_knows() {
         let message = json!({"messageId":"m","role":"ROLE_USER","generation":3,"parts":[{"text":"hi","metadata":{"x":1}},{"data":null}]});
         assert_eq!(check(Some(&message)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_message_is_what_the_standard_names() {
+        let message = json!({"messageId":"m","role":"ROLE_USER","new":1,"metadata":{"own":1},"parts":[{"text":"hi","new":2,"metadata":{"own":2}}]});
+        let kept = json!({"messageId":"m","role":"ROLE_USER","metadata":{"own":1},"parts":[{"text":"hi","metadata":{"own":2}}]});
+        assert_eq!(standard(message), kept);
+        assert_eq!(standard(json!(7)), json!(7));
     }
 
     #[test]

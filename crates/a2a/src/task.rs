@@ -8,7 +8,7 @@
 use haggle_base::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::types::TaskState;
+use crate::{message, types::TaskState};
 
 #[cfg(test)]
 mod tests;
@@ -272,7 +272,7 @@ impl Task {
     }
 
     fn remember(&mut self, message: Value) {
-        let message = self.own(message);
+        let message = self.own(message::standard(message));
         if self.history.len() >= MAX_HISTORY {
             self.history.remove(0);
         }

@@ -96,7 +96,10 @@ impl Executor for ConformanceExecutor {
                 let text = message::text_of(&call.message).unwrap_or_default();
                 Ok(Outcome::Message(message::agent(&id::random()?, vec![message::text(&text)])))
             }
-            Habit::Ask if call.resume.is_some() => ended(TaskState::Completed, "Thank you"),
+            // an answer whose own id asks for more is asked again
+            Habit::Ask if call.resume.is_some() && by_id(&call.message).is_none() => {
+                ended(TaskState::Completed, "Thank you")
+            }
             Habit::Ask => asked(TaskState::InputRequired, "What else?"),
             Habit::AskWho => asked(TaskState::AuthRequired, "Who are you?"),
             Habit::Reject => ended(TaskState::Rejected, "rejected, as asked"),
@@ -111,10 +114,16 @@ impl Executor for ConformanceExecutor {
 }
 
 fn habit(message: &Value) -> Habit {
-    let id = message.get("messageId").and_then(Value::as_str).unwrap_or_default();
     let text = message::text_of(message).unwrap_or_default();
-    let by = |named: &str| HABITS.iter().find(|(begins, _)| named.starts_with(begins)).map(|(_, habit)| *habit);
-    by(id).or_else(|| by(&text)).unwrap_or(Habit::Complete)
+    by_id(message).or_else(|| named(&text)).unwrap_or(Habit::Complete)
+}
+
+fn by_id(message: &Value) -> Option<Habit> {
+    named(message.get("messageId").and_then(Value::as_str).unwrap_or_default())
+}
+
+fn named(text: &str) -> Option<Habit> {
+    HABITS.iter().find(|(begins, _)| text.starts_with(begins)).map(|(_, habit)| *habit)
 }
 
 fn part(shown: Shown) -> Value {

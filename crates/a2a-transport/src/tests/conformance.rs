@@ -47,6 +47,26 @@ async fn each_habit_is_asked_for_by_the_messages_id_or_by_its_text() {
 }
 
 #[tokio::test]
+async fn a_task_is_asked_for_more_until_an_answer_completes_it() {
+    let node = conformance().await;
+    let asked = node.ask(alice(), named("tck-input-required-1")).await.unwrap()["task"].clone();
+    let next = |name: &str| {
+        let mut request = named(name);
+        request["params"]["message"]["taskId"] = asked["id"].clone();
+        request
+    };
+    for _ in 0..2 {
+        let again = node.ask(alice(), next("tck-input-required-1")).await.unwrap();
+        assert_eq!(state(&again["task"]), "TASK_STATE_INPUT_REQUIRED");
+    }
+    let done = node.ask(alice(), next("tck-complete-task-1")).await.unwrap();
+    assert_eq!(state(&done["task"]), "TASK_STATE_COMPLETED");
+    let mut get = get(asked["id"].as_str().unwrap());
+    get["params"]["history_length"] = json!(1);
+    assert_eq!(node.ask(alice(), get).await.unwrap()["history"].as_array().unwrap().len(), 1, "by its schema name");
+}
+
+#[tokio::test]
 async fn the_same_message_id_makes_a_new_task_each_time() {
     let node = conformance().await;
     let mut seen = Vec::new();
