@@ -21,6 +21,10 @@ pub struct Limits {
     pub tasks: usize,
     /// Most inbound streams of one caller; more are closed at once.
     pub streams_per_caller: usize,
+    /// Most lists of tasks that are read for one caller at once; more are answered "busy".
+    pub listing_per_caller: usize,
+    /// Most lists of tasks that are read at once.
+    pub listing: usize,
     /// Most streams of events that one caller may follow at once.
     pub followed_per_caller: usize,
     /// Most streams of events at once.
@@ -49,7 +53,9 @@ impl Default for Limits {
             tasks_per_caller: 1000,
             tasks: 10_000,
             streams_per_caller: 8,
-            followed_per_caller: 256,
+            listing_per_caller: 16,
+            listing: 64,
+            followed_per_caller: 64,
             followed: 4096,
             follow: Duration::from_secs(3600),
             silence: Duration::from_millis(250),
