@@ -80,6 +80,10 @@ pub struct ClientLimits {
     pub write: Duration,
     /// How long a failed attempt to open a stream answers for the calls after it.
     pub redial: Duration,
+    /// The wait before a broken stream of events is taken up again; doubled each time, five times at most.
+    pub resume: Duration,
+    /// How long a stream of events has to last before the count of attempts begins anew.
+    pub settled: Duration,
 }
 
 impl Default for ClientLimits {
@@ -90,6 +94,8 @@ impl Default for ClientLimits {
             waiting_per_peer: 1024,
             write: Duration::from_secs(30),
             redial: Duration::from_millis(500),
+            resume: Duration::from_millis(100),
+            settled: Duration::from_secs(5),
         }
     }
 }

@@ -164,6 +164,11 @@ impl Server {
         self.shared.hub.followed()
     }
 
+    /// How long the longest blocking call may take.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.shared.limits.blocking
+    }
+
     fn served(&self, agent: &Did) -> Option<Served> {
         self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }

@@ -24,6 +24,7 @@ mod binding;
 mod bounds;
 mod conformance;
 mod door;
+mod hostile;
 mod push;
 mod rest;
 mod sdks;
@@ -146,6 +147,12 @@ impl Executor for Obedient {
             "mutter" => {
                 assert!(updates.report("hm").await);
                 Err(A2aError::refused("not_today", "not today"))
+            }
+            "endless" => {
+                while updates.report(&"on and on ".repeat(100)).await {
+                    tokio::task::yield_now().await;
+                }
+                Ok(Outcome::task(TaskState::Completed))
             }
             "flood" => {
                 self.begun.notify_one();
