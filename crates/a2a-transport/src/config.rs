@@ -21,6 +21,10 @@ pub struct Limits {
     pub tasks: usize,
     /// Most inbound streams of one caller; more are closed at once.
     pub streams_per_caller: usize,
+    /// Most lists of tasks that are read for one caller at once; more are answered "busy".
+    pub listing_per_caller: usize,
+    /// Most lists of tasks that are read at once.
+    pub listing: usize,
     /// Most streams of events that one caller may follow at once.
     pub followed_per_caller: usize,
     /// Most streams of events at once.
@@ -49,7 +53,9 @@ impl Default for Limits {
             tasks_per_caller: 1000,
             tasks: 10_000,
             streams_per_caller: 8,
-            followed_per_caller: 256,
+            listing_per_caller: 16,
+            listing: 64,
+            followed_per_caller: 64,
             followed: 4096,
             follow: Duration::from_secs(3600),
             silence: Duration::from_millis(250),
@@ -74,6 +80,10 @@ pub struct ClientLimits {
     pub write: Duration,
     /// How long a failed attempt to open a stream answers for the calls after it.
     pub redial: Duration,
+    /// The wait before a broken stream of events is taken up again; doubled each time, five times at most.
+    pub resume: Duration,
+    /// How long a stream of events has to last before the count of attempts begins anew.
+    pub settled: Duration,
 }
 
 impl Default for ClientLimits {
@@ -84,6 +94,8 @@ impl Default for ClientLimits {
             waiting_per_peer: 1024,
             write: Duration::from_secs(30),
             redial: Duration::from_millis(500),
+            resume: Duration::from_millis(100),
+            settled: Duration::from_secs(5),
         }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Owner {
 pub(crate) struct Stored {
     pub(crate) task: Task,
     pub(crate) resume: Option<Value>,
+    /// How many bytes were read for it.
+    pub(crate) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -351,12 +353,18 @@ impl Shelf {
         let Ok(Value::Object(mut body)) = serde_json::from_slice(&bytes) else { return Ok(None) };
         let resume = body.remove("resume").filter(|resume| !resume.is_null());
         let task = body.remove("task").and_then(|task| Task::from_json(task, row.changed));
-        Ok(task.map(|task| Stored { task, resume }))
+        Ok(task.map(|task| Stored { task, resume, bytes: bytes.len() }))
     }
 
     /// A page of this owner's tasks.
     pub(crate) fn list(&self, owner: &Owner, query: &ListQuery) -> Found {
         self.index().list(owner, query)
+    }
+
+    /// Whether there is a task with this id, and it is this owner's.
+    pub(crate) fn owns(&self, id: &str, owner: &Owner) -> bool {
+        let index = self.index();
+        index.tasks.get(id).is_some_and(|entry| entry.owner.0 == owner.agent && entry.owner.1 == owner.scope)
     }
 
     /// The task with this id, if it is this owner's.

@@ -22,12 +22,14 @@ use crate::{
 
 mod hub;
 mod live;
+mod outcome;
 mod push;
 mod seats;
 mod send;
 mod streaming;
 mod tasks;
 pub(crate) mod updates;
+mod work;
 
 use hub::Hub;
 use live::LiveTasks;
@@ -56,6 +58,7 @@ struct Shared {
     live: LiveTasks,
     running: Arc<Seats>,
     streams: Arc<Seats>,
+    listing: Arc<Seats>,
     hub: Hub,
     followers: Arc<Seats>,
     pushes: Pushes,
@@ -99,11 +102,25 @@ impl Server {
         let shelf = Shelf::open(store, blobs, limits.clone(), clock.as_ref()).await?;
         let running = Arc::new(Seats::new(limits.running_per_caller, limits.running));
         let streams = Arc::new(Seats::new(limits.streams_per_caller, usize::MAX));
+        let listing = Arc::new(Seats::new(limits.listing_per_caller, limits.listing));
         let followers = Arc::new(Seats::new(limits.followed_per_caller, limits.followed));
         let (live, hub) = (LiveTasks::default(), Hub::default());
         let agents = RwLock::default();
-        let shared =
-            Shared { agents, gate, clock, limits, shelf, live, running, streams, hub, followers, pushes, turns };
+        let shared = Shared {
+            agents,
+            gate,
+            clock,
+            limits,
+            shelf,
+            live,
+            running,
+            streams,
+            listing,
+            hub,
+            followers,
+            pushes,
+            turns,
+        };
         let server = Self { shared: Arc::new(shared) };
         server.resume_telling().await?;
         Ok(server)
@@ -145,6 +162,11 @@ impl Server {
     #[cfg(test)]
     pub(crate) fn followed(&self) -> usize {
         self.shared.hub.followed()
+    }
+
+    /// How long the longest blocking call may take.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.shared.limits.blocking
     }
 
     fn served(&self, agent: &Did) -> Option<Served> {
@@ -247,7 +269,7 @@ impl Server {
             }
             methods::SUBSCRIBE_TO_TASK => self.subscribe(&context, &body).await.map(Answer::Many),
             methods::GET_TASK => self.get_task(&context, &body).await.map(Answer::One),
-            methods::LIST_TASKS => self.list_tasks(&context, &body).map(Answer::One),
+            methods::LIST_TASKS => self.list_tasks(&context, &body).await.map(Answer::One),
             methods::CANCEL_TASK => self.cancel_task(&context, &body).await.map(Answer::One),
             methods::CREATE_PUSH_CONFIG => self.create_push(&context, &body).await.map(Answer::One),
             methods::GET_PUSH_CONFIG => self.get_push(&context, &body).map(Answer::One),

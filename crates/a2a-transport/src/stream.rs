@@ -83,7 +83,7 @@ where
             }
         }
     }
-    while session.calls.join_next().await.is_some() {}
+    session.drain(&hung_up).await;
     drop((session, hung_up));
     if writer.await.is_err() {
         tracing::warn!("the writer of a stream broke down");
@@ -122,6 +122,19 @@ impl Session {
             }
         });
         self.aborts.insert(call, running);
+    }
+
+    /// Lets the calls under way end, as long as a blocking call may take and somebody is there to read the answers.
+    async fn drain(&mut self, hung_up: &mpsc::Sender<Parcel>) {
+        let longest = self.server.longest_call();
+        let all = async { while self.calls.join_next().await.is_some() {} };
+        let in_time = tokio::select! {
+            done = tokio::time::timeout(longest, all) => done.is_ok(),
+            () = hung_up.closed() => false,
+        };
+        if !in_time {
+            self.calls.shutdown().await;
+        }
     }
 
     async fn send(&self, parcel: Parcel) {

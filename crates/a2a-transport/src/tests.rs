@@ -24,11 +24,13 @@ mod binding;
 mod bounds;
 mod conformance;
 mod door;
+mod hostile;
 mod push;
 mod rest;
 mod sdks;
 mod streams;
 mod tasks;
+mod turns;
 
 /// The agent that is called, and the nodes of the callers. Derived once: it takes its time.
 static AGENT: LazyLock<Did> = LazyLock::new(|| Seed::devnet(7, 1).agent_key(0).did());
@@ -83,7 +85,9 @@ impl Executor for Obedient {
     async fn execute(&self, call: Call, updates: Updates) -> Result<Outcome, A2aError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let text = message::text_of(&call.message).unwrap_or_default();
-        if let Some(resume) = call.resume {
+        if let Some(resume) = call.resume
+            && !matches!(text.as_str(), "wait" | "refuse")
+        {
             return Ok(done(json!({ "data": { "asked": resume, "answered": text } })));
         }
         match text.as_str() {
@@ -114,6 +118,39 @@ impl Executor for Obedient {
                 for (text, last) in [("one", false), ("two", false), ("three", true)] {
                     let piece = json!({ "artifactId": "p-1", "parts": [{ "text": text }] });
                     assert!(updates.piece(piece, last).await);
+                }
+                Ok(Outcome::task(TaskState::Completed))
+            }
+            "heap" => {
+                let mut shown = 0;
+                for n in 0..8 {
+                    let piece = json!({ "artifactId": "p-1", "parts": [{ "text": "x".repeat(300 * 1024) }] });
+                    shown += usize::from(updates.piece(piece, n == 7).await);
+                }
+                let told = vec![message::text(&format!("{shown} pieces"))];
+                Ok(Outcome::Task {
+                    state: TaskState::Completed,
+                    artifacts: vec![],
+                    message: Some(message::agent("h-1", told)),
+                    extra: Map::new(),
+                    resume: None,
+                })
+            }
+            "heap, then huge" => {
+                for id in ["p-1", "p-2"] {
+                    let piece = json!({ "artifactId": id, "parts": [{ "text": "x".repeat(400 * 1024) }] });
+                    assert!(updates.artifact(piece).await);
+                }
+                Ok(done(message::text(&"x".repeat(600 * 1024))))
+            }
+            "big" => Ok(done(message::text(&"z".repeat(900 * 1024)))),
+            "mutter" => {
+                assert!(updates.report("hm").await);
+                Err(A2aError::refused("not_today", "not today"))
+            }
+            "endless" => {
+                while updates.report(&"on and on ".repeat(100)).await {
+                    tokio::task::yield_now().await;
                 }
                 Ok(Outcome::task(TaskState::Completed))
             }

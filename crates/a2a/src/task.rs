@@ -341,4 +341,14 @@ impl Task {
     pub fn forget_history(&mut self) {
         self.history.clear();
     }
+
+    /// Drops the artifacts, for an answer that shall not hold them.
+    pub fn forget_artifacts(&mut self) {
+        self.artifacts.clear();
+    }
+
+    /// Drops the fields that the agent added, for a task that would be over the body limit.
+    pub fn forget_extra(&mut self) {
+        self.extra.clear();
+    }
 }

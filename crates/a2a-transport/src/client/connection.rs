@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,11 +17,13 @@ use haggle_a2a::{
 };
 use tokio::{
     io::{AsyncRead, ReadHalf},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::pool::Followed;
 use crate::{
     BoxStream,
     wire::{self, OUTBOX, Parcel, read_frame},
@@ -37,12 +42,51 @@ type Heard = Result<Bytes, A2aError>;
 
 /// Answers of one call that wait to be read; a reader further behind is cut off, because other calls share the stream.
 const UNREAD: usize = 64;
+/// Bytes of answers of one call that wait to be read.
+const UNREAD_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of answers of all calls of one stream that wait to be read.
+const ALL_UNREAD_BYTES: usize = 32 * 1024 * 1024;
 
 /// Who waits for a call's answers.
 #[derive(Debug)]
 enum Waiting {
     One(oneshot::Sender<Heard>),
-    Many(mpsc::Sender<Heard>),
+    Many(mpsc::Sender<Heard>, Arc<Unread>),
+}
+
+/// Bytes that wait to be read: of one call, and of all calls of its stream.
+#[derive(Debug, Default)]
+struct Unread {
+    own: AtomicUsize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Unread {
+    /// Counts an answer, unless there is no room for it.
+    fn add(&self, bytes: usize) -> bool {
+        let is_room = self.own.load(Ordering::Relaxed) + bytes <= UNREAD_BYTES
+            && self.all.load(Ordering::Relaxed) + bytes <= ALL_UNREAD_BYTES;
+        if is_room {
+            self.own.fetch_add(bytes, Ordering::Relaxed);
+            self.all.fetch_add(bytes, Ordering::Relaxed);
+        }
+        is_room
+    }
+
+    fn take(&self, bytes: usize) {
+        self.own.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+fn weight(heard: &Heard) -> usize {
+    heard.as_ref().map_or(0, Bytes::len)
 }
 
 /// The answers of one call, as they come. Dropping it tells the other side that nobody waits any more.
@@ -51,13 +95,17 @@ pub(super) struct Answers {
     connection: Arc<Connection>,
     call: u64,
     queue: mpsc::Receiver<Heard>,
+    unread: Arc<Unread>,
     _place: OwnedSemaphorePermit,
+    _followed: Arc<Followed>,
 }
 
 impl Answers {
     /// The next answer; `None` when there are no more.
     pub(super) async fn next(&mut self) -> Option<Heard> {
-        self.queue.recv().await
+        let heard = self.queue.recv().await?;
+        self.unread.take(weight(&heard));
+        Some(heard)
     }
 }
 
@@ -82,6 +130,8 @@ pub(super) struct Connection {
     /// Below the bound at which the other side answers "busy".
     places: Arc<Semaphore>,
     closed: CancellationToken,
+    unread: Arc<AtomicUsize>,
+    runtime: Handle,
 }
 
 impl Connection {
@@ -107,7 +157,8 @@ impl Connection {
             reader.cancel();
             bury(&table);
         });
-        Self { outbox, calls, places: Arc::new(Semaphore::new(MAX_CALLS_PER_STREAM - 1)), closed }
+        let places = Arc::new(Semaphore::new(MAX_CALLS_PER_STREAM - 1));
+        Self { outbox, calls, places, closed, unread: Arc::default(), runtime: Handle::current() }
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -141,12 +192,27 @@ impl Connection {
 
 impl Connection {
     /// Sends one call whose answers are read as they come.
-    pub(super) async fn open(self: &Arc<Self>, head: Bytes, body: Bytes, until: Instant) -> Result<Answers, SendError> {
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        head: Bytes,
+        body: Bytes,
+        until: Instant,
+        followed: &Arc<Followed>,
+    ) -> Result<Answers, SendError> {
         let (tell, queue) = mpsc::channel(UNREAD);
-        match tokio::time::timeout_at(until, self.queue(head, body, Waiting::Many(tell))).await {
+        let unread = Arc::new(Unread { own: AtomicUsize::new(0), all: Arc::clone(&self.unread) });
+        let waiting = Waiting::Many(tell, Arc::clone(&unread));
+        match tokio::time::timeout_at(until, self.queue(head, body, waiting)).await {
             Ok(queued) => {
                 let (place, call) = queued?;
-                Ok(Answers { connection: Arc::clone(self), call, queue, _place: place })
+                Ok(Answers {
+                    connection: Arc::clone(self),
+                    call,
+                    queue,
+                    unread,
+                    _place: place,
+                    _followed: Arc::clone(followed),
+                })
             }
             Err(_) => Err(SendError::Failed(A2aError::new(Kind::Busy, "too many calls to this peer"))),
         }
@@ -179,12 +245,19 @@ impl Connection {
     fn give_up(&self, call: u64) {
         let waited = lock(&self.calls).waiting.remove(&call);
         if waited.is_some() {
-            let cancel = vec![Frame::bare(call, FrameKind::Cancel)];
-            if self.outbox.try_send(cancel).is_err() {
-                tracing::trace!("a cancelled call was not announced: the stream is full or gone");
-            }
+            cancel(&self.outbox, &self.runtime, call);
         }
     }
+}
+
+/// Queues a Cancel frame. Where the queue is full it waits for its turn, before any call that comes later.
+fn cancel(outbox: &mpsc::Sender<Parcel>, runtime: &Handle, call: u64) {
+    let Err(TrySendError::Full(frame)) = outbox.try_send(vec![Frame::bare(call, FrameKind::Cancel)]) else { return };
+    let outbox = outbox.clone();
+    runtime.spawn(async move {
+        let announced = outbox.send(frame).await.is_ok();
+        tracing::trace!(call, announced, "nobody waits for this call any more");
+    });
 }
 
 impl Drop for Connection {
@@ -219,9 +292,9 @@ async fn read_replies(mut read: ReadHalf<BoxStream>, calls: &Mutex<Calls>, cance
         };
         if let Some(slow) = deliver(calls, call, answer) {
             tracing::debug!(call = slow, "the reader of a stream is too slow and was cut off");
-            let cancel = vec![Frame::bare(slow, FrameKind::Cancel)];
-            let announced = cancels.upgrade().is_some_and(|outbox| outbox.try_send(cancel).is_ok());
-            tracing::trace!(call = slow, announced, "nobody waits for this call any more");
+            if let Some(outbox) = cancels.upgrade() {
+                cancel(&outbox, &Handle::current(), slow);
+            }
         }
     }
 }
@@ -232,12 +305,15 @@ fn deliver(calls: &Mutex<Calls>, call: u64, answer: Option<Heard>) -> Option<u64
     let is_last = !matches!(answer, Some(Ok(_)));
     match calls.waiting.get(&call) {
         None => None,
-        Some(Waiting::Many(tell)) => {
-            let sent = answer.map_or(Ok(()), |answer| tell.try_send(answer));
-            if is_last || sent.is_err() {
+        Some(Waiting::Many(tell, unread)) => {
+            let is_behind = answer.is_some_and(|answer| {
+                !unread.add(weight(&answer)) || matches!(tell.try_send(answer), Err(TrySendError::Full(_)))
+            });
+            let is_over = is_last || is_behind || tell.is_closed();
+            if is_over {
                 calls.waiting.remove(&call);
             }
-            matches!(sent, Err(TrySendError::Full(_))).then_some(call)
+            (is_behind && !is_last).then_some(call)
         }
         Some(Waiting::One(_)) => {
             let ended = || Err(A2aError::new(Kind::InvalidAgentResponse, "the call ended without an answer"));

@@ -6,14 +6,13 @@ use futures::StreamExt as _;
 use haggle_a2a::{A2aError, Kind, ServiceParams, event, rpc, types::methods};
 use haggle_base::{Did, PeerId};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Client, connection::Answers};
 use crate::Events;
 
-/// Times a broken stream is taken up again without an event in between.
+/// Times a stream is taken up again in a row.
 const TRIES: u32 = 5;
-/// The wait before the second try; doubled each time.
-const BACKOFF: Duration = Duration::from_millis(100);
 
 struct Following {
     client: Client,
@@ -25,6 +24,10 @@ struct Following {
     /// The task that the stream is about, once it has said so.
     task: Option<String>,
     first: Option<Value>,
+    /// When the stream that is open was opened.
+    opened: Instant,
+    /// Times in a row that the stream broke soon after it was opened, or could not be opened.
+    tries: u32,
     /// The caller asked to follow the task, also while it waits for an answer.
     follows_on: bool,
     over: bool,
@@ -43,8 +46,9 @@ pub(super) async fn open(
     let task = task.and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
     let follows_on = request.get("method").and_then(Value::as_str) == Some(methods::SUBSCRIBE_TO_TASK);
     let answers = Some(answers);
+    let (first, opened, tries, over) = (None, Instant::now(), 0, false);
     let mut following =
-        Following { client, peer, agent, params, deadline, answers, task, first: None, follows_on, over: false };
+        Following { client, peer, agent, params, deadline, answers, task, first, opened, tries, follows_on, over };
     let first = following.heard_first().await?;
     following.first = Some(first);
     let events = futures::stream::unfold(following, |mut following| async move {
@@ -105,12 +109,20 @@ impl Following {
     }
 
     /// Takes the task up where it is by now. One that ended meanwhile is read, and that is the last event.
+    ///
+    /// A peer that opens streams only to break them is asked ever more slowly, and then no more.
     async fn resume(&mut self) -> Result<Value, A2aError> {
         self.answers = None;
         let Some(id) = self.task.clone() else { return Err(A2aError::connection_lost()) };
-        let mut wait = BACKOFF;
+        let limits = &self.client.shared.limits;
+        let wait = limits.resume;
+        if self.opened.elapsed() >= limits.settled {
+            self.tries = 0;
+        }
         let mut last = A2aError::connection_lost();
-        for _ in 0..TRIES {
+        while self.tries < TRIES {
+            tokio::time::sleep(wait * 2_u32.pow(self.tries)).await;
+            self.tries += 1;
             match self.subscribe(&id).await {
                 Ok(event) => return Ok(event),
                 Err(error) if error.kind() == Kind::UnsupportedOperation => return self.read(&id).await,
@@ -118,8 +130,6 @@ impl Following {
                 Err(error) => last = error,
             }
             tracing::debug!(task.id = id, error = %last, "the stream of task {id} is not open again yet: {last}");
-            tokio::time::sleep(wait).await;
-            wait *= 2;
         }
         Err(last)
     }
@@ -128,6 +138,7 @@ impl Following {
         let request = rpc::request(1, methods::SUBSCRIBE_TO_TASK, json!({ "id": id }));
         let opened = self.client.open(&self.peer, &self.agent, &request, self.params.clone(), self.deadline).await?;
         self.answers = Some(opened);
+        self.opened = Instant::now();
         self.heard_first().await
     }
 

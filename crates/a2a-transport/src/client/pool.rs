@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use haggle_a2a::{A2aError, Kind};
+use haggle_a2a::{A2aError, Kind, binding::MAX_CALLS_PER_STREAM};
 use haggle_base::PeerId;
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -17,6 +17,8 @@ use crate::{ClientLimits, Dial};
 const STREAMS: usize = 2;
 /// Calls on the first stream before the second is used.
 const SPREAD_AT: usize = 8;
+/// Most streams of events on one stream; the other places are for calls that end by themselves.
+const FOLLOWED: usize = MAX_CALLS_PER_STREAM / 2;
 
 /// One place for a stream.
 #[derive(Debug, Default)]
@@ -24,6 +26,22 @@ struct Slot {
     connection: Mutex<Option<Arc<Connection>>>,
     opening: tokio::sync::Mutex<Option<(Instant, A2aError)>>,
     calls: AtomicUsize,
+    followed: AtomicUsize,
+}
+
+/// A stream of events that is open at a peer. While it is, the peer's pool is kept.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pool: Arc<Pool>,
+    slot: usize,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        let slot = &self.pool.slots[self.slot];
+        slot.followed.fetch_sub(1, Ordering::Relaxed);
+        slot.calls.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -80,21 +98,34 @@ impl Pool {
 
     /// Sends one call whose answers are read as they come.
     pub(super) async fn open(
-        &self,
+        self: &Arc<Self>,
         dial: &dyn Dial,
         head: Bytes,
         body: Bytes,
         until: Instant,
     ) -> Result<Answers, A2aError> {
-        let slot = self.slot();
+        let followed = Arc::new(self.follow()?);
         loop {
-            let connection = self.connection(slot, dial, until).await?;
-            match connection.open(head.clone(), body.clone(), until).await {
+            let connection = self.connection(&self.slots[followed.slot], dial, until).await?;
+            match connection.open(head.clone(), body.clone(), until, &followed).await {
                 Ok(answers) => return Ok(answers),
                 Err(SendError::NotSent) => continue,
                 Err(SendError::Failed(error)) => return Err(error),
             }
         }
+    }
+
+    /// A place for one more stream of events.
+    fn follow(self: &Arc<Self>) -> Result<Followed, A2aError> {
+        let [first, second] = [0, 1].map(|slot: usize| self.slots[slot].followed.load(Ordering::Relaxed));
+        let order = if first < SPREAD_AT || first <= second { [0, 1] } else { [1, 0] };
+        let more = |count: usize| (count < FOLLOWED).then_some(count + 1);
+        let taken =
+            |slot: &usize| self.slots[*slot].followed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        let slot = order.into_iter().find(taken);
+        let slot = slot.ok_or_else(|| A2aError::new(Kind::Busy, "too many streams of events from this peer"))?;
+        self.slots[slot].calls.fetch_add(1, Ordering::Relaxed);
+        Ok(Followed { pool: Arc::clone(self), slot })
     }
 
     async fn turn(&self, until: Instant) -> Result<tokio::sync::SemaphorePermit<'_>, A2aError> {

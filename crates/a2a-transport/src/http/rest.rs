@@ -6,9 +6,9 @@ use axum::{
     Extension, Router,
     body::to_bytes,
     extract::{Path, RawQuery, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use futures::StreamExt as _;
 use haggle_a2a::{A2aError, Kind, MAX_BODY_BYTES, types::methods};
@@ -22,21 +22,43 @@ const A2A_JSON: &str = "application/a2a+json";
 
 type Segments = HashMap<String, String>;
 
+/// What a path and a method ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Send,
+    Stream,
+    Tasks,
+    /// Reads a task, or follows it.
+    ReadTask,
+    /// Does something to a task.
+    ActOnTask,
+    ListConfigs,
+    CreateConfig,
+    GetConfig,
+    DeleteConfig,
+    ExtendedCard,
+}
+
 /// The paths of the binding below an agent's URL, or below an agent's tenant.
 pub(super) fn routes(below: &str) -> Router<Arc<HttpConfig>> {
     let at = |path: &str| format!("{below}{path}");
+    let reads = |route: Route| get(answer).layer(Extension(route));
+    let writes = |route: Route| post(answer).layer(Extension(route));
+    let deletes = |route: Route| delete(answer).layer(Extension(route));
+    let configs = "/tasks/{task}/pushNotificationConfigs";
     Router::new()
-        .route(&at("/message:send"), post(answer))
-        .route(&at("/message:stream"), post(answer))
-        .route(&at("/tasks"), get(answer))
-        .route(&at("/tasks/{task}"), get(answer).post(answer))
-        .route(&at("/tasks/{task}/pushNotificationConfigs"), get(answer).post(answer))
-        .route(&at("/tasks/{task}/pushNotificationConfigs/{config}"), get(answer).delete(answer))
-        .route(&at("/extendedAgentCard"), get(answer))
+        .route(&at("/message:send"), writes(Route::Send))
+        .route(&at("/message:stream"), writes(Route::Stream))
+        .route(&at("/tasks"), reads(Route::Tasks))
+        .route(&at("/tasks/{task}"), reads(Route::ReadTask).merge(writes(Route::ActOnTask)))
+        .route(&at(configs), reads(Route::ListConfigs).merge(writes(Route::CreateConfig)))
+        .route(&at(&format!("{configs}/{{config}}")), reads(Route::GetConfig).merge(deletes(Route::DeleteConfig)))
+        .route(&at("/extendedAgentCard"), reads(Route::ExtendedCard))
 }
 
 async fn answer(
     State(config): State<Arc<HttpConfig>>,
+    Extension(route): Extension<Route>,
     Path(segments): Path<Segments>,
     RawQuery(query): RawQuery,
     scope: Option<Extension<CallerScope>>,
@@ -48,8 +70,7 @@ async fn answer(
     let Some(Extension(CallerScope(scope))) = scope else { return StatusCode::UNAUTHORIZED.into_response() };
     let (head, body) = request.into_parts();
     let media = media_type(&head.headers);
-    let has_body = head.method == Method::POST && !is_action(&head);
-    if has_body && !is_json(&head.headers) {
+    if route.has_body() && !is_json(&head.headers) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
@@ -60,7 +81,7 @@ async fn answer(
         Err(error) => return refused(&error, media),
     };
     let asked = Asked { agent, scope, params };
-    let answer = match operation(&head, &segments, query.as_deref(), &body) {
+    let answer = match operation(route, &segments, query.as_deref(), &body) {
         Err(error) => Err(error),
         Ok((method, body)) => perform(&config, &asked, method, body).await,
     };
@@ -74,49 +95,54 @@ async fn answer(
     with_extensions(response, &config, &asked)
 }
 
-/// Which operation a path means, and its parameters.
+impl Route {
+    /// Whether the path does not say everything there is to say.
+    fn has_body(self) -> bool {
+        matches!(self, Self::Send | Self::Stream | Self::CreateConfig)
+    }
+}
+
+/// Which operation is meant, and its parameters.
 fn operation(
-    head: &Parts,
+    route: Route,
     segments: &Segments,
     query: Option<&str>,
     body: &[u8],
 ) -> Result<(&'static str, Value), A2aError> {
-    let path = head.uri.path();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let is_get = head.method == Method::GET;
-    let (method, mut params) = match last {
-        "message:send" => (methods::SEND_MESSAGE, object(body)?),
-        "message:stream" => (methods::SEND_STREAMING_MESSAGE, object(body)?),
-        "tasks" => (methods::LIST_TASKS, from_query(query)),
-        "extendedAgentCard" => (methods::GET_EXTENDED_AGENT_CARD, Map::new()),
-        "pushNotificationConfigs" if is_get => (methods::LIST_PUSH_CONFIGS, from_query(query)),
-        "pushNotificationConfigs" => (methods::CREATE_PUSH_CONFIG, object(body)?),
-        _ if segments.contains_key("config") && is_get => (methods::GET_PUSH_CONFIG, Map::new()),
-        _ if segments.contains_key("config") => (methods::DELETE_PUSH_CONFIG, Map::new()),
-        _ if last.ends_with(":cancel") && !is_get => (methods::CANCEL_TASK, optional_object(body)?),
-        _ if last.ends_with(":subscribe") => (methods::SUBSCRIBE_TO_TASK, Map::new()),
-        _ if is_get => (methods::GET_TASK, from_query(query)),
-        _ => return Err(A2aError::new(Kind::MethodNotFound, "no such operation; :cancel and :subscribe are known")),
+    let task = segments.get("task").map(String::as_str).unwrap_or_default();
+    let (id, verb) = match task.rsplit_once(':') {
+        Some((id, verb @ ("cancel" | "subscribe"))) => (id, Some(verb)),
+        _ => (task, None),
     };
-    if let Some(task) = segments.get("task") {
-        let id = task.strip_suffix(":cancel").or_else(|| task.strip_suffix(":subscribe")).unwrap_or(task);
-        let (name, config) = ("taskId", segments.get("config"));
-        if path.contains("/pushNotificationConfigs") {
-            params.insert(name.to_owned(), json!(id));
-            params.extend(config.map(|config| ("id".to_owned(), json!(config))));
-        } else {
-            params.insert("id".to_owned(), json!(id));
+    let (method, mut params) = match (route, verb) {
+        (Route::Send, _) => (methods::SEND_MESSAGE, object(body)?),
+        (Route::Stream, _) => (methods::SEND_STREAMING_MESSAGE, object(body)?),
+        (Route::Tasks, _) => (methods::LIST_TASKS, from_query(query)),
+        (Route::ExtendedCard, _) => (methods::GET_EXTENDED_AGENT_CARD, Map::new()),
+        (Route::ReadTask | Route::ActOnTask, Some("subscribe")) => (methods::SUBSCRIBE_TO_TASK, named("id", id)),
+        (Route::ActOnTask, Some(_)) => (methods::CANCEL_TASK, with(optional_object(body)?, "id", id)),
+        (Route::ReadTask, _) => (methods::GET_TASK, with(from_query(query), "id", task)),
+        (Route::ActOnTask, None) => {
+            return Err(A2aError::new(Kind::MethodNotFound, "no such operation; :cancel and :subscribe are known"));
         }
-    }
-    if let Some(tenant) = segments.get("tenant") {
-        params.insert("tenant".to_owned(), json!(tenant));
+        (Route::ListConfigs, _) => (methods::LIST_PUSH_CONFIGS, with(from_query(query), "taskId", task)),
+        (Route::CreateConfig, _) => (methods::CREATE_PUSH_CONFIG, with(object(body)?, "taskId", task)),
+        (Route::GetConfig, _) => (methods::GET_PUSH_CONFIG, named("taskId", task)),
+        (Route::DeleteConfig, _) => (methods::DELETE_PUSH_CONFIG, named("taskId", task)),
+    };
+    for (name, held) in [("id", segments.get("config")), ("tenant", segments.get("tenant"))] {
+        params.extend(held.map(|held| (name.to_owned(), json!(held))));
     }
     Ok((method, Value::Object(params)))
 }
 
-/// Whether the path says everything there is to say.
-fn is_action(head: &Parts) -> bool {
-    [":cancel", ":subscribe"].iter().any(|action| head.uri.path().ends_with(action))
+fn named(name: &str, value: &str) -> Map<String, Value> {
+    with(Map::new(), name, value)
+}
+
+fn with(mut params: Map<String, Value>, name: &str, value: &str) -> Map<String, Value> {
+    params.insert(name.to_owned(), json!(value));
+    params
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, A2aError> {

@@ -1,18 +1,16 @@
 //! `SendStreamingMessage` and `SubscribeToTask`.
 
-use std::sync::{Arc, atomic::Ordering};
-
 use futures::StreamExt as _;
 use haggle_a2a::{A2aError, Kind, event, message};
 use serde_json::Value;
 
 use super::{
     Context, Server,
-    send::{Job, Reader, wish},
+    send::{Asked, Reader, wish},
     tasks::{fits, result, task_id},
     unsupported,
 };
-use crate::{Admission, Events};
+use crate::Events;
 
 impl Server {
     /// Works on a message and tells, as it goes, what happens to its task. The work goes on if the caller stops reading.
@@ -21,31 +19,11 @@ impl Server {
     pub(super) async fn send_streaming(&self, context: Context<'_>, mut body: Value) -> Result<Events, A2aError> {
         message::check(body.get("message"))?;
         let wish = wish(&body)?;
-        let webhook = self.webhook_with(&context, &body)?;
-        let message = body.get_mut("message").map(Value::take).unwrap_or_default();
         let follower = self.follower(&context)?;
-        let (seat, task, resume, is_new) = self.begin(&context, &message)?;
-        let (claim, call) = self.prepare(&context, task, message, resume, true)?;
-        match self.admit(context.caller, &call).await? {
-            Admission::Handled(reply) => {
-                return Ok(futures::stream::iter([Ok(event::message(reply))]).boxed());
-            }
-            Admission::Run => {}
+        match self.ask(&context, &mut body, Reader::Stream).await? {
+            Asked::Handled(reply) => Ok(futures::stream::iter([Ok(event::message(reply))]).boxed()),
+            Asked::Run(job) => self.run_followed(*job, wish.history, follower).await,
         }
-        let job = Job { claim, executor: Arc::clone(&context.served.executor), call, is_new, _seat: seat };
-        self.hook_up(webhook, &job.call.task_id, &context.owner).await?;
-        self.take_up(&job).await;
-        let ear = self.shared.hub.listen(&job.call.task_id);
-        let first = if is_new {
-            None
-        } else {
-            job.claim.live.announced.store(true, Ordering::Release);
-            let task = job.claim.live.task.lock().await.clone();
-            self.shared.shelf.put(&job.claim.live.owner, &task, job.call.resume.as_ref()).await?;
-            Some(event::task(result(task, wish.history)?))
-        };
-        self.work_for(job, Reader::Stream { history: wish.history });
-        Ok(ear.events(first, self.shared.limits.follow, follower))
     }
 
     /// Follows a task from where it is: the task first, then whatever happens to it.
@@ -56,6 +34,9 @@ impl Server {
             if let Some(live) = self.shared.live.get(id, &context.owner) {
                 // Events are told under this lock, so none is missed and none comes twice.
                 let task = live.task.lock().await;
+                if !self.shared.live.holds(id, &live) {
+                    continue;
+                }
                 if task.state().is_terminal() {
                     return Err(ended(id));
                 }

@@ -1,4 +1,6 @@
-//! `GetTask` and `CancelTask`.
+//! `GetTask`, `ListTasks` and `CancelTask`.
+
+use std::sync::Arc;
 
 use haggle_a2a::{
     A2aError, Kind, MAX_BODY_BYTES, Task, event,
@@ -6,14 +8,21 @@ use haggle_a2a::{
     task::Step,
     types::TaskState,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Context, Server};
+use crate::{Executor, records::Owner};
 
 /// What the envelope around a result may take, in bytes.
 const ENVELOPE_BYTES: usize = 1024;
 /// Largest result that fits every binding.
 const MAX_RESULT_BYTES: usize = MAX_BODY_BYTES - ENVELOPE_BYTES;
+/// What a task may take besides its artifacts, in bytes: its ids, its status and the agent's own fields.
+const STATUS_BYTES: usize = 128 * 1024;
+/// Most bytes of artifacts that an agent shows while it works.
+pub(super) const MAX_SHOWN_BYTES: usize = MAX_RESULT_BYTES - STATUS_BYTES;
+/// Stored bytes read for one page of a list; the page ends early there.
+const MAX_READ_BYTES: usize = 8 * MAX_BODY_BYTES;
 
 impl Server {
     pub(super) async fn get_task(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
@@ -30,62 +39,106 @@ impl Server {
     }
 
     pub(super) async fn cancel_task(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
-        let id = task_id(body)?;
-        if let Some(live) = self.shared.live.get(id, &context.owner) {
+        let (server, id, owner) = (self.clone(), task_id(body)?.to_owned(), context.owner.clone());
+        let executor = Arc::clone(&context.served.executor);
+        whole(async move { server.cancel_whole(&id, owner, executor.as_ref()).await }).await
+    }
+
+    async fn cancel_whole(&self, id: &str, owner: Owner, executor: &dyn Executor) -> Result<Value, A2aError> {
+        while let Some(live) = self.shared.live.get(id, &owner) {
             let mut task = live.task.lock().await;
-            self.cancel(&mut task)?;
-            self.shared.shelf.put(&live.owner, &task, None).await?;
-            self.shared.hub.tell(task.id(), || event::status(&task));
-            live.stop();
-            return result(task.clone(), None);
+            if !self.shared.live.holds(id, &live) {
+                // The agent's turn ended while this waited: look again where the task is now.
+                continue;
+            }
+            let answer = self.cancel(&owner, &mut task).await;
+            if answer.is_ok() {
+                live.stop();
+            }
+            return answer;
         }
-        let Some(stored) = self.shared.shelf.get(id, &context.owner)? else {
+        if !self.shared.shelf.owns(id, &owner) {
             return Err(A2aError::task_not_found(id));
-        };
-        let Some(claim) = self.shared.live.claim(context.owner.clone(), stored.task) else {
+        }
+        let Some(place) = self.shared.live.reserve(id) else {
             return Err(A2aError::new(Kind::Busy, "the task is being changed; try again"));
         };
-        let mut task = claim.live.task.lock().await;
-        self.cancel(&mut task)?;
-        self.shared.shelf.put(&claim.live.owner, &task, None).await?;
-        self.shared.hub.tell(task.id(), || event::status(&task));
-        context.served.executor.cancelled(stored.resume).await;
+        let Some(stored) = self.shared.shelf.get(id, &owner)? else { return Err(A2aError::task_not_found(id)) };
+        let claim = place.take(owner, stored.task, None, false);
+        let answer = self.cancel(&claim.live.owner, &mut *claim.live.task.lock().await).await?;
+        executor.cancelled(stored.resume).await;
+        Ok(answer)
+    }
+
+    /// Cancels a task, on disk first. Whoever calls holds its lock.
+    async fn cancel(&self, owner: &Owner, task: &mut Task) -> Result<Value, A2aError> {
+        let mut next = task.clone();
+        match next.abandon(TaskState::Canceled, None, self.shared.clock.now()) {
+            Step::Moved { .. } | Step::Updated => {}
+            Step::AlreadyEnded(_) | Step::Illegal { .. } | Step::Full => {
+                return Err(
+                    A2aError::new(Kind::TaskNotCancelable, "the task has ended already").with("taskId", task.id())
+                );
+            }
+        }
+        self.shared.shelf.put(owner, &next, None).await?;
+        *task = next;
+        self.shared.hub.tell(task.id(), || event::status(task));
         result(task.clone(), None)
     }
 
     /// The caller's tasks with this agent, newest status first, page by page.
-    pub(super) fn list_tasks(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
+    pub(super) async fn list_tasks(&self, context: &Context<'_>, body: &Value) -> Result<Value, A2aError> {
         let query = ListQuery::parse(body)?;
-        let found = self.shared.shelf.list(&context.owner, &query);
-        let mut tasks = Vec::new();
-        let mut bytes = 0;
-        let mut shown: Option<Cursor> = None;
-        for place in found.places {
-            let Some(stored) = self.shared.shelf.get(&place.id, &context.owner)? else { continue };
-            let mut task = result(stored.task, query.history)?;
-            if let (false, Some(map)) = (query.artifacts, task.as_object_mut()) {
-                map.remove("artifacts");
-            }
-            bytes += task.to_string().len();
-            // A page ends early where it would be over the body limit, but never empty.
-            if bytes > MAX_RESULT_BYTES && shown.is_some() {
-                return Ok(list::page(tasks, shown.as_ref(), query.page_size, found.total));
-            }
-            tasks.push(task);
-            shown = Some(place);
-        }
-        let next = shown.filter(|_| found.more);
-        Ok(list::page(tasks, next.as_ref(), query.page_size, found.total))
+        let seat = self.shared.listing.enter(&context.owner.root);
+        let seat = seat.ok_or_else(|| A2aError::new(Kind::Busy, "too many lists at once"))?;
+        let (server, owner) = (self.clone(), context.owner.clone());
+        // Reading a page from disk takes its time, and nobody else shall wait for it.
+        let read = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
+            server.list_page(&owner, &query)
+        });
+        read.await.unwrap_or_else(|_| Err(A2aError::new(Kind::Internal, "the list was not read")))
     }
 
-    fn cancel(&self, task: &mut Task) -> Result<(), A2aError> {
-        match task.abandon(TaskState::Canceled, None, self.shared.clock.now()) {
-            Step::Moved { .. } | Step::Updated => Ok(()),
-            Step::AlreadyEnded(_) | Step::Illegal { .. } | Step::Full => {
-                Err(A2aError::new(Kind::TaskNotCancelable, "the task has ended already").with("taskId", task.id()))
+    fn list_page(&self, owner: &Owner, query: &ListQuery) -> Result<Value, A2aError> {
+        let found = self.shared.shelf.list(owner, query);
+        let mut tasks = Vec::new();
+        let (mut shown_bytes, mut read_bytes) = (0, 0);
+        let mut last: Option<Cursor> = None;
+        for place in found.places {
+            let Some(stored) = self.shared.shelf.get(&place.id, owner)? else { continue };
+            let task = listed(stored.task, query);
+            shown_bytes += size(&task);
+            read_bytes += stored.bytes;
+            // A page ends early where it would be over a bound, but never empty.
+            if last.is_some() && (shown_bytes > MAX_RESULT_BYTES || read_bytes > MAX_READ_BYTES) {
+                return Ok(list::page(tasks, last.as_ref(), query.page_size, found.total));
             }
+            tasks.push(task);
+            last = Some(place);
         }
+        let next = last.filter(|_| found.more);
+        Ok(list::page(tasks, next.as_ref(), query.page_size, found.total))
     }
+}
+
+/// One task of a list. One that is too large for any answer shows where it stands and nothing else.
+fn listed(mut task: Task, query: &ListQuery) -> Value {
+    if !query.artifacts {
+        task.forget_artifacts();
+    }
+    let (id, context) = (task.id().to_owned(), task.context().to_owned());
+    let status = json!({ "state": task.state(), "timestamp": task.changed().to_rfc3339() });
+    result(task, query.history).unwrap_or_else(|_| json!({ "id": id, "contextId": context, "status": status }))
+}
+
+/// Runs this to its end, even if whoever waits for it is stopped: half of it would be wrong.
+pub(super) async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, A2aError>> + Send + 'static,
+) -> Result<T, A2aError> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|_| Err(A2aError::new(Kind::Internal, "the server broke down in this call")))
 }
 
 pub(super) fn task_id(body: &Value) -> Result<&str, A2aError> {
@@ -106,19 +159,35 @@ pub(super) fn history_length(holder: &Value, field: &str) -> Result<Option<usize
     }
 }
 
-/// True if a result fits every binding; counts its bytes without keeping them.
-pub(super) fn fits(result: &Value) -> bool {
-    struct Counter(usize);
-    impl std::io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            if self.0 > MAX_RESULT_BYTES { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+/// Bytes counted and not kept.
+struct Counter {
+    bytes: usize,
+    most: usize,
+}
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes += bytes.len();
+        if self.bytes > self.most { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
     }
-    serde_json::to_writer(Counter(0), result).is_ok()
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// True if a result fits every binding.
+pub(super) fn fits(result: &Value) -> bool {
+    serde_json::to_writer(Counter { bytes: 0, most: MAX_RESULT_BYTES }, result).is_ok()
+}
+
+/// How many bytes a value takes as JSON.
+pub(super) fn size(value: &Value) -> usize {
+    let mut counter = Counter { bytes: 0, most: usize::MAX };
+    match serde_json::to_writer(&mut counter, value) {
+        Ok(()) => counter.bytes,
+        Err(_) => usize::MAX,
+    }
 }
 
 /// The task as a result; without its history if it is over the body limit with it.
@@ -133,4 +202,28 @@ pub(super) fn result(mut task: Task, history: Option<usize>) -> Result<Value, A2
         return Ok(json);
     }
     Err(A2aError::new(Kind::TooLarge, "the task is over 1 MiB").with("taskId", task.id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_base::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_fits_no_answer_is_still_listed_with_its_state() {
+        let huge = "x".repeat(MAX_BODY_BYTES);
+        let task = |field: &str| {
+            let mut task = json!({ "id": "t", "contextId": "c", "status": { "state": "TASK_STATE_WORKING" } });
+            task[field] = json!([{ "parts": [{ "text": huge }] }]);
+            Task::from_json(task, Timestamp::from_secs(1)).unwrap()
+        };
+        let query = ListQuery::parse(&json!({})).unwrap();
+        let bare = json!({ "id": "t", "contextId": "c", "status": {
+            "state": "TASK_STATE_WORKING", "timestamp": "1970-01-01T00:00:01.000Z" } });
+        assert_eq!(listed(task("metadata"), &query), bare);
+        assert_eq!(listed(task("artifacts"), &query), bare, "artifacts that are not shown are not measured");
+        let all = ListQuery::parse(&json!({ "includeArtifacts": true })).unwrap();
+        assert_eq!(listed(task("artifacts"), &all), bare);
+    }
 }

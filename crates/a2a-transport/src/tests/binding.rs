@@ -46,7 +46,7 @@ impl Dial for Cable {
     }
 }
 
-async fn call(client: &Client, request: Value) -> Result<Value, A2aError> {
+pub(super) async fn call(client: &Client, request: Value) -> Result<Value, A2aError> {
     rpc::result(client.call(&ALICE, &AGENT, request, PATIENCE).await?)
 }
 
@@ -146,12 +146,12 @@ async fn errors_of_the_agent_come_through_whole() {
 }
 
 /// A hand-made caller on one stream.
-struct ByHand {
-    stream: DuplexStream,
-    serving: JoinHandle<()>,
+pub(super) struct ByHand {
+    pub(super) stream: DuplexStream,
+    pub(super) serving: JoinHandle<()>,
 }
 
-fn by_hand(node: &Node) -> ByHand {
+pub(super) fn by_hand(node: &Node) -> ByHand {
     let (stream, theirs) = tokio::io::duplex(64 * 1024);
     ByHand { stream, serving: tokio::spawn(node.server.serve_stream(eve(), theirs)) }
 }

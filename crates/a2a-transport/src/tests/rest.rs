@@ -63,6 +63,23 @@ async fn a_message_is_sent_and_its_task_read_listed_and_cancelled() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_is_told_by_the_route_and_by_nothing_in_a_name() {
+    let door = door().await;
+    let id = door.write("/message:send", &body("ask")).await.json()["task"]["id"].as_str().unwrap().to_owned();
+    for name in ["message:send", "tasks", "pushNotificationConfigs", "extendedAgentCard", "a%2Ftasks"] {
+        assert_eq!(status_of(&door.read(&format!("/tasks/{name}")).await).2, "TASK_NOT_FOUND", "{name}");
+        let written = door.write(&format!("/tasks/{name}"), &body("hi")).await;
+        assert_eq!(status_of(&written).2, "METHOD_NOT_FOUND", "{name}");
+    }
+    assert_eq!(status_of(&door.read(&format!("/tasks/{id}:cancel")).await).2, "TASK_NOT_FOUND", "GET cancels nothing");
+    let configs = door.read(&format!("/tasks/{id}:cancel/pushNotificationConfigs")).await;
+    assert_eq!(status_of(&configs).2, "TASK_NOT_FOUND");
+    assert_eq!(door.read("/tasks").await.json()["totalSize"], 1, "no message came through");
+    let cancelled = door.write(&format!("/tasks/{id}%3Acancel"), "").await.json();
+    assert_eq!(state(&cancelled), "TASK_STATE_CANCELED", "a colon may be escaped");
+}
+
+#[tokio::test]
 async fn the_answer_has_the_media_type_of_the_request() {
     let door = door().await;
     let place = format!("{}/message:send", path(&AGENT));

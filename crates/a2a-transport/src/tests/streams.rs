@@ -6,18 +6,18 @@ use haggle_a2a::{ServiceParams, event};
 use super::{binding::Cable, *};
 use crate::{Answer, Client, Dial, Events};
 
-fn stream(text: &str) -> Value {
+pub(super) fn stream(text: &str) -> Value {
     let mut request = send(text);
     request["method"] = json!("SendStreamingMessage");
     request
 }
 
-fn subscribe(id: &str) -> Value {
+pub(super) fn subscribe(id: &str) -> Value {
     rpc::request(5, "SubscribeToTask", json!({ "id": id }))
 }
 
 impl Node {
-    async fn follow(&self, caller: Caller, request: Value) -> Result<Events, A2aError> {
+    pub(super) async fn follow(&self, caller: Caller, request: Value) -> Result<Events, A2aError> {
         let params = ServiceParams::for_request(&request);
         match self.server.answer(caller, &AGENT, request, &params, None).await.1? {
             Answer::Many(events) => Ok(events),
@@ -25,7 +25,7 @@ impl Node {
         }
     }
 
-    async fn follow_kind(&self, caller: Caller, request: Value) -> Kind {
+    pub(super) async fn follow_kind(&self, caller: Caller, request: Value) -> Kind {
         match self.follow(caller, request).await {
             Ok(_) => panic!("a stream"),
             Err(error) => error.kind(),
@@ -33,17 +33,17 @@ impl Node {
     }
 }
 
-async fn next(events: &mut Events) -> Value {
+pub(super) async fn next(events: &mut Events) -> Value {
     tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap()
 }
 
-async fn rest(events: Events) -> Vec<Value> {
+pub(super) async fn rest(events: Events) -> Vec<Value> {
     let all = events.map(Result::unwrap).collect::<Vec<_>>();
     tokio::time::timeout(PATIENCE, all).await.unwrap()
 }
 
 /// What kind of event each is, with the state it tells.
-fn told(events: &[Value]) -> Vec<String> {
+pub(super) fn told(events: &[Value]) -> Vec<String> {
     let kind = |event: &Value| {
         let name = event.as_object().unwrap().keys().next().unwrap().clone();
         let state = event.pointer("/statusUpdate/status/state").or_else(|| event.pointer("/task/status/state"));
