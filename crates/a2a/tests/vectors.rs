@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const REFERENCE_KEY: &str = "2uObMIkNNHghrTaLnqtMDuVq5nAo4oDpE-Qa8I53oeQ";
 const REFERENCE_CARD: &str = r#"{"name":"Echo Agent","description":"Echoes text back.","supportedInterfaces":[{"url":"https://node.example.org/agents/echo","protocolBinding":"JSONRPC","protocolVersion":"1.0"},{"url":"https://node.example.org/agents/echo/rest","protocolBinding":"HTTP+JSON","protocolVersion":"1.0"},{"url":"libp2p:12D3KooWQxExamplePeerId/echo","protocolBinding":"https://example.org/a2a/bindings/libp2p/v1","protocolVersion":"1.0"}],"provider":{"url":"https://example.org","organization":"Example Org"},"version":"1.0.0","capabilities":{"streaming":true,"pushNotifications":false,"extensions":[{"uri":"https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2","description":"x402 payments","required":true}]},"securitySchemes":{"bearer":{"httpAuthSecurityScheme":{"scheme":"Bearer","bearerFormat":"JWT"}}},"securityRequirements":[{"schemes":{"bearer":{"list":["a2a"]}}}],"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"skills":[{"id":"echo","name":"Echo","description":"Echo the input.","tags":["echo"]}],"signatures":[{"protected":"eyJhbGciOiJFZERTQSIsImprdSI6Imh0dHBzOi8vbm9kZS5leGFtcGxlLm9yZy8ud2VsbC1rbm93bi9qd2tzLmpzb24iLCJraWQiOiJrZXktMSIsInR5cCI6IkpPU0UifQ","signature":"tsnAG_Xok9Maz2LXXjIAeUBMy7EaZg4rhJZsx2bQJopqQwFltkYNYE_jiOZ3W0SSW3xYZJ9QTtbkDChyYtlKBA"}]}"#;
 
-/// Cards that cannot be signed as they are, and why not: (name, card).
+/// Cards of which the two forms are written down: (name, card).
 const FORMS: [(&str, &str); 7] = [
     ("a card without empty values has one form", r#"{"name":"x","capabilities":{"streaming":false}}"#),
     (
