@@ -21,11 +21,12 @@ use haggle_a2a::{
     A2aError, Kind, MAX_BODY_BYTES, ServiceParams, card,
     params::{A2A_EXTENSIONS, A2A_VERSION, HAGGLE_CALLER},
     rpc,
+    types::methods,
 };
 use haggle_base::{Did, Hash};
 use serde_json::Value;
 
-use crate::{Answer, Caller, Remote, RemoteCall, Server};
+use crate::{Answer, Caller, CardSigner, Remote, RemoteCall, Server};
 
 mod rest;
 
@@ -54,6 +55,8 @@ pub struct HttpConfig {
     pub base_url: Option<String>,
     /// The gateway's cards say that a bearer token is needed.
     pub bearer: bool,
+    /// Signs the gateway's cards of the agents of this node; without one they are unsigned.
+    pub signer: Option<Arc<dyn CardSigner>>,
 }
 
 impl fmt::Debug for HttpConfig {
@@ -80,6 +83,8 @@ struct Asked {
     agent: Did,
     scope: String,
     params: ServiceParams,
+    /// The URL that the caller reached the gateway under.
+    base: Option<String>,
 }
 
 async fn call_agent(
@@ -107,7 +112,7 @@ async fn call_agent(
         Ok(params) => params,
         Err(error) => return json_answer(&rpc::response(id, Err(error))),
     };
-    let asked = Asked { agent, scope, params };
+    let asked = Asked { agent, scope, params, base: base_url(&config, &head.headers) };
     let answer = match perform(&config, &asked, &method, body).await {
         Err(error) => json_answer(&rpc::response(id, Err(error))),
         Ok(Answer::One(result)) => json_answer(&rpc::response(id, Ok(result))),
@@ -116,9 +121,18 @@ async fn call_agent(
     with_extensions(answer, &config, &asked)
 }
 
-/// Runs one operation, here or at the node that has the agent.
+/// Runs one operation, here or at the node that has the agent. Extended cards name the gateway as its own cards do.
 async fn perform(config: &HttpConfig, asked: &Asked, method: &str, body: Value) -> Result<Answer, A2aError> {
-    let Asked { agent, scope, params } = asked;
+    match operate(config, asked, method, body).await? {
+        Answer::One(card) if method == methods::GET_EXTENDED_AGENT_CARD => {
+            Ok(Answer::One(gateway_card(config, &asked.agent, &card, asked.base.as_deref())?))
+        }
+        answer => Ok(answer),
+    }
+}
+
+async fn operate(config: &HttpConfig, asked: &Asked, method: &str, body: Value) -> Result<Answer, A2aError> {
+    let Asked { agent, scope, params, .. } = asked;
     if config.server.card(agent).is_some() {
         return config.server.operate(&Caller::http(scope), agent, method, body, params, None).await;
     }
@@ -138,9 +152,21 @@ async fn show_gateway_card(
 ) -> Response {
     let Some(agent) = did(&agent) else { return StatusCode::NOT_FOUND.into_response() };
     let Some(original) = original_card(&config, &agent).await else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(base) = base_url(&config, &headers) else { return StatusCode::BAD_REQUEST.into_response() };
-    let card = card::gateway(&original, &format!("{base}/a2a/{agent}"), config.bearer);
-    card_answer(&card, &headers)
+    let base = base_url(&config, &headers);
+    match gateway_card(&config, &agent, &original, base.as_deref()) {
+        Ok(card) => card_answer(&card, &headers),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// The agent's card as it can be used from here: signed anew if the agent is ours, unsigned if it is somebody else's.
+fn gateway_card(config: &HttpConfig, agent: &Did, original: &Value, base: Option<&str>) -> Result<Value, A2aError> {
+    let base = base.ok_or_else(|| A2aError::new(Kind::InvalidRequest, "the request names no host"))?;
+    let card = card::gateway(original, &format!("{base}/a2a/{agent}"), config.bearer);
+    match &config.signer {
+        Some(signer) if config.server.card(agent).is_some() => Ok(signer.sign(agent, card)),
+        _ => Ok(card),
+    }
 }
 
 async fn show_original_card(

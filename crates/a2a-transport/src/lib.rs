@@ -22,7 +22,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It opens no libp2p stream itself (port [`Dial`]), keeps no keys, and knows no money.
+//! It opens no libp2p stream itself (port [`Dial`]), keeps no keys (port [`CardSigner`]), and knows no money.
 
 mod client;
 mod config;
@@ -50,8 +50,8 @@ pub use executor::{
 pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};
 pub use ports::{
-    Admission, Answer, BoxStream, Call, Caller, Dial, Events, Executor, Gate, OpenGate, Outcome, Remote, RemoteCall,
-    Wire,
+    Admission, Answer, BoxStream, Call, Caller, CardSigner, Cards, Dial, Events, Executor, Gate, OpenGate, Outcome,
+    Remote, RemoteCall, Wire,
 };
 pub use server::{Server, updates::Updates};
 

@@ -33,6 +33,21 @@ impl Caller {
     }
 }
 
+/// What an agent shows of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cards {
+    /// The card for everybody.
+    pub public: Value,
+    /// The card for callers who say who they are; its public one says that there is one (`haggle_a2a::card::extended`).
+    pub extended: Option<Value>,
+}
+
+impl From<Value> for Cards {
+    fn from(public: Value) -> Self {
+        Self { public, extended: None }
+    }
+}
+
 /// What happens to a task, as it happens: `StreamResponse` objects. After an error nothing comes.
 pub type Events = futures::stream::BoxStream<'static, Result<Value, A2aError>>;
 
@@ -190,6 +205,13 @@ pub trait Remote: Send + Sync {
     /// [`haggle_a2a::Kind::AgentNotFound`], [`haggle_a2a::Kind::Unreachable`], or what
     /// [`crate::Client::call`] answers.
     async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError>;
+}
+
+/// Signs cards with the keys of this node's agents, which this room does not see.
+pub trait CardSigner: Send + Sync {
+    /// The card with the agent's signature (`haggle_a2a::card::sign`); unsigned if the agent's key is not
+    /// here or the card cannot be signed.
+    fn sign(&self, agent: &Did, card: Value) -> Value;
 }
 
 impl fmt::Debug for dyn Executor {

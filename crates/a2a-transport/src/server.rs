@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    Answer, Caller, Executor, Gate, Limits,
+    Answer, Caller, Cards, Executor, Gate, Limits,
     records::{Owner, Shelf, storage},
     stream,
 };
@@ -40,6 +40,7 @@ use seats::Seats;
 #[derive(Clone)]
 struct Served {
     card: Arc<Value>,
+    extended: Option<Arc<Value>>,
     executor: Arc<dyn Executor>,
 }
 
@@ -126,9 +127,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Serves this agent under its card, from now on; replaces an earlier one.
-    pub fn serve(&self, agent: Did, card: Value, executor: Arc<dyn Executor>) {
-        let served = Served { card: Arc::new(card), executor };
+    /// Serves this agent under its cards, from now on; replaces an earlier one. A card alone is the public one.
+    pub fn serve(&self, agent: Did, cards: impl Into<Cards>, executor: Arc<dyn Executor>) {
+        let Cards { public, extended } = cards.into();
+        let served = Served { card: Arc::new(public), extended: extended.map(Arc::new), executor };
         self.agents_mut().insert(agent, served);
     }
 
@@ -275,9 +277,7 @@ impl Server {
             methods::GET_PUSH_CONFIG => self.get_push(&context, &body).map(Answer::One),
             methods::LIST_PUSH_CONFIGS => self.list_pushes(&context, &body).map(Answer::One),
             methods::DELETE_PUSH_CONFIG => self.delete_push(&context, &body).await.map(Answer::One),
-            methods::GET_EXTENDED_AGENT_CARD => {
-                Err(A2aError::new(Kind::ExtendedAgentCardNotConfigured, "there is no extended card"))
-            }
+            methods::GET_EXTENDED_AGENT_CARD => extended_card(&served).map(Answer::One),
             _ => {
                 let known: String = method.chars().take(64).collect();
                 Err(A2aError::new(Kind::MethodNotFound, "no such method in A2A 1.0").with("method", known))
@@ -319,6 +319,17 @@ impl Server {
                 None => tracing::debug!(caller = %caller.scope, "refused a stream: {} has too many", caller.scope),
             }
         }
+    }
+}
+
+/// Every caller has said who it is by now, so what the agent has for such callers is shown (A2A section 3.1.11).
+fn extended_card(served: &Served) -> Result<Value, A2aError> {
+    match &served.extended {
+        _ if !card::has_extended(&served.card) => {
+            Err(unsupported(methods::GET_EXTENDED_AGENT_CARD, "this agent has no extended card"))
+        }
+        Some(extended) => Ok(Value::clone(extended)),
+        None => Err(A2aError::new(Kind::ExtendedAgentCardNotConfigured, "the agent's extended card is not here")),
     }
 }
 

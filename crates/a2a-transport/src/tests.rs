@@ -22,6 +22,7 @@ use crate::{Call, Caller, Executor, Gate, Limits, OpenGate, Outcome, Server, Upd
 
 mod binding;
 mod bounds;
+mod cards;
 mod conformance;
 mod door;
 mod hostile;
@@ -184,6 +185,7 @@ fn agent_card() -> Value {
         }],
         modes: vec!["text/plain".into()],
         extensions: vec!["urn:known".into()],
+        extended: false,
     };
     card::own(&draft, &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] })
 }

@@ -5,8 +5,19 @@ use serde_json::{Map, Value, json};
 
 use crate::{VERSION, binding};
 
+mod canonical;
+mod lint;
+mod raw;
+mod schema;
+mod signature;
+
 #[cfg(test)]
 mod tests;
+
+pub use canonical::{Form, canonical, covered, signable};
+pub use lint::check_signable;
+pub use raw::{MAX_CARD_BYTES, MAX_DEPTH, read};
+pub use signature::{Examined, Header, MAX_SIGNATURES, SignatureError, Verified, examine, sign, verify, verify_with};
 
 /// The protocol binding of plain JSON-RPC over HTTP.
 pub const JSONRPC: &str = "JSONRPC";
@@ -45,6 +56,8 @@ pub struct Draft {
     pub modes: Vec<String>,
     /// Optional extensions it understands, by URI.
     pub extensions: Vec<String>,
+    /// Whether callers who say who they are can ask for an extended card.
+    pub extended: bool,
 }
 
 /// Where an agent can be called.
@@ -85,7 +98,7 @@ pub fn own(draft: &Draft, agent: &Did, places: &Places) -> Value {
         "description": draft.description,
         "version": draft.version,
         "supportedInterfaces": places.interfaces(agent),
-        "capabilities": capabilities(draft.extensions.iter().map(|uri| json!({ "uri": uri })).collect()),
+        "capabilities": capabilities(draft.extensions.iter().map(|uri| json!({ "uri": uri })).collect(), draft.extended),
         "defaultInputModes": draft.modes,
         "defaultOutputModes": draft.modes,
         "skills": skills,
@@ -94,8 +107,37 @@ pub fn own(draft: &Draft, agent: &Did, places: &Places) -> Value {
 
 /// The card of an agent that somebody else's server runs and our node offers: its own words, our
 /// places, and only what passes through us.
+///
+/// Unsigned, because it is another card now: the backend's signatures do not cover it. What cannot be signed is left
+/// out, so that the agent's key on our node can sign it.
 pub fn adopt(backend: &Value, agent: &Did, places: &Places) -> Value {
-    rehost(backend, places.interfaces(agent))
+    signable(&rehost(backend, places.interfaces(agent), false))
+}
+
+/// The extended card of an agent whose card is `card`: the same agent at the same places, with what `extra` says in
+/// place of the card's own fields. Skills are added to the card's, in place of one with the same id. Unsigned.
+pub fn extended(card: &Value, extra: &Map<String, Value>) -> Value {
+    let mut extended = card.as_object().cloned().unwrap_or_default();
+    extended.remove("signatures");
+    for (name, value) in extra {
+        match (name.as_str(), value) {
+            ("capabilities" | "supportedInterfaces" | "signatures", _) => {}
+            ("skills", Value::Array(more)) => {
+                let is_new = |skill: &&Value| more.iter().all(|other| other.get("id") != skill.get("id"));
+                let own = card.get("skills").and_then(Value::as_array).into_iter().flatten().filter(is_new);
+                extended.insert(name.clone(), own.chain(more).cloned().collect());
+            }
+            _ => {
+                extended.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Value::Object(extended)
+}
+
+/// Whether the card says that there is an extended one.
+pub fn has_extended(card: &Value) -> bool {
+    card.pointer("/capabilities/extendedAgentCard") == Some(&Value::Bool(true))
 }
 
 /// The card that a gateway shows for an agent behind it.
@@ -103,7 +145,7 @@ pub fn adopt(backend: &Value, agent: &Did, places: &Places) -> Value {
 /// Unsigned, because the rewritten interfaces break the author's signature; the original is served
 /// beside it. With `bearer` the card says that the gateway wants a token.
 pub fn gateway(original: &Value, url: &str, bearer: bool) -> Value {
-    let mut card = rehost(original, over_http(url).to_vec());
+    let mut card = rehost(original, over_http(url).to_vec(), has_extended(original));
     if let (true, Some(map)) = (bearer, card.as_object_mut()) {
         map.insert(
             "securitySchemes".to_owned(),
@@ -119,22 +161,25 @@ fn over_http(url: &str) -> [Value; 2] {
     [JSONRPC, HTTP_JSON].map(|binding| json!({ "url": url, "protocolBinding": binding, "protocolVersion": VERSION }))
 }
 
-fn rehost(original: &Value, interfaces: Vec<Value>) -> Value {
+fn rehost(original: &Value, interfaces: Vec<Value>, extended: bool) -> Value {
     let mut card = original.as_object().cloned().unwrap_or_default();
     for gone in ["signatures", "securitySchemes", "securityRequirements"] {
         card.remove(gone);
     }
     let extensions =
         original.pointer("/capabilities/extensions").and_then(Value::as_array).cloned().unwrap_or_default();
-    card.insert("capabilities".to_owned(), capabilities(extensions));
+    card.insert("capabilities".to_owned(), capabilities(extensions, extended));
     card.insert("supportedInterfaces".to_owned(), Value::Array(interfaces));
     Value::Object(card)
 }
 
-fn capabilities(extensions: Vec<Value>) -> Value {
+fn capabilities(extensions: Vec<Value>, extended: bool) -> Value {
     let mut map = Map::new();
     map.insert("streaming".to_owned(), json!(true));
     map.insert("pushNotifications".to_owned(), json!(true));
+    if extended {
+        map.insert("extendedAgentCard".to_owned(), json!(true));
+    }
     if !extensions.is_empty() {
         map.insert("extensions".to_owned(), Value::Array(extensions));
     }
@@ -269,18 +314,6 @@ pub fn check(card: &Value) -> Result<(), CardError> {
     checker.finish()
 }
 
-/// Checks that a card can be signed so that every SDK computes the same bytes: it must hold no
-/// empty text, list or object, no null, and no default scalar (explicit `streaming` and
-/// `pushNotifications` are fine).
-///
-/// # Errors
-/// [`CardError`] with every such value and its JSON path.
-pub fn check_signable(card: &Value) -> Result<(), CardError> {
-    let mut checker = Checker::default();
-    checker.full(card, "", false);
-    checker.finish()
-}
-
 #[derive(Default)]
 struct Checker(Vec<Fault>);
 
@@ -312,32 +345,6 @@ impl Checker {
                 }
             }
             _ => self.add(&format!("/{key}"), "must be a list that is not empty"),
-        }
-    }
-
-    fn full(&mut self, value: &Value, path: &str, may_be_false: bool) {
-        let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                let capabilities = path == "/capabilities";
-                for (key, value) in map {
-                    let optional = ["streaming", "pushNotifications", "extendedAgentCard"];
-                    let may_be_false = capabilities && optional.contains(&key.as_str());
-                    self.full(value, &format!("{path}/{}", escape(key)), may_be_false);
-                }
-            }
-            Value::Array(list) if !list.is_empty() => {
-                for (n, value) in list.iter().enumerate() {
-                    self.full(value, &format!("{path}/{n}"), false);
-                }
-            }
-            Value::String(text) if !text.is_empty() => {}
-            Value::Bool(true) => {}
-            Value::Bool(false) if may_be_false => {}
-            Value::Number(number) if number.as_f64() != Some(0.0) => {}
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                self.add(path, "is empty or a default: leave it out of a signed card");
-            }
         }
     }
 

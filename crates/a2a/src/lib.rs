@@ -6,7 +6,7 @@
 //! somebody else's business (`haggle-a2a-transport`).
 //!
 //! - [`types`]: the official Rust types (`a2a-lf`, pinned), for typed views.
-//! - [`card`]: build and check agent cards; the card a gateway shows for somebody else's agent.
+//! - [`card`]: build, check, sign and verify agent cards; the card a gateway shows for somebody else's agent.
 //! - [`message`]: check what strangers send, build and read parts.
 //! - [`task`]: the task machine; a command and `now` go in, an event comes out.
 //! - [`event`] and [`list`]: what streams carry, and how tasks are listed page by page.
@@ -25,7 +25,7 @@
 //! assert_eq!(parsed.method, "SendMessage");
 //! ```
 //!
-//! It does not sign cards.
+//! It holds no keys: whoever signs a card hands the key in.
 
 pub mod binding;
 pub mod card;

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use haggle_a2a::{A2aError, Kind, MAX_BODY_BYTES, types::methods};
 use serde_json::{Map, Value, json};
 
-use super::{Asked, CallerScope, HttpConfig, did, is_json, perform, service_params, sse, with_extensions};
+use super::{Asked, CallerScope, HttpConfig, base_url, did, is_json, perform, service_params, sse, with_extensions};
 use crate::Answer;
 
 /// The media type of this binding; requests in plain JSON are answered in plain JSON.
@@ -80,15 +80,19 @@ async fn answer(
         Ok(params) => params,
         Err(error) => return refused(&error, media),
     };
-    let asked = Asked { agent, scope, params };
+    let asked = Asked { agent, scope, params, base: base_url(&config, &head.headers) };
     let answer = match operation(route, &segments, query.as_deref(), &body) {
         Err(error) => Err(error),
-        Ok((method, body)) => perform(&config, &asked, method, body).await,
+        Ok((method, body)) => perform(&config, &asked, method, body).await.map(|answer| (method, answer)),
     };
     let response = match answer {
         Err(error) => refused(&error, media),
-        Ok(Answer::One(result)) => typed(StatusCode::OK, &result, media),
-        Ok(Answer::Many(events)) => {
+        Ok((methods::GET_EXTENDED_AGENT_CARD, Answer::One(card))) => {
+            // it is the caller's own, so no cache on the way may keep it
+            ([(header::CACHE_CONTROL, "private, max-age=60")], typed(StatusCode::OK, &card, media)).into_response()
+        }
+        Ok((_, Answer::One(result))) => typed(StatusCode::OK, &result, media),
+        Ok((_, Answer::Many(events))) => {
             sse(events.map(|event| event.unwrap_or_else(|error| error.to_status_json())).boxed())
         }
     };

@@ -39,7 +39,8 @@ pub(super) async fn door() -> Door {
     let node = node().await;
     let elsewhere = Arc::new(Elsewhere::default());
     let remote: Arc<dyn Remote> = Arc::clone(&elsewhere) as Arc<dyn Remote>;
-    let config = HttpConfig { server: node.server.clone(), remote: Some(remote), base_url: None, bearer: true };
+    let config =
+        HttpConfig { server: node.server.clone(), remote: Some(remote), base_url: None, bearer: true, signer: None };
     Door { routes: router(config), elsewhere, _node: node }
 }
 

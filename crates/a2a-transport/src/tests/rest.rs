@@ -107,7 +107,7 @@ async fn every_refusal_is_a_status_with_its_reason() {
     for push in ["/tasks/x/pushNotificationConfigs", "/tasks/x/pushNotificationConfigs/1"] {
         assert_eq!(status_of(&door.read(push).await).2, "TASK_NOT_FOUND");
     }
-    assert_eq!(status_of(&door.read("/extendedAgentCard").await).2, "EXTENDED_AGENT_CARD_NOT_CONFIGURED");
+    assert_eq!(status_of(&door.read("/extendedAgentCard").await).2, "UNSUPPORTED_OPERATION");
     let refused = door.write("/message:send", &body("refuse")).await;
     assert_eq!(status_of(&refused), (403, "PERMISSION_DENIED".into(), "REFUSED".into()));
     assert_eq!(status_of(&door.write("/tasks/x:run", "{}").await).2, "METHOD_NOT_FOUND");

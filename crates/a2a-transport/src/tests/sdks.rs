@@ -163,7 +163,7 @@ async fn an_sdk_client_is_served_well_at(url: &str) {
 #[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_calls_a_local_agent() {
     let node = open_node().await;
-    let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true };
+    let config = HttpConfig { server: node.server.clone(), remote: None, base_url: None, bearer: true, signer: None };
     let base = listen(router(config)).await;
     an_sdk_client_is_served_well_at(&format!("{base}/a2a/{}", *AGENT)).await;
 }
@@ -198,7 +198,8 @@ async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
     near.server.remove(&AGENT);
     let client = Client::new(Cable::to(&provider) as Arc<dyn Dial>);
     let remote: Arc<dyn Remote> = Arc::new(Afar { client, card });
-    let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
+    let config =
+        HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true, signer: None };
     let url = format!("{}/a2a/{}", listen(router(config)).await, *AGENT);
     for (client, way) in everybody() {
         let seen = sdk_client(client, &url, "across", &[way, &["--get"]].concat()).await;
@@ -214,7 +215,8 @@ async fn an_sdk_client_is_served_as_well_by_an_agent_on_another_node() {
     near.server.remove(&AGENT);
     let client = Client::new(Cable::to(&provider) as Arc<dyn Dial>);
     let remote: Arc<dyn Remote> = Arc::new(Afar { client, card: agent_card() });
-    let config = HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true };
+    let config =
+        HttpConfig { server: near.server.clone(), remote: Some(remote), base_url: None, bearer: true, signer: None };
     let base = listen(router(config)).await;
     an_sdk_client_is_served_well_at(&format!("{base}/a2a/{}", *AGENT)).await;
 }

@@ -167,7 +167,7 @@ async fn what_the_server_does_not_do_gets_its_proper_error() {
         ("GetTaskPushNotificationConfig", json!({}), Kind::InvalidParams),
         ("ListTaskPushNotificationConfigs", json!({}), Kind::InvalidParams),
         ("DeleteTaskPushNotificationConfig", json!({}), Kind::InvalidParams),
-        ("GetExtendedAgentCard", json!({}), Kind::ExtendedAgentCardNotConfigured),
+        ("GetExtendedAgentCard", json!({}), Kind::UnsupportedOperation),
         ("message/send", message, Kind::MethodNotFound),
         ("SendMessage", json!({}), Kind::InvalidParams),
         ("SendMessage", json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": []}}), Kind::InvalidParams),

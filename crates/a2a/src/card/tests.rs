@@ -28,6 +28,7 @@ fn draft() -> Draft {
         }],
         modes: vec!["text/plain".into()],
         extensions: vec!["urn:haggle:a2a:negotiate:1".into()],
+        extended: false,
     }
 }
 
@@ -80,11 +81,41 @@ fn faults_are_named_by_their_paths() {
 }
 
 #[test]
-fn empty_values_are_found_before_signing() {
-    let card = json!({"name": "x", "a/b": "", "capabilities": {"streaming": false, "deep": {"streaming": false}}, "list": [[], null, 0, 1]});
-    let faults = check_signable(&card).unwrap_err().faults;
-    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
-    assert_eq!(paths, ["/a~1b", "/capabilities/deep/streaming", "/list/0", "/list/1", "/list/2"]);
+fn an_adopted_card_can_be_signed_whatever_the_backend_served() {
+    let (did, peer) = alice();
+    let mut backend = stranger();
+    backend["iconUrl"] = json!("");
+    backend["capabilities"]["extendedAgentCard"] = json!(true);
+    let adopted = adopt(&backend, &did, &Places { http: vec![], peers: vec![peer] });
+    check(&adopted).unwrap();
+    check_signable(&adopted).unwrap();
+    assert_eq!(adopted.get("signatures"), None, "the backend signed another card");
+    assert_eq!(adopted.get("vendorField"), None, "SDKs would not sign it");
+    assert!(!has_extended(&adopted), "the backend's extended card is not passed on");
+    assert_eq!(adopted["provider"], backend["provider"]);
+}
+
+#[test]
+fn an_extended_card_adds_to_the_public_one() {
+    let (did, peer) = alice();
+    let public = own(&Draft { extended: true, ..draft() }, &did, &Places { http: vec![], peers: vec![peer] });
+    assert!(has_extended(&public));
+    let extra = json!({
+        "description": "More for friends.",
+        "skills": [{ "id": "digest", "name": "Deep digest" }, { "id": "count", "name": "Count" }],
+        "capabilities": { "streaming": false },
+        "supportedInterfaces": [],
+        "signatures": [{}],
+    });
+    let card = extended(&public, extra.as_object().unwrap());
+    assert_eq!(card["description"], "More for friends.");
+    assert_eq!(card["capabilities"], public["capabilities"]);
+    assert_eq!(card["supportedInterfaces"], public["supportedInterfaces"]);
+    let names: Vec<&str> =
+        card["skills"].as_array().unwrap().iter().filter_map(|skill| skill["name"].as_str()).collect();
+    assert_eq!(names, ["Deep digest", "Count"]);
+    assert_eq!(card.get("signatures"), None);
+    assert!(has_extended(&gateway(&public, "http://127.0.0.1:7070/a2a/x", true)));
 }
 
 #[test]
