@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{Call, Caller, Executor, Outcome, Updates, id};
 
+pub(crate) mod command;
 pub(crate) mod conformance;
 pub(crate) mod function;
 pub(crate) mod http;
