@@ -46,7 +46,7 @@ pub use executor::{
     conformance::ConformanceExecutor,
     function::{Failure, FnExecutor, Input, Output},
     http::HttpExecutor,
-    run,
+    run, run_once,
 };
 pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};

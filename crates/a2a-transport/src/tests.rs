@@ -22,6 +22,7 @@ use crate::{Call, Caller, Executor, Gate, Limits, OpenGate, Outcome, Server, Upd
 
 mod binding;
 mod bounds;
+mod command;
 mod conformance;
 mod door;
 mod push;
@@ -29,6 +30,7 @@ mod rest;
 mod sdks;
 mod streams;
 mod tasks;
+mod wrapping;
 
 /// The agent that is called, and the nodes of the callers. Derived once: it takes its time.
 static AGENT: LazyLock<Did> = LazyLock::new(|| Seed::devnet(7, 1).agent_key(0).did());

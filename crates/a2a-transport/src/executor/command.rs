@@ -114,14 +114,8 @@ impl CommandExecutor {
         let log = CommandLog::new(&config.name, clock, limits.log_lines);
         let (jobs, waiting) = mpsc::channel(limits.calls);
         let stop = CancellationToken::new();
-        let keeper = Keeper {
-            config,
-            jobs: waiting,
-            log: log.clone(),
-            stop: stop.clone(),
-            waiting: VecDeque::new(),
-            last: 0,
-        };
+        let keeper =
+            Keeper { config, jobs: waiting, log: log.clone(), stop: stop.clone(), waiting: VecDeque::new(), last: 0 };
         let keeper = tokio::spawn(keeper.run());
         Self {
             jobs,

@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Longest wait for what a program wrote before it ended.
-const DRAIN: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_secs(2);
 /// Most letters of an unreadable line that the log shows.
 const SHOWN_CHARS: usize = 200;
 
@@ -107,7 +107,10 @@ impl Keeper {
         let mut life = match Life::begin(&self.config, &self.log) {
             Ok(life) => life,
             Err(cause) => {
-                return End::Ended { why: format!("{} cannot be started: {cause}", shown(&self.config)), has_worked: false };
+                return End::Ended {
+                    why: format!("{} cannot be started: {cause}", shown(&self.config)),
+                    has_worked: false,
+                };
             }
         };
         self.log.note(&format!("started {} as process {}", shown(&self.config), life.pid));
@@ -151,7 +154,10 @@ impl Keeper {
                     Ok(Some(line)) => if let Err(why) = life.hear(line, &self.log).await {
                         return life.ended(why);
                     },
-                    Ok(None) => return life.ended(life.last_words()),
+                    Ok(None) => {
+                        life.learn_status().await;
+                        return life.ended(life.last_words());
+                    }
                     Err(cause) => return life.ended(format!("its output cannot be read: {cause}")),
                 },
                 Some(id) = life.left.next(), if !life.left.is_empty() => {
@@ -337,6 +343,15 @@ impl Life {
         self.is_stuck |= self.open.values().any(|open| open.left_until.is_some_and(|until| until <= now));
         (self.is_stuck && self.open.values().all(|open| open.left_until.is_some()))
             .then(|| "it went on with a call that was over".to_owned())
+    }
+
+    /// How the process ended, if it does so right after its output.
+    async fn learn_status(&mut self) {
+        if self.status.is_none()
+            && let Ok(Ok(status)) = timeout(DRAIN, self.child.wait()).await
+        {
+            self.status = Some(status.to_string());
+        }
     }
 
     fn last_words(&self) -> String {
