@@ -3,12 +3,11 @@
 use crate::agent::{AgentDraft, Worker};
 use crate::builtin::CONFORMANCE;
 use crate::imports;
-use crate::records::{AgentRow, CommandRow, Runner};
+use crate::records::{AgentRow, Runner};
 use haggle_a2a::A2aError;
 use haggle_a2a::card::{self, Draft, Places, Skill};
 use haggle_a2a_transport::{
-    CommandConfig, CommandExecutor, CommandLimits, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor,
-    Input, Output, run_once,
+    CommandExecutor, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run_once,
 };
 use haggle_base::{Clock, Did, PeerId, Text};
 use haggle_gateway::ApiError;
@@ -18,14 +17,13 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod program;
+
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
-/// Variables of the node's environment that every program gets.
-const HARMLESS: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 /// Most agents on one node: a connection proves 32 DIDs, one of them is the node's own.
 pub(crate) const MAX_AGENTS: u64 = 31;
 
@@ -88,7 +86,7 @@ impl Engine {
                 Ok(Some(Self::Http(Arc::new(executor))))
             }
             Runner::Command(row) => {
-                Ok(Some(Self::Command(Arc::new(CommandExecutor::start(command(name, row), Arc::clone(clock))))))
+                Ok(Some(Self::Command(Arc::new(CommandExecutor::start(program::config(name, row), Arc::clone(clock))))))
             }
             Runner::Embedded => Ok(None),
         }
@@ -200,54 +198,6 @@ fn bare_text(input: &Value) -> Option<String> {
     fields.get("text")?.as_str().map(str::to_owned)
 }
 
-/// How a program is run.
-fn command(name: &str, row: &CommandRow) -> CommandConfig {
-    let named = row.env.iter().map(Text::as_str);
-    let env = HARMLESS.into_iter().chain(named).filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-    CommandConfig {
-        name: name.to_owned(),
-        argv: row.argv.iter().map(|word| word.as_str().to_owned()).collect(),
-        dir: row.dir.as_ref().map(|dir| PathBuf::from(dir.as_str())),
-        env: env.collect(),
-        limits: CommandLimits { call: Duration::from_secs(u64::from(row.call_secs)), ..CommandLimits::default() },
-    }
-}
-
-/// The stored form of a program, every field checked.
-fn command_row(argv: &[String], dir: Option<&str>, env: &[String], call_secs: u32) -> Result<CommandRow, ApiError> {
-    let wrong = |detail: String| {
-        Err(ApiError::bad_request(
-            "invalid_command",
-            detail,
-            "give the program and its arguments as at most 64 words of 1024 bytes without control characters",
-        ))
-    };
-    let words: Result<Vec<Text<1024>>, _> = argv.iter().map(|word| Text::try_from(word.as_str())).collect();
-    let Some(argv) = words.ok().filter(|words| !words.is_empty()).and_then(|words| words.try_into().ok()) else {
-        return wrong("the command has no words, too many, or one that is too long".to_owned());
-    };
-    let plain = |name: &str| {
-        let mut letters = name.bytes();
-        letters.next().is_some_and(|first| first == b'_' || first.is_ascii_alphabetic())
-            && letters.all(|letter| letter == b'_' || letter.is_ascii_alphanumeric())
-            && !name.starts_with("HAGGLE_")
-    };
-    if let Some(name) = env.iter().find(|name| !plain(name)) {
-        return wrong(format!("{name:?} is no variable that a program may get"));
-    }
-    let names: Result<Vec<Text<128>>, _> = env.iter().map(|name| Text::try_from(name.as_str())).collect();
-    let Some(env) = names.ok().and_then(|names| names.try_into().ok()) else {
-        return wrong("there are more than 32 variables, or one has a name of over 128 bytes".to_owned());
-    };
-    let Ok(dir) = dir.map(Text::try_from).transpose() else {
-        return wrong("the directory's path is too long or holds control characters".to_owned());
-    };
-    if !(1..=3600).contains(&call_secs) {
-        return wrong("a call takes 1 second to 1 hour".to_owned());
-    }
-    Ok(CommandRow { argv, dir, env, call_secs })
-}
-
 /// The row of a new agent, every field checked.
 pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRow, ApiError> {
     let name_fits = !draft.name.is_empty()
@@ -303,7 +253,7 @@ pub(crate) fn runner(executor: &view::Executor, takes_commands: bool) -> Result<
             "`haggle config set agents.commands true` on the node's machine, then start it again",
         )),
         view::Executor::Command { argv, dir, env, call_seconds } => {
-            command_row(argv, dir.as_deref(), env, *call_seconds).map(Runner::Command)
+            program::row(argv, dir.as_deref(), env, *call_seconds).map(Runner::Command)
         }
         view::Executor::Embedded => Err(ApiError::bad_request(
             "invalid_agent",

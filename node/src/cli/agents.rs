@@ -77,7 +77,7 @@ fn source(args: &AgentAdd) -> Result<Executor, CliError> {
         return Ok(Executor::Builtin { name: name.clone() });
     }
     if let Some(command) = &args.command {
-        let mut argv = shlex::split(command).ok_or_else(|| usage("--command has a quote that is not closed"))?;
+        let mut argv = shell_words::split(command).map_err(|_| usage("--command has a quote that is not closed"))?;
         argv.extend(args.arg.iter().cloned());
         if argv.is_empty() {
             return Err(usage("--command names no program"));

@@ -1,10 +1,14 @@
 //! Every command and flag, with the help that teaches them.
 
 use crate::home::Home;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use haggle_base::Usdc;
 use std::path::PathBuf;
+
+mod agents;
+
+pub(super) use agents::{A2aCommand, AgentAdd, AgentCommand, AgentLogs, Inspect};
 
 const EXAMPLES: &str = "\
 First time? `haggle demo` starts a whole market on this machine and buys something on it.
@@ -222,131 +226,6 @@ pub(super) enum OrderCommand {
         /// Key or order id.
         id: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AgentCommand {
-    /// Add an agent and put it on the market.
-    Add(Box<AgentAdd>),
-    /// The agents of this node.
-    List,
-    /// What the program of an agent said on its standard error, and what the node says about it.
-    Logs(AgentLogs),
-}
-
-const ADD_EXAMPLES: &str = "\
-Three kinds of agents:
-
-  haggle agent add http://127.0.0.1:9101 --price 0.02
-      an A2A 1.0 agent that runs already: its card is read and checked, its own examples are tried,
-      and name, description, tags and schemas are taken from the card
-  haggle agent add shout --command \"python3 shout.py\" --price 0.01
-      a program that speaks JSON lines (docs/protocols/stdio-agent.md): started with the node, and
-      again when it ends; `haggle agent logs shout` shows what it says on standard error
-  haggle agent add words --builtin digest
-      one that comes with haggle
-
-docs/quickstart-agent.md goes through the first two, from the first line of code to the first sale.";
-
-#[derive(Debug, Args)]
-#[command(after_help = ADD_EXAMPLES)]
-#[command(group = ArgGroup::new("source").args(["builtin", "url", "command"]))]
-pub(super) struct AgentAdd {
-    /// Name (1 to 48 of a-z, 0-9, -), or the URL of an A2A agent that runs already.
-    #[arg(value_name = "NAME|URL")]
-    pub(super) what: String,
-    /// One of the agents that come with haggle: digest, csv, echo, slow, flaky, liar, conformance.
-    #[arg(long)]
-    pub(super) builtin: Option<String>,
-    /// URL of an A2A 1.0 agent that runs already, when a name stands first.
-    #[arg(long, value_hint = ValueHint::Url)]
-    pub(super) url: Option<String>,
-    /// A program and its arguments, split into words as a shell does; no shell runs.
-    #[arg(long, value_hint = ValueHint::CommandString)]
-    pub(super) command: Option<String>,
-    /// One more argument of the program, taken as it is; may be given again.
-    #[arg(long, requires = "command", allow_hyphen_values = true)]
-    pub(super) arg: Vec<String>,
-    /// The directory that the program runs in; default: this one.
-    #[arg(long, requires = "command", value_hint = ValueHint::DirPath)]
-    pub(super) dir: Option<PathBuf>,
-    /// Name of an environment variable of the node that the program gets; may be given again.
-    #[arg(long, requires = "command", value_name = "VARIABLE")]
-    pub(super) env: Vec<String>,
-    /// Longest time for one call of the program, 1s to 1h.
-    #[arg(long, requires = "command", default_value = "10m", value_name = "TIME")]
-    pub(super) call_time: humantime::Duration,
-    /// Name, when a URL stands first; default: the card's.
-    #[arg(long)]
-    pub(super) name: Option<String>,
-    /// What to ask the agent before it is served: text, or a JSON object; may be given again. Default: the examples of
-    /// its card, or "hello".
-    #[arg(long, value_name = "INPUT")]
-    pub(super) sample: Vec<String>,
-    /// Serve it without asking it anything first.
-    #[arg(long, conflicts_with = "sample")]
-    pub(super) no_self_test: bool,
-    /// Price of one call in USDC; 0 is free. Default: 0, or the built-in agent's own.
-    #[arg(long)]
-    pub(super) price: Option<Usdc>,
-    /// What it does.
-    #[arg(long)]
-    pub(super) description: Option<String>,
-    /// Primary category.
-    #[arg(long)]
-    pub(super) category: Option<String>,
-    /// A tag; may be given again.
-    #[arg(long)]
-    pub(super) tag: Vec<String>,
-    /// JSON Schema of the input, or `@file`.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(super) input_schema: Option<String>,
-    /// JSON Schema of the output, or `@file`: the buyer's node pays only for output that fits.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(super) output_schema: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AgentLogs {
-    /// Name or DID of an agent of this node that is a program.
-    pub(super) agent: String,
-    /// At most this many of the newest lines (1 to 1000).
-    #[arg(long, default_value_t = 100)]
-    pub(super) lines: u32,
-}
-
-const INSPECT_EXAMPLES: &str = "\
-  haggle a2a inspect http://127.0.0.1:9101          an agent on your machine, before you sell it
-  haggle a2a inspect did:key:z6Mk… --text \"hello\"  an agent of the market, through your running node
-  haggle a2a inspect URL --stream --json            everything as one JSON object, with every event
-
-The exit code is 0 only if nothing is wrong. A fault is named by where it is: `card /skills/0/tags` is
-the field tags of the first skill, in the words of RFC 6901.";
-
-#[derive(Debug, Subcommand)]
-pub(super) enum A2aCommand {
-    /// Check an agent's card, send it a message, and show what went over the wire.
-    Inspect(Inspect),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = INSPECT_EXAMPLES)]
-pub(super) struct Inspect {
-    /// URL of an A2A agent (or of its card, ending in .json), or the DID of an agent of the market.
-    #[arg(value_name = "URL|DID")]
-    pub(super) target: String,
-    /// What to say to it. Default: the first example of its card, or "hello".
-    #[arg(long)]
-    pub(super) text: Option<String>,
-    /// Ask for a stream instead of one answer.
-    #[arg(long)]
-    pub(super) stream: bool,
-    /// Only check the card.
-    #[arg(long, conflicts_with_all = ["text", "stream"])]
-    pub(super) no_send: bool,
-    /// Longest wait for an answer.
-    #[arg(long, default_value = "30s")]
-    pub(super) wait: humantime::Duration,
 }
 
 #[derive(Debug, Args)]

@@ -83,6 +83,7 @@ fn exit_of(code: &str) -> Exit {
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
         | "refunded" => Exit::Payment,
         "remote_failed"
+        | "self_test_failed"
         | "schema_mismatch"
         | "invalid_agent_response"
         | "peer_unreachable"

@@ -75,12 +75,22 @@ impl HttpExecutor {
         self.backend.faults(card)
     }
 
-    async fn whole(&self, params: Value, call: &Call, turn: &mut Turn, updates: &Updates) -> Result<Outcome, A2aError> {
+    async fn whole(
+        &self,
+        params: Value,
+        call: &Call,
+        turn: &mut Turn,
+        leave: &mut Leave,
+        updates: &Updates,
+    ) -> Result<Outcome, A2aError> {
         let result = self.backend.ask(methods::SEND_MESSAGE, params, Some(call), call.deadline).await?;
         match turn.take(result, updates).await? {
             Some(outcome) => Ok(outcome),
             // some servers answer at once, whatever they are asked
-            None => self.watch(call, turn, updates).await,
+            None => {
+                leave.task = turn.task().map(str::to_owned);
+                self.watch(call, turn, updates).await
+            }
         }
     }
 
@@ -160,12 +170,12 @@ impl Executor for HttpExecutor {
         let mut turn = Turn::of(&call);
         let mut leave = Leave { backend: Arc::clone(&self.backend), task: turn.task().map(str::to_owned) };
         let outcome = match streams {
-            false => self.whole(params, &call, &mut turn, &updates).await,
+            false => self.whole(params, &call, &mut turn, &mut leave, &updates).await,
             true => match self.backend.stream(methods::SEND_STREAMING_MESSAGE, params.clone(), &call).await {
                 Ok(events) => self.follow(events, &call, &mut turn, &mut leave, &updates).await,
                 // its card says too much
                 Err(error) if matches!(error.kind(), Kind::UnsupportedOperation | Kind::MethodNotFound) => {
-                    self.whole(params, &call, &mut turn, &updates).await
+                    self.whole(params, &call, &mut turn, &mut leave, &updates).await
                 }
                 Err(error) => Err(error),
             },

@@ -169,7 +169,7 @@ impl Keeper {
                     life.drained_by = Some(Instant::now() + DRAIN);
                 },
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
-                    if let Some(why) = life.is_stuck() {
+                    if let Some(why) = life.must_end() {
                         return life.ended(why);
                     }
                 }
@@ -335,7 +335,7 @@ impl Life {
     }
 
     /// Why the process has to be ended now, if it has to: only when nobody waits for it any more.
-    fn is_stuck(&mut self) -> Option<String> {
+    fn must_end(&mut self) -> Option<String> {
         let now = Instant::now();
         if self.drained_by.is_some_and(|by| by <= now) {
             return Some(self.last_words());
