@@ -2,10 +2,14 @@
 
 use crate::agent::{AgentDraft, Worker};
 use crate::builtin::CONFORMANCE;
+use crate::imports;
 use crate::records::{AgentRow, Runner};
-use haggle_a2a::card::{Draft, Places, Skill};
-use haggle_a2a_transport::{ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run};
-use haggle_base::{Did, PeerId, Text};
+use haggle_a2a::A2aError;
+use haggle_a2a::card::{self, Draft, Places, Skill};
+use haggle_a2a_transport::{
+    CommandExecutor, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run_once,
+};
+use haggle_base::{Clock, Did, PeerId, Text};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{self, NewAgent};
 use haggle_trade::ports::WorkError;
@@ -15,6 +19,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod program;
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
@@ -45,6 +51,8 @@ pub(crate) enum Engine {
     Function(Worker),
     /// An A2A server.
     Http(Arc<HttpExecutor>),
+    /// A program.
+    Command(Arc<CommandExecutor>),
     /// The agent of conformance suites.
     Conformance,
 }
@@ -54,14 +62,15 @@ impl fmt::Debug for Engine {
         f.write_str(match self {
             Self::Function(_) => "Function",
             Self::Http(_) => "Http",
+            Self::Command(_) => "Command",
             Self::Conformance => "Conformance",
         })
     }
 }
 
 impl Engine {
-    /// The engine of a stored agent; an embedded one has none until its closure is given again.
-    pub(crate) fn of(runner: &Runner) -> Result<Option<Self>, ApiError> {
+    /// The engine of a stored agent; an embedded one has none until its closure is given again. A program is started.
+    pub(crate) fn of(name: &str, runner: &Runner, clock: &Arc<dyn Clock>) -> Result<Option<Self>, ApiError> {
         match runner {
             Runner::Builtin(name) if name.as_str() == CONFORMANCE => Ok(Some(Self::Conformance)),
             Runner::Builtin(name) if crate::builtin::draft(name).is_some() => {
@@ -76,6 +85,9 @@ impl Engine {
                 let executor = HttpExecutor::new(url).map_err(|error| ApiError::from_coded(&error))?;
                 Ok(Some(Self::Http(Arc::new(executor))))
             }
+            Runner::Command(row) => {
+                Ok(Some(Self::Command(Arc::new(CommandExecutor::start(program::config(name, row), Arc::clone(clock))))))
+            }
             Runner::Embedded => Ok(None),
         }
     }
@@ -84,6 +96,7 @@ impl Engine {
     pub(crate) fn executor(&self) -> Arc<dyn Executor> {
         match self {
             Self::Http(executor) => Arc::<HttpExecutor>::clone(executor),
+            Self::Command(executor) => Arc::<CommandExecutor>::clone(executor),
             Self::Conformance => Arc::new(ConformanceExecutor),
             Self::Function(worker) => {
                 let worker = worker.clone();
@@ -147,15 +160,42 @@ impl Agents {
                 .map_err(|_| WorkError::Failed("the agent panicked".to_owned()))?
                 .map_err(WorkError::Failed),
             Engine::Conformance => crate::builtin::run(CONFORMANCE, &input, call).await.map_err(WorkError::Failed),
-            Engine::Http(executor) => run(&*executor, *did, input, LONGEST_WORK).await.map_err(|error| {
-                if error.is_retryable() {
-                    WorkError::NotNow(error.to_string())
-                } else {
-                    WorkError::Failed(error.to_string())
-                }
-            }),
+            Engine::Http(executor) => {
+                let input = fitting(&executor, input).await;
+                run_once(&*executor, *did, input, LONGEST_WORK, Some(call)).await.map_err(|error| not_done(&error))
+            }
+            Engine::Command(executor) => {
+                run_once(&*executor, *did, input, LONGEST_WORK, Some(call)).await.map_err(|error| not_done(&error))
+            }
         }
     }
+
+    /// Lets every program end by itself, or kills it.
+    pub(crate) async fn stop_programs(&self) {
+        let programs = self.all().into_iter().filter_map(|served| match served.engine {
+            Some(Engine::Command(program)) => Some(program),
+            _ => None,
+        });
+        futures::future::join_all(programs.map(|program| async move { program.shutdown().await })).await;
+    }
+}
+
+fn not_done(error: &A2aError) -> WorkError {
+    if error.is_retryable() { WorkError::NotNow(error.to_string()) } else { WorkError::Failed(error.to_string()) }
+}
+
+/// A bare text in data becomes a text for an agent whose card takes no JSON.
+async fn fitting(executor: &HttpExecutor, input: Value) -> Value {
+    let Some(text) = bare_text(&input) else { return input };
+    match executor.card().await {
+        Ok(known) if !card::accepts(&known, "application/json") => Value::String(text),
+        _ => input,
+    }
+}
+
+fn bare_text(input: &Value) -> Option<String> {
+    let fields = input.as_object().filter(|fields| fields.len() == 1)?;
+    fields.get("text")?.as_str().map(str::to_owned)
 }
 
 /// The row of a new agent, every field checked.
@@ -184,6 +224,7 @@ pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRo
         deliver_within_secs,
         posts_delivery: draft.posts_delivery,
         runner,
+        face: None,
         withdrawn: false,
     })
 }
@@ -200,22 +241,49 @@ fn too_long(what: &'static str) -> ApiError {
     )
 }
 
-/// The draft and the runner that a request of the API asks for.
-pub(crate) fn asked(new: NewAgent) -> Result<(AgentDraft, Runner), ApiError> {
-    let runner = match &new.executor {
-        view::Executor::Builtin { name } => Runner::Builtin(bounded(name, "the built-in agent's name")?),
-        view::Executor::Http { url } => Runner::Http(bounded(url, "the URL")?),
-        view::Executor::Embedded => {
-            return Err(ApiError::bad_request(
-                "invalid_agent",
-                "only the program that embeds a node can serve a function of its own",
-                "name a built-in agent, or the URL of an A2A server",
-            ));
+/// The runner that a request of the API asks for; programs only where the configuration takes them.
+pub(crate) fn runner(executor: &view::Executor, takes_commands: bool) -> Result<Runner, ApiError> {
+    match executor {
+        view::Executor::Builtin { name } => Ok(Runner::Builtin(bounded(name, "the built-in agent's name")?)),
+        view::Executor::Http { url } => Ok(Runner::Http(bounded(url, "the URL")?)),
+        view::Executor::Command { .. } if !takes_commands => Err(ApiError::new(
+            http::StatusCode::FORBIDDEN,
+            "commands_off",
+            "this node runs no programs as agents",
+            "`haggle config set agents.commands true` on the node's machine, then start it again",
+        )),
+        view::Executor::Command { argv, dir, env, call_seconds } => {
+            program::row(argv, dir.as_deref(), env, *call_seconds).map(Runner::Command)
         }
-    };
+        view::Executor::Embedded => Err(ApiError::bad_request(
+            "invalid_agent",
+            "only the program that embeds a node can serve a function of its own",
+            "name a built-in agent, the URL of an A2A server, or a program",
+        )),
+    }
+}
+
+/// The view of what runs an agent.
+pub(crate) fn shown(runner: &Runner) -> view::Executor {
+    match runner {
+        Runner::Builtin(name) => view::Executor::Builtin { name: name.as_str().to_owned() },
+        Runner::Http(url) => view::Executor::Http { url: url.as_str().to_owned() },
+        Runner::Command(row) => view::Executor::Command {
+            argv: row.argv.iter().map(|word| word.as_str().to_owned()).collect(),
+            dir: row.dir.as_ref().map(|dir| dir.as_str().to_owned()),
+            env: row.env.iter().map(|name| name.as_str().to_owned()).collect(),
+            call_seconds: row.call_secs,
+        },
+        Runner::Embedded => view::Executor::Embedded,
+    }
+}
+
+/// The draft and the runner that a request of the API asks for.
+pub(crate) fn asked(new: NewAgent, takes_commands: bool) -> Result<(AgentDraft, Runner), ApiError> {
+    let runner = runner(&new.executor, takes_commands)?;
     let posts_delivery = match &new.executor {
         view::Executor::Builtin { name } => crate::builtin::draft(name).is_none_or(|draft| draft.posts_delivery),
-        view::Executor::Http { .. } | view::Executor::Embedded => true,
+        view::Executor::Http { .. } | view::Executor::Command { .. } | view::Executor::Embedded => true,
     };
     let draft = AgentDraft {
         name: new.name,
@@ -252,11 +320,15 @@ pub(crate) fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
         modes: match &row.runner {
             // a suite sends whatever there is
             Runner::Builtin(name) if name.as_str() == CONFORMANCE => vec!["*/*".to_owned()],
-            Runner::Builtin(_) | Runner::Http(_) | Runner::Embedded => {
+            Runner::Builtin(_) | Runner::Http(_) | Runner::Command(_) | Runner::Embedded => {
                 vec!["text/plain".to_owned(), "application/json".to_owned()]
             }
         },
         extensions: if row.price.is_zero() { Vec::new() } else { vec![haggle_trade::EXTENSION_URI.to_owned()] },
     };
-    haggle_a2a::card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] })
+    let own = card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] });
+    match &row.face {
+        Some(face) => imports::with_face(own, face),
+        None => own,
+    }
 }

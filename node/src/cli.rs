@@ -10,6 +10,7 @@ mod configure;
 mod demo;
 #[cfg(feature = "devnet")]
 mod devnet;
+mod inspect;
 mod lifecycle;
 mod market;
 mod orders;
@@ -20,7 +21,7 @@ mod wallet;
 pub use args::Cli;
 pub use outcome::{CliError, Exit};
 
-use args::Command;
+use args::{A2aCommand, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
@@ -49,7 +50,9 @@ pub fn main() -> ExitCode {
     match runtime.block_on(Box::pin(run(cli))) {
         Ok(()) => Exit::Ok.into(),
         Err(problem) => {
-            terminal::error(json, &problem);
+            if !(json && problem.told) {
+                terminal::error(json, &problem);
+            }
             problem.exit.into()
         }
     }
@@ -66,6 +69,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Show(args) => market::show(&globals, &args).await,
         Command::Publish(args) => agents::publish(&globals, &args).await,
         Command::Agent(command) => agents::run(&globals, command).await,
+        Command::A2a(A2aCommand::Inspect(args)) => inspect::run(&globals, args).await,
         Command::Hire(args) => orders::hire(&globals, args).await,
         Command::Order(command) => orders::run(&globals, command).await,
         Command::Wallet => wallet::show(&globals).await,

@@ -35,6 +35,8 @@ pub struct Config {
     pub trade: Trade,
     /// How agents speak with each other.
     pub a2a: A2a,
+    /// What may run this node's agents.
+    pub agents: Agents,
     /// The local HTTP face.
     pub gateway: Gateway,
     /// What is logged.
@@ -114,6 +116,14 @@ pub struct A2a {
     pub private_webhooks: bool,
 }
 
+/// What may run this node's agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agents {
+    /// Whether whoever holds the API token may add programs, which then run as the node's user.
+    pub commands: bool,
+}
+
 /// The local HTTP face.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -142,6 +152,7 @@ impl Default for Config {
             budget: Budget::default(),
             trade: Trade::default(),
             a2a: A2a::default(),
+            agents: Agents::default(),
             gateway: Gateway::default(),
             log: Log::default(),
         }
@@ -175,6 +186,12 @@ impl Default for Budget {
 impl Default for Trade {
     fn default() -> Self {
         Self { review: Duration::from_secs(3600), release_patience: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { commands: true }
     }
 }
 

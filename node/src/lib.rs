@@ -32,6 +32,7 @@ pub mod devnet;
 mod error;
 mod events;
 pub mod home;
+mod imports;
 mod keyring;
 mod node;
 mod records;

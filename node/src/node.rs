@@ -4,6 +4,7 @@ mod api;
 mod builder;
 mod compose;
 mod loops;
+mod probe;
 mod publish;
 mod views;
 
@@ -206,6 +207,7 @@ impl Node {
         // what takes longer is taken up again at the next start: every step is on disk
         let orderly = async {
             gateway.shutdown().await;
+            inner.agents.stop_programs().await;
             inner.buyer.shutdown().await;
             inner.desk.shutdown().await;
             tasks.wait().await;

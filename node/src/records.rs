@@ -35,6 +35,9 @@ pub(crate) struct AgentRow {
     pub(crate) posts_delivery: bool,
     /// What runs it.
     pub(crate) runner: Runner,
+    /// What a wrapped agent's own card says of its skills and media types, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) face: Option<Text<4096>>,
     /// Whether it was withdrawn from the market.
     pub(crate) withdrawn: bool,
 }
@@ -47,6 +50,22 @@ pub(crate) enum Runner {
     Builtin(Text<48>),
     /// An A2A server at a URL that the operator typed.
     Http(Text<512>),
+    /// A program of the operator's.
+    Command(CommandRow),
     /// A closure of the program that embeds the node; it has to be given again after a restart.
     Embedded,
+}
+
+/// A program that is an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandRow {
+    /// The program and its arguments.
+    pub(crate) argv: List<Text<1024>, 64>,
+    /// The directory it runs in.
+    pub(crate) dir: Option<Text<1024>>,
+    /// Names of the node's environment variables that it gets.
+    pub(crate) env: List<Text<128>, 32>,
+    /// Longest time for one call, in seconds.
+    pub(crate) call_secs: u32,
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -38,7 +40,7 @@ fn haggle(home: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn json(output: &Output) -> Value {
+fn printed(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stdout)))
 }
 
@@ -77,11 +79,11 @@ fn a_home_is_made_once_and_says_who_it_is() {
     std::fs::write(&network, NETWORK).unwrap();
     let home = dir.path().join("home");
     let arguments = ["init", "--json", "--network", network.to_str().unwrap()];
-    let first = json(&haggle(&home, &arguments));
+    let first = printed(&haggle(&home, &arguments));
     assert!(first["did"].as_str().unwrap().starts_with("did:key:z6Mk"), "{first}");
     let again = haggle(&home, &arguments);
     assert_eq!(again.status.code(), Some(1));
-    assert_eq!(json(&again)["error"]["code"], "home_taken");
+    assert_eq!(printed(&again)["error"]["code"], "home_taken");
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn a_seed_comes_back_from_its_phrase() {
     let init = |home: &str| {
         let arguments =
             ["init", "--json", "--network", network.to_str().unwrap(), "--restore", phrase.to_str().unwrap()];
-        json(&haggle(&dir.path().join(home), &arguments))
+        printed(&haggle(&dir.path().join(home), &arguments))
     };
     let (one, two) = (init("one"), init("two"));
     assert_eq!(one["did"], two["did"]);
@@ -105,7 +107,7 @@ fn a_seed_comes_back_from_its_phrase() {
         &dir.path().join("three"),
         &["init", "--json", "--network", network.to_str().unwrap(), "--restore", bad.to_str().unwrap()],
     );
-    assert_eq!(json(&refused)["error"]["code"], "bad_phrase");
+    assert_eq!(printed(&refused)["error"]["code"], "bad_phrase");
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn without_a_node_the_next_command_is_named() {
     assert!(text(&output.stderr).contains("haggle up"), "{}", text(&output.stderr));
     let output = haggle(&dir.path().join("nowhere"), &["up", "--json"]);
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!(json(&output)["error"]["code"], "no_home");
+    assert_eq!(printed(&output)["error"]["code"], "no_home");
 }
 
 #[test]
@@ -127,11 +129,11 @@ fn settings_are_read_changed_and_explained() {
     assert!(haggle(&home, &["config", "set", "budget.per_call", "0.5"]).status.success());
     assert_eq!(text(&haggle(&home, &["config", "get", "budget.per_call"]).stdout).trim(), "0.5");
     let wrong = haggle(&home, &["config", "set", "--json", "budget.per_call", "0.1234567"]);
-    assert_eq!(json(&wrong)["error"]["code"], "bad_config");
+    assert_eq!(printed(&wrong)["error"]["code"], "bad_config");
     assert_eq!(text(&haggle(&home, &["config", "get", "budget.per_call"]).stdout).trim(), "0.5");
     let unknown = haggle(&home, &["config", "explain", "--json", "p2p.warp"]);
     assert_eq!(unknown.status.code(), Some(3));
-    let rows = json(&haggle(&home, &["config", "explain", "--json"]));
+    let rows = printed(&haggle(&home, &["config", "explain", "--json"]));
     assert!(rows["items"].as_array().unwrap().len() >= 17);
 }
 
@@ -156,7 +158,7 @@ fn a_devnet_seed_is_refused_on_a_real_chain() {
         ],
     );
     assert!(!output.status.success());
-    assert_eq!(json(&output)["error"]["code"], "devnet_seed");
+    assert_eq!(printed(&output)["error"]["code"], "devnet_seed");
 }
 
 #[test]
@@ -164,4 +166,148 @@ fn completions_name_the_commands() {
     let dir = tempfile::tempdir().unwrap();
     let script = text(&haggle(dir.path(), &["completions", "bash"]).stdout);
     assert!(script.contains("devnet") && script.contains("hire"));
+}
+
+#[test]
+fn adding_an_agent_is_taught_by_its_help() {
+    let dir = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(text(&haggle(dir.path(), &["agent", "add", "--help"]).stdout));
+}
+
+#[test]
+fn inspecting_an_agent_is_taught_by_its_help() {
+    let dir = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(text(&haggle(dir.path(), &["a2a", "inspect", "--help"]).stdout));
+}
+
+#[test]
+fn an_agent_of_no_kind_or_of_two_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["agent", "add", "shout", "--json"][..],
+        &["agent", "add", "shout", "--json", "--command", "python3 'shout.py"],
+        &["agent", "add", "shout", "--json", "--command", " "],
+        &["agent", "add", "shout", "--json", "--command", "x", "--input-schema", "{"],
+    ] {
+        let refused = haggle(dir.path(), arguments);
+        // the last one is noticed only once the node is asked
+        let expected = if arguments.len() > 6 { "not_running" } else { "usage" };
+        assert_eq!(printed(&refused)["error"]["code"], expected, "{arguments:?}");
+    }
+    let two = haggle(dir.path(), &["agent", "add", "shout", "--command", "x", "--builtin", "echo"]);
+    assert_eq!(two.status.code(), Some(2));
+}
+
+/// Answers every request with what `answer` says to its method and path, and says where.
+fn serve(answer: fn(&str, &str, &str) -> (u16, String)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let base = url.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
+            let whole = |asked: &[u8]| {
+                let asked = String::from_utf8_lossy(asked).to_lowercase();
+                let Some((head, body)) = asked.split_once("\r\n\r\n") else { return false };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+                body.len() >= length.unwrap_or(0)
+            };
+            while !whole(&asked) {
+                let read = stream.read(&mut piece).unwrap();
+                asked.extend_from_slice(&piece[..read]);
+            }
+            let asked = text(&asked);
+            let mut words = asked.split_whitespace();
+            let (method, path) = (words.next().unwrap(), words.next().unwrap());
+            let (status, body) = answer(method, path, &base);
+            let kind = if body.starts_with("data:") { "text/event-stream" } else { "application/json" };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+fn good_card(base: &str) -> Value {
+    json!({
+        "name": "Echo", "description": "Echoes.", "version": "1.0.0", "capabilities": {"streaming": true},
+        "supportedInterfaces": [{"url": base, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}],
+        "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        "skills": [{"id": "echo", "name": "Echo", "description": "Echoes.", "tags": ["echo"], "examples": ["hi"]}],
+    })
+}
+
+fn result(result: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string()
+}
+
+#[test]
+fn an_agent_without_a_fault_passes_the_inspection() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = serve(|method, _, base| match method {
+        "GET" => (200, good_card(base).to_string()),
+        _ => {
+            let said = json!({"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "hi yourself"}]}});
+            (200, result(&said))
+        }
+    });
+    let output = haggle(dir.path(), &["a2a", "inspect", &url, "--json"]);
+    let report = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["problems"], json!([]));
+    assert_eq!(report["reply"]["message"]["parts"][0]["text"], "hi yourself");
+    assert!(report["exchanges"][1]["request"].as_str().unwrap().contains("\"text\":\"hi\""), "the card's example");
+    let told = text(&haggle(dir.path(), &["a2a", "inspect", &url]).stdout);
+    assert!(told.contains("hi yourself") && told.contains("nothing is wrong"), "{told}");
+}
+
+#[test]
+fn every_fault_of_an_agent_is_named_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = serve(|method, _, base| match method {
+        "GET" => {
+            let mut card = good_card(base);
+            card["url"] = json!("http://old/");
+            card["skills"][0]["tags"] = json!([]);
+            (200, card.to_string())
+        }
+        _ => {
+            let task = json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}});
+            let update = json!({"statusUpdate": {"taskId": "t", "contextId": "c", "status": {"state": "done"}}});
+            (200, format!("data: {}\n\ndata: {}\n\n", result(&task), result(&update)))
+        }
+    });
+    let output = haggle(dir.path(), &["a2a", "inspect", &url, "--stream", "--text", "hello", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = printed(&output);
+    let places: Vec<_> = report["problems"].as_array().unwrap().iter().map(|fault| &fault["path"]).collect();
+    assert_eq!(places, ["/skills/0/tags", "/1/result/statusUpdate/status/state"], "{report:#}");
+    assert!(report["notes"][0].as_str().unwrap().contains("/url is a field of A2A 0.3"), "{report:#}");
+    let told = haggle(dir.path(), &["a2a", "inspect", &url]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(text(&told.stdout).contains("✗ card /skills/0/tags must be"), "{}", text(&told.stdout));
+    assert!(text(&told.stderr).contains("JSON pointer"), "{}", text(&told.stderr));
+}
+
+#[test]
+fn what_cannot_be_inspected_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let empty = serve(|_, _, _| (404, "{}".to_owned()));
+    for (target, code, exit) in [
+        (nobody.as_str(), "unreachable", 6),
+        (&empty, "card_not_found", 3),
+        ("echo", "usage", 2),
+        ("did:key:z6MkexampleSeller", "not_running", 8),
+    ] {
+        let output = haggle(dir.path(), &["a2a", "inspect", target, "--json"]);
+        assert_eq!(printed(&output)["error"]["code"], code, "{target}");
+        assert_eq!(output.status.code(), Some(exit), "{target}");
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{Call, Caller, Executor, Outcome, Updates, id};
 
+pub(crate) mod command;
 pub(crate) mod conformance;
 pub(crate) mod function;
 pub(crate) mod http;
@@ -24,6 +25,20 @@ mod tests;
 /// [`Kind::InvalidAgentResponse`] if the work failed or was not finished, [`Kind::DeadlineExceeded`],
 /// or what the agent answered.
 pub async fn run(executor: &dyn Executor, agent: Did, input: Value, deadline: Duration) -> Result<Value, A2aError> {
+    run_once(executor, agent, input, deadline, None).await
+}
+
+/// As [`run`]; `key` is the same when the same work is asked for again, for agents that do no work twice.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_once(
+    executor: &dyn Executor,
+    agent: Did,
+    input: Value,
+    deadline: Duration,
+    key: Option<&str>,
+) -> Result<Value, A2aError> {
     let part = match &input {
         Value::String(text) => message::text(text),
         _ => message::data(input),
@@ -35,7 +50,7 @@ pub async fn run(executor: &dyn Executor, agent: Did, input: Value, deadline: Du
         context_id: id::random()?,
         message: message::user(&id::random()?, vec![part]),
         deadline,
-        idempotency: None,
+        idempotency: key.map(str::to_owned),
         extensions: Vec::new(),
         resume: None,
     };

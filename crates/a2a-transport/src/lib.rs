@@ -1,7 +1,7 @@
 //! Agents served and called: the A2A 1.0 server, the client, and both bindings (libp2p and HTTP).
 //!
-//! - An [`Executor`] is an agent: a closure ([`FnExecutor`]), or any A2A 1.0 server that is wrapped
-//!   ([`HttpExecutor`]).
+//! - An [`Executor`] is an agent: a closure ([`FnExecutor`]), any A2A 1.0 server that is wrapped
+//!   ([`HttpExecutor`]), or a program that speaks JSON lines ([`CommandExecutor`]).
 //! - A [`Gate`] stands before every executor: it lets a message run, answers it itself (an extension
 //!   such as negotiation), or refuses.
 //! - The [`Server`] answers every operation of A2A 1.0 for the agents it serves, and says properly what it does not
@@ -42,10 +42,11 @@ mod tests;
 pub use client::Client;
 pub use config::{ClientLimits, Limits};
 pub use executor::{
+    command::{CommandConfig, CommandExecutor, CommandLimits, CommandLog, LogLine, Voice},
     conformance::ConformanceExecutor,
     function::{Failure, FnExecutor, Input, Output},
     http::HttpExecutor,
-    run,
+    run, run_once,
 };
 pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};

@@ -23,6 +23,7 @@ use crate::{Call, Caller, Executor, Gate, Limits, OpenGate, Outcome, Server, Upd
 mod binding;
 mod bounds;
 mod cards;
+mod command;
 mod conformance;
 mod door;
 mod hostile;
@@ -32,6 +33,7 @@ mod sdks;
 mod streams;
 mod tasks;
 mod turns;
+mod wrapping;
 
 /// The agent that is called, and the nodes of the callers. Derived once: it takes its time.
 static AGENT: LazyLock<Did> = LazyLock::new(|| Seed::devnet(7, 1).agent_key(0).did());

@@ -7,6 +7,7 @@
 //!
 //! - [`types`]: the official Rust types (`a2a-lf`, pinned), for typed views.
 //! - [`card`]: build, check, sign and verify agent cards; the card a gateway shows for somebody else's agent.
+//! - [`answer`]: check what an agent answered, for inspectors.
 //! - [`message`]: check what strangers send, build and read parts.
 //! - [`task`]: the task machine; a command and `now` go in, an event comes out.
 //! - [`event`] and [`list`]: what streams carry, and how tasks are listed page by page.
@@ -27,6 +28,7 @@
 //!
 //! It holds no keys: whoever signs a card hands the key in.
 
+pub mod answer;
 pub mod binding;
 pub mod card;
 pub mod error;

@@ -2,8 +2,9 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery, NewAgent,
-    NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery, LogView,
+    NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -46,6 +47,10 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn agent(&self, did: &str) -> Result<AgentView, ApiError>;
     /// Adds an agent to this node and publishes its card and listing.
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError>;
+    /// Looks at an agent before it is served, and asks it something.
+    async fn probe_agent(&self, probe: Probe) -> Result<ProbeView, ApiError>;
+    /// What the program of one of our agents said, by DID or name: at most `lines` of the newest lines.
+    async fn agent_log(&self, agent: &str, lines: usize) -> Result<LogView, ApiError>;
     /// Signs and spreads an agent's card and listing anew.
     async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError>;
     /// Asks a seller for a quote.

@@ -31,7 +31,9 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/listings", get(listings::list_listings))
         .route("/v1/listings/{id}", get(listings::get_listing).delete(listings::withdraw_listing))
         .route("/v1/agents", get(agents::list_agents).post(agents::add_agent))
+        .route("/v1/agents/probe", post(agents::probe_agent))
         .route("/v1/agents/{did}", get(agents::get_agent))
+        .route("/v1/agents/{did}/logs", get(agents::read_log))
         .route("/v1/agents/{did}/publish", post(agents::republish_agent))
         // the trade
         .route("/v1/quotes", post(orders::ask_quote))

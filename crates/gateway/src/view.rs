@@ -9,8 +9,8 @@ mod node;
 mod orders;
 
 pub use market::{
-    AgentPage, AgentSummary, AgentView, Executor, ListingDetail, ListingPage, ListingQuery, ListingView, NewAgent,
-    Republish, Reputation,
+    AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
+    LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
 };
 pub use node::{ChainStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView};
 pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};

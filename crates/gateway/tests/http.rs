@@ -7,8 +7,8 @@ use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
     AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, ListingDetail, ListingPage, ListingQuery,
-    ListingView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish,
-    Reputation, WalletList,
+    ListingView, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, Reputation, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
@@ -98,6 +98,12 @@ impl NodeApi for Shop {
         };
         self.added.lock().push(new);
         Ok(summary)
+    }
+    async fn probe_agent(&self, _: Probe) -> Result<ProbeView, ApiError> {
+        Err(unused())
+    }
+    async fn agent_log(&self, _: &str, lines: usize) -> Result<LogView, ApiError> {
+        Ok(LogView { items: Vec::new(), forgotten: lines as u64 })
     }
     async fn republish(&self, _: &str, _: Republish) -> Result<AgentSummary, ApiError> {
         Err(unused())
@@ -312,4 +318,14 @@ async fn metrics_are_open_metrics() {
 async fn the_gateway_binds_loopback_only() {
     let refused = Bound::bind(SocketAddr::from(([0, 0, 0, 0], 0))).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_log_is_asked_for_in_bounded_portions() {
+    let rig = Rig::start().await;
+    for (query, lines) in [("", 100), ("?lines=5", 5), ("?lines=0", 1), ("?lines=99999", 1000)] {
+        let view: Value = rig.get(&format!("/v1/agents/shout/logs{query}")).await.json().await.unwrap();
+        assert_eq!(view["forgotten"], lines, "{query}");
+    }
+    assert_eq!(problem(rig.get("/v1/agents/shout/logs?lines=many").await).await, (400, "invalid_query".to_owned()));
 }

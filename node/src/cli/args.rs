@@ -6,6 +6,10 @@ use clap_complete::Shell;
 use haggle_base::Usdc;
 use std::path::PathBuf;
 
+mod agents;
+
+pub(super) use agents::{A2aCommand, AgentAdd, AgentCommand, AgentLogs, Inspect};
+
 const EXAMPLES: &str = "\
 First time? `haggle demo` starts a whole market on this machine and buys something on it.
 
@@ -86,6 +90,9 @@ pub(super) enum Command {
     /// Agents of this node.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Look closely at agents that speak A2A.
+    #[command(subcommand)]
+    A2a(A2aCommand),
     /// Sign and spread an agent's card and listing anew, at another price if given.
     Publish(Publish),
     /// Balances, reservations and budgets of this node's agents.
@@ -223,38 +230,6 @@ pub(super) enum OrderCommand {
         /// Key or order id.
         id: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AgentCommand {
-    /// Add an agent and put it on the market.
-    Add(AgentAdd),
-    /// The agents of this node.
-    List,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AgentAdd {
-    /// Name: 1 to 48 of a-z, 0-9, -.
-    pub(super) name: String,
-    /// One of the agents that come with haggle: digest, csv, echo, slow, flaky, liar, conformance.
-    #[arg(long, conflicts_with = "url", required_unless_present = "url")]
-    pub(super) builtin: Option<String>,
-    /// Base URL of an A2A 1.0 server that you run.
-    #[arg(long)]
-    pub(super) url: Option<String>,
-    /// Price of one call in USDC; 0 is free. Default: 0, or the built-in agent's own.
-    #[arg(long)]
-    pub(super) price: Option<Usdc>,
-    /// What it does.
-    #[arg(long)]
-    pub(super) description: Option<String>,
-    /// Primary category.
-    #[arg(long)]
-    pub(super) category: Option<String>,
-    /// A tag; may be given again.
-    #[arg(long)]
-    pub(super) tag: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -46,13 +46,23 @@ pub struct CliError {
     pub hint: String,
     #[serde(skip)]
     pub(crate) exit: Exit,
+    /// The command's JSON object has said it already.
+    #[serde(skip)]
+    pub(crate) told: bool,
 }
 
 impl CliError {
     /// An error that ends with [`Exit::Failure`] unless its code belongs to a class of its own.
     #[must_use]
     pub fn failure(code: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into(), hint: hint.into(), exit: exit_of(code) }
+        Self { code: code.to_owned(), detail: detail.into(), hint: hint.into(), exit: exit_of(code), told: false }
+    }
+
+    /// The same, where the command's JSON object has said it already.
+    #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
     }
 
     /// No node answers.
@@ -73,6 +83,7 @@ fn exit_of(code: &str) -> Exit {
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
         | "refunded" => Exit::Payment,
         "remote_failed"
+        | "self_test_failed"
         | "schema_mismatch"
         | "invalid_agent_response"
         | "peer_unreachable"

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 18] = [
+pub const EXPLANATIONS: [Explanation; 19] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -29,6 +29,7 @@ pub const EXPLANATIONS: [Explanation; 18] = [
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
     row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
+    row("agents.commands", "whether whoever holds the API token may add programs, which run as the node's user"),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
     row("log.level", "filter such as info or haggle_trade=debug,warn"),
     row("log.json", "whether log lines are JSON objects"),

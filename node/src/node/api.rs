@@ -8,8 +8,8 @@ use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
     AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery,
-    MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, QuoteRequest, QuoteView, Republish,
-    WalletList,
+    LogView, MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -285,8 +285,17 @@ impl NodeApi for Inner {
     }
 
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
-        let (draft, runner) = agents::asked(new)?;
-        self.add(draft, runner, None).await
+        let (mut draft, runner) = agents::asked(new, self.config.agents.commands)?;
+        let face = self.face_of(&mut draft, &runner).await;
+        self.add(draft, runner, face, None).await
+    }
+
+    async fn probe_agent(&self, probe: Probe) -> Result<ProbeView, ApiError> {
+        self.probe(probe).await
+    }
+
+    async fn agent_log(&self, agent: &str, lines: usize) -> Result<LogView, ApiError> {
+        self.log_of(agent, lines)
     }
 
     async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError> {

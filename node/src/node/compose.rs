@@ -68,7 +68,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let node_key = seed.node_key();
     let keys = Arc::new(Keyring::new(seed, file.clone(), Arc::clone(&clock)));
     let own = keys.add(0);
-    let agents = read_agents(&money, &keys)?;
+    let agents = read_agents(&money, &keys, &clock)?;
 
     let (network, inbox) = start_network(&config, &file, &node_key, keys.agent_keys(), &clock, &registry).await?;
     let reader = ChainReader::new(EscrowConfig::for_network(&file, vec![config.chain.rpc.clone()])).map_err(room)?;
@@ -207,13 +207,13 @@ fn open_store(path: &Path) -> Result<Store, NodeError> {
     Store::open(path, Options::default()).map_err(room)
 }
 
-fn read_agents(money: &Store, keys: &Keyring) -> Result<Agents, NodeError> {
+fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<Agents, NodeError> {
     let agents = Agents::default();
     let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, AGENTS_AT_ONCE).map_err(room)?;
     for (index, row) in rows {
         let Ok(key) = u32::try_from(index) else { continue };
         keys.add(key);
-        let engine = Engine::of(&row.runner).unwrap_or_else(|problem| {
+        let engine = Engine::of(&row.name, &row.runner, clock).unwrap_or_else(|problem| {
             tracing::warn!(agent.id = %row.did, "agent {} cannot be served: {problem}", row.name.as_str());
             None
         });

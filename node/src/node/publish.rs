@@ -10,7 +10,7 @@ use crate::records::{AgentRow, AgentTable, Runner};
 use haggle_base::{Did, Text};
 use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
 use haggle_gateway::ApiError;
-use haggle_gateway::view::{AgentSummary, Executor, Republish};
+use haggle_gateway::view::{AgentSummary, Republish};
 use haggle_store::Batch;
 use haggle_x402::Scheme;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const BINDING_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 impl Inner {
     /// Serves a closure; the same name serves the same agent again.
     pub(super) async fn serve(&self, draft: AgentDraft, worker: Worker) -> Result<AgentSummary, ApiError> {
-        self.add(draft, Runner::Embedded, Some(Engine::Function(worker))).await
+        self.add(draft, Runner::Embedded, None, Some(Engine::Function(worker))).await
     }
 
     /// Adds an agent, or gives the known one of that name what runs it; then publishes it.
@@ -30,6 +30,7 @@ impl Inner {
         &self,
         draft: AgentDraft,
         runner: Runner,
+        face: Option<Text<4096>>,
         engine: Option<Engine>,
     ) -> Result<AgentSummary, ApiError> {
         let _one_at_a_time = self.adding.lock().await;
@@ -51,12 +52,13 @@ impl Inner {
         }
         let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
         let keys = self.keys.add(key);
-        let row = agents::row(keys.agent.did(), draft, runner)?;
+        let row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
         // what breaks a rule of the market breaks it before anything is stored
         let listing = self.listing_body(&row)?;
-        let engine = match engine {
+        // the same agent again keeps what runs it
+        let engine = match engine.or_else(|| known.and_then(|known| known.engine)) {
             Some(engine) => Some(engine),
-            None => Engine::of(&row.runner)?,
+            None => Engine::of(&row.name, &row.runner, &self.clock)?,
         };
         self.keep(index, &row).await?;
         let served = Served { index, row, engine };
@@ -256,11 +258,7 @@ impl Inner {
         Ok(AgentSummary {
             did: row.did.to_string(),
             name: row.name.as_str().to_owned(),
-            executor: match &row.runner {
-                Runner::Builtin(name) => Executor::Builtin { name: name.as_str().to_owned() },
-                Runner::Http(url) => Executor::Http { url: url.as_str().to_owned() },
-                Runner::Embedded => Executor::Embedded,
-            },
+            executor: agents::shown(&row.runner),
             listing: listing.map(|listing| listing.id().to_string()),
             price: row.price,
             payment_address: address.to_string(),

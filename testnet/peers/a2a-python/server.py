@@ -1,6 +1,7 @@
 """An echo agent on the unmodified A2A Python SDK: the foreign server of haggle's tests.
 
     server.py --port N        (0 picks a free port; the port is printed when it can be called)
+    server.py --streams       (the card says that it streams)
 
 The text of a message is echoed as the artifact of a completed task. "message: X" is answered with
 a bare message instead, "ask: X" first asks for input, "break" answers nothing that A2A allows.
@@ -48,23 +49,23 @@ class Echo(AgentExecutor):
         await updater.cancel()
 
 
-def card(url: str) -> AgentCard:
+def card(url: str, streams: bool) -> AgentCard:
     return AgentCard(
         name="Python Echo",
         description="Echoes text back.",
         version="1.0.0",
         supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
-        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        capabilities=AgentCapabilities(streaming=streams, push_notifications=False),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="echo", name="Echo", description="Echo the input.", tags=["echo"])],
     )
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, streams: bool) -> None:
     listener = socket.create_server(("127.0.0.1", port))
     port = listener.getsockname()[1]
-    agent_card = card(f"http://127.0.0.1:{port}/")
+    agent_card = card(f"http://127.0.0.1:{port}/", streams)
     handler = DefaultRequestHandler(
         agent_executor=Echo(), task_store=InMemoryTaskStore(), agent_card=agent_card
     )
@@ -78,4 +79,6 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    asyncio.run(serve(parser.parse_args().port))
+    parser.add_argument("--streams", action="store_true")
+    arguments = parser.parse_args()
+    asyncio.run(serve(arguments.port, arguments.streams))

@@ -1,57 +1,37 @@
-//! An agent that somebody else's A2A 1.0 server runs: messages are passed on over HTTP.
+//! An agent that somebody else's A2A 1.0 server runs: messages are passed on over HTTP, streams as streams.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use haggle_a2a::{
-    A2aError, Kind, MAX_BODY_BYTES, VERSION, card, message,
-    params::{A2A_EXTENSIONS, A2A_VERSION},
-    rpc,
-    task::is_interrupted,
-    types::{TaskState, methods},
-};
-use http::header::CONTENT_TYPE;
-use reqwest::{Client, Response, redirect::Policy};
-use serde_json::{Map, Value, json};
-use tokio::{sync::Mutex, time::Instant};
-use url::{Host, Url};
+use futures::StreamExt as _;
+use haggle_a2a::{A2aError, Kind, card::Fault, event, types::methods};
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
-use crate::{Call, Executor, Outcome, Updates};
+use crate::{Call, Events, Executor, Outcome, Updates};
+use backend::Backend;
+use turn::Turn;
 
-/// How long the backend's card is believed.
-const CARD_TTL: Duration = Duration::from_secs(300);
-/// Longest fetch of the card.
-const CARD_TIMEOUT: Duration = Duration::from_secs(10);
+mod backend;
+mod sse;
+mod turn;
+
 /// Longest cancellation.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time until the backend accepts a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest card of a backend, in bytes.
-const MAX_CARD_BYTES: usize = 64 * 1024;
-/// What the request that asks for a task is called in JSON-RPC; one call per HTTP request.
-const CALL_ID: u64 = 1;
-/// Fields of a task that this node sets itself.
-const OURS: [&str; 5] = ["id", "contextId", "status", "artifacts", "history"];
+/// Times that a broken stream is taken up again without an event in between.
+const TRIES: u32 = 4;
+/// The wait before a broken stream is taken up again, and before a task is looked at again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Wraps the A2A server at a URL that **the operator has typed**: it may be on loopback. The card
 /// found there may name no other host, and redirects are not followed.
+///
+/// A server whose card says that it streams is asked for streams, so that callers see its work as it goes.
 #[derive(Debug)]
 pub struct HttpExecutor {
-    base: Url,
-    client: Client,
-    known: Mutex<Option<(Instant, Backend)>>,
-}
-
-/// What the backend's card says.
-#[derive(Debug, Clone)]
-struct Backend {
-    card: Arc<Value>,
-    url: Url,
-    tenant: Option<String>,
-}
-
-fn invalid(text: impl Into<String>) -> A2aError {
-    A2aError::new(Kind::InvalidAgentResponse, text)
+    backend: Arc<Backend>,
 }
 
 impl HttpExecutor {
@@ -61,110 +41,119 @@ impl HttpExecutor {
     /// # Errors
     /// [`Kind::InvalidParams`] if it is no http or https URL.
     pub fn new(url: &str) -> Result<Self, A2aError> {
-        let wrong = || A2aError::invalid_params("url", "must be an http or https URL");
-        let base = Url::parse(url).map_err(|_| wrong())?;
-        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
-            return Err(wrong());
-        }
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .map_err(|cause| A2aError::new(Kind::Internal, format!("no HTTP client: {cause}")))?;
-        Ok(Self { base, client, known: Mutex::new(None) })
+        Ok(Self { backend: Arc::new(Backend::new(url)?) })
     }
 
-    /// The backend's own card, to build the agent's card from ([`haggle_a2a::card::adopt`]).
+    /// The server's own card, to build the agent's card from ([`haggle_a2a::card::adopt`]). It is believed for five minutes.
     ///
     /// # Errors
     /// [`Kind::Unreachable`], or [`Kind::InvalidAgentResponse`] if there is no A2A 1.0 card with a
     /// JSON-RPC interface on the same host.
     pub async fn card(&self) -> Result<Arc<Value>, A2aError> {
-        Ok(self.backend().await?.card)
+        Ok(self.backend.known().await?.card)
     }
 
-    async fn backend(&self) -> Result<Backend, A2aError> {
-        let mut known = self.known.lock().await;
-        if let Some((at, backend)) = known.as_ref()
-            && at.elapsed() < CARD_TTL
-        {
-            return Ok(backend.clone());
-        }
-        let backend = self.fetch_card().await?;
-        *known = Some((Instant::now(), backend.clone()));
-        Ok(backend)
+    /// The server's card as it is now, of at most 64 KiB, whether or not it can be used.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`], or [`Kind::InvalidAgentResponse`] if there is no JSON.
+    pub async fn look(&self) -> Result<Value, A2aError> {
+        self.backend.look().await
     }
 
-    async fn fetch_card(&self) -> Result<Backend, A2aError> {
-        let asked = self.client.get(self.card_url()?).timeout(CARD_TIMEOUT).send();
-        let response = asked.await.map_err(|cause| not_sent(&cause))?;
-        let card = json_body(response, MAX_CARD_BYTES).await?;
-        card::check(&card).map_err(|fault| invalid(fault.to_string()))?;
-        let Some(interface) = card::interface(&card, card::JSONRPC) else {
-            return Err(invalid("the agent's card lists no JSONRPC interface for A2A 1.0"));
-        };
-        let url = Url::parse(interface.url).map_err(|_| invalid("the card's JSONRPC interface has no valid URL"))?;
-        if !same_place(&url, &self.base) {
-            return Err(invalid("the card's JSONRPC interface is on another host").with("url", url.to_string()));
-        }
-        let url = self.reachable(url);
-        let tenant = interface.tenant.map(str::to_owned);
-        Ok(Backend { card: Arc::new(card), url, tenant })
+    /// Where the card is.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidAgentResponse`] if the URL cannot be completed.
+    pub fn card_url(&self) -> Result<String, A2aError> {
+        self.backend.card_url().map(String::from)
     }
 
-    fn card_url(&self) -> Result<Url, A2aError> {
-        if self.base.path().ends_with(".json") {
-            return Ok(self.base.clone());
-        }
-        let mut base = self.base.clone();
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        base.join(card::WELL_KNOWN).map_err(|_| invalid("the URL cannot be completed to a card's"))
+    /// Every reason why a card that was found here cannot be used.
+    #[must_use]
+    pub fn faults(&self, card: &Value) -> Vec<Fault> {
+        self.backend.faults(card)
     }
 
-    /// The interface under the host that the operator typed: `0.0.0.0` in a card is no address.
-    fn reachable(&self, mut url: Url) -> Url {
-        let host = self.base.host_str().map(str::to_owned);
-        if url.set_host(host.as_deref()).is_err() {
-            tracing::debug!("the backend's URL keeps its own host");
-        }
-        url
-    }
-
-    async fn ask(
+    async fn whole(
         &self,
-        method: &str,
         params: Value,
-        call: Option<&Call>,
-        deadline: Duration,
-    ) -> Result<Value, A2aError> {
-        let backend = self.backend().await?;
-        let mut params = params;
-        if let (Some(tenant), Some(map)) = (backend.tenant, params.as_object_mut()) {
-            map.insert("tenant".to_owned(), Value::String(tenant));
+        call: &Call,
+        turn: &mut Turn,
+        leave: &mut Leave,
+        updates: &Updates,
+    ) -> Result<Outcome, A2aError> {
+        let result = self.backend.ask(methods::SEND_MESSAGE, params, Some(call), call.deadline).await?;
+        match turn.take(result, updates).await? {
+            Some(outcome) => Ok(outcome),
+            // some servers answer at once, whatever they are asked
+            None => {
+                leave.task = turn.task().map(str::to_owned);
+                self.watch(call, turn, updates).await
+            }
         }
-        let body = rpc::request(CALL_ID, method, params).to_string();
-        let mut request = self
-            .client
-            .post(backend.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(A2A_VERSION, VERSION)
-            .timeout(deadline)
-            .body(body);
-        let extensions = call.map(|call| call.extensions.join(",")).unwrap_or_default();
-        if !extensions.is_empty() {
-            request = request.header(A2A_EXTENSIONS, extensions);
+    }
+
+    /// Looks at a task until it is the caller's turn; whoever called bounds the time.
+    async fn watch(&self, call: &Call, turn: &mut Turn, updates: &Updates) -> Result<Outcome, A2aError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(id) = turn.task() else { return Err(backend::invalid("the agent's unfinished task has no id")) };
+            let params = json!({ "id": id });
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let task = self.backend.ask(methods::GET_TASK, params, Some(call), call.deadline).await?;
+            if let Some(outcome) = turn.take(event::task(task), updates).await? {
+                return Ok(outcome);
+            }
         }
-        let response = request.send().await.map_err(|cause| not_sent(&cause))?;
-        rpc::result(json_body(response, MAX_BODY_BYTES).await?)
+    }
+
+    async fn follow(
+        &self,
+        mut events: Events,
+        call: &Call,
+        turn: &mut Turn,
+        leave: &mut Leave,
+        updates: &Updates,
+    ) -> Result<Outcome, A2aError> {
+        let mut broken = 0;
+        loop {
+            match events.next().await {
+                Some(Ok(told)) => {
+                    broken = 0;
+                    let outcome = turn.take(told, updates).await?;
+                    leave.task = turn.task().map(str::to_owned);
+                    if let Some(outcome) = outcome {
+                        return Ok(outcome);
+                    }
+                }
+                Some(Err(error)) if error.kind() != Kind::ConnectionLost => return Err(error),
+                Some(Err(_)) | None => {
+                    let Some(id) = turn.task() else { return Err(A2aError::connection_lost()) };
+                    let params = json!({ "id": id });
+                    if broken >= TRIES {
+                        return Err(A2aError::connection_lost());
+                    }
+                    tokio::time::sleep(FIRST_PAUSE * 2u32.pow(broken)).await;
+                    broken += 1;
+                    events = match self.backend.stream(methods::SUBSCRIBE_TO_TASK, params, call).await {
+                        Ok(events) => events,
+                        Err(error) if error.is_retryable() || error.kind() == Kind::ConnectionLost => {
+                            futures::stream::empty().boxed()
+                        }
+                        // it has ended, or cannot be followed: it can still be read
+                        Err(_) => return self.watch(call, turn, updates).await,
+                    };
+                }
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Executor for HttpExecutor {
-    async fn execute(&self, call: Call, _updates: Updates) -> Result<Outcome, A2aError> {
+    async fn execute(&self, call: Call, updates: Updates) -> Result<Outcome, A2aError> {
         let mut message = call.message.clone();
         if let Some(map) = message.as_object_mut() {
             // The backend knows its own task and context ids, not ours.
@@ -176,115 +165,49 @@ impl Executor for HttpExecutor {
                 };
             }
         }
+        let streams = self.backend.known().await?.streams();
         let params = json!({ "message": message, "configuration": { "returnImmediately": false } });
-        let result = self.ask(methods::SEND_MESSAGE, params, Some(&call), call.deadline).await?;
-        outcome(result)
+        let mut turn = Turn::of(&call);
+        let mut leave = Leave { backend: Arc::clone(&self.backend), task: turn.task().map(str::to_owned) };
+        let outcome = match streams {
+            false => self.whole(params, &call, &mut turn, &mut leave, &updates).await,
+            true => match self.backend.stream(methods::SEND_STREAMING_MESSAGE, params.clone(), &call).await {
+                Ok(events) => self.follow(events, &call, &mut turn, &mut leave, &updates).await,
+                // its card says too much
+                Err(error) if matches!(error.kind(), Kind::UnsupportedOperation | Kind::MethodNotFound) => {
+                    self.whole(params, &call, &mut turn, &mut leave, &updates).await
+                }
+                Err(error) => Err(error),
+            },
+        };
+        leave.task = None;
+        outcome
     }
 
     async fn cancelled(&self, resume: Option<Value>) {
         let Some(task) = resume.as_ref().and_then(|resume| resume.get("task")) else { return };
-        let params = json!({ "id": task });
-        if let Err(error) = self.ask(methods::CANCEL_TASK, params, None, CANCEL_TIMEOUT).await {
-            tracing::debug!(error = %error, "the backend did not cancel its task: {error}");
+        cancel(&self.backend, task.clone()).await;
+    }
+}
+
+async fn cancel(backend: &Backend, task: Value) {
+    let params = json!({ "id": task });
+    if let Err(error) = backend.ask(methods::CANCEL_TASK, params, None, CANCEL_TIMEOUT).await {
+        tracing::debug!(error = %error, "the backend did not cancel its task: {error}");
+    }
+}
+
+/// Cancels the server's task if nobody waits for it any more; disarmed by taking the task's id away.
+struct Leave {
+    backend: Arc<Backend>,
+    task: Option<String>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let (Some(task), Ok(runtime)) = (self.task.take(), Handle::try_current()) {
+            let backend = Arc::clone(&self.backend);
+            runtime.spawn(async move { cancel(&backend, Value::String(task)).await });
         }
     }
-}
-
-/// Reads the backend's reply: exactly one of task and message.
-fn outcome(result: Value) -> Result<Outcome, A2aError> {
-    let Value::Object(mut result) = result else {
-        return Err(invalid("the agent's result is no object"));
-    };
-    match (result.remove("task"), result.remove("message")) {
-        (None | Some(Value::Null), Some(mut reply)) => {
-            check_parts(&reply)?;
-            if let Some(map) = reply.as_object_mut() {
-                map.remove("taskId");
-                map.remove("contextId");
-            }
-            Ok(Outcome::Message(reply))
-        }
-        (Some(Value::Object(task)), None | Some(Value::Null)) => task_outcome(task),
-        _ => Err(invalid("the agent's result holds neither a task nor a message")),
-    }
-}
-
-fn task_outcome(mut task: Map<String, Value>) -> Result<Outcome, A2aError> {
-    let status = task.get("status");
-    let state: TaskState = status
-        .and_then(|status| status.get("state"))
-        .and_then(|state| serde_json::from_value(state.clone()).ok())
-        .ok_or_else(|| invalid("the agent's task has no known state"))?;
-    if !state.is_terminal() && !is_interrupted(&state) {
-        return Err(invalid("the agent answered a blocking call with an unfinished task"));
-    }
-    let said = status.and_then(|status| status.get("message")).filter(|said| !said.is_null()).cloned();
-    if let Some(said) = &said {
-        check_parts(said)?;
-    }
-    let artifacts = match task.remove("artifacts") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(artifacts)) => artifacts,
-        Some(_) => return Err(invalid("the agent's artifacts are no list")),
-    };
-    for artifact in &artifacts {
-        check_parts(artifact)?;
-    }
-    let theirs = |key: &str| task.get(key).cloned().unwrap_or_default();
-    let resume = is_interrupted(&state).then(|| json!({ "task": theirs("id"), "context": theirs("contextId") }));
-    let extra = task.into_iter().filter(|(key, _)| !OURS.contains(&key.as_str())).collect();
-    Ok(Outcome::Task { state, artifacts, message: said, extra, resume })
-}
-
-fn check_parts(holder: &Value) -> Result<(), A2aError> {
-    let parts = holder.get("parts").and_then(Value::as_array);
-    let good =
-        parts.is_some_and(|parts| !parts.is_empty() && parts.iter().all(|part| message::check_part(part).is_ok()));
-    if good { Ok(()) } else { Err(invalid("the agent answered without valid parts")) }
-}
-
-/// Reads a JSON body of at most `max` bytes.
-async fn json_body(mut response: Response, max: usize) -> Result<Value, A2aError> {
-    let status = response.status();
-    if !status.is_success() {
-        return Err(invalid(format!("the agent's server answered HTTP {}", status.as_u16())));
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|cause| lost(&cause))? {
-        if body.len() + chunk.len() > max {
-            return Err(invalid(format!("the agent's answer is over {max} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    serde_json::from_slice(&body).map_err(|_| invalid("the agent's answer is not JSON"))
-}
-
-fn not_sent(cause: &reqwest::Error) -> A2aError {
-    if cause.is_connect() {
-        A2aError::new(Kind::Unreachable, "the agent's server does not accept connections")
-    } else {
-        lost(cause)
-    }
-}
-
-fn lost(cause: &reqwest::Error) -> A2aError {
-    if cause.is_timeout() {
-        A2aError::new(Kind::DeadlineExceeded, "the agent's server did not answer in time")
-    } else {
-        A2aError::connection_lost()
-    }
-}
-
-/// True if both name the same port of the same host; all names of this machine are one host.
-fn same_place(one: &Url, other: &Url) -> bool {
-    let host = |url: &Url| match url.host() {
-        Some(Host::Domain(name)) if name != "localhost" => Some(name.to_owned()),
-        Some(Host::Ipv4(ip)) if !ip.is_loopback() && !ip.is_unspecified() => Some(ip.to_string()),
-        Some(Host::Ipv6(ip)) if !ip.is_loopback() && !ip.is_unspecified() => Some(ip.to_string()),
-        Some(_) => Some("localhost".to_owned()),
-        None => None,
-    };
-    one.scheme() == other.scheme()
-        && host(one) == host(other)
-        && one.port_or_known_default() == other.port_or_known_default()
 }

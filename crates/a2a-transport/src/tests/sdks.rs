@@ -31,8 +31,8 @@ fn script(name: &str) -> Command {
 }
 
 /// The SDK's server, and its URL.
-async fn sdk_server() -> (Child, String) {
-    let mut child = script("a2a-python/server.py").arg("--port").arg("0").spawn().unwrap();
+async fn sdk_server(also: &[&str]) -> (Child, String) {
+    let mut child = script("a2a-python/server.py").args(["--port", "0"]).args(also).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let port = tokio::time::timeout(2 * PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
     (child, format!("http://127.0.0.1:{port}"))
@@ -68,7 +68,7 @@ async fn listen(routes: Router) -> String {
 #[tokio::test]
 #[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_server_is_wrapped() {
-    let (_child, url) = sdk_server().await;
+    let (_child, url) = sdk_server(&[]).await;
     let wrapped = HttpExecutor::new(&url).unwrap();
     let card = wrapped.card().await.unwrap();
     assert_eq!(card["name"], "Python Echo");
@@ -98,6 +98,26 @@ async fn an_sdk_server_is_wrapped() {
     let again = node.ask(alice(), send("ask: which?")).await.unwrap()["task"].clone();
     let gone = node.ask(alice(), cancel(again["id"].as_str().unwrap())).await.unwrap();
     assert_eq!(state(&gone), "TASK_STATE_CANCELED");
+}
+
+#[tokio::test]
+#[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
+async fn an_sdk_server_that_streams_is_wrapped_with_its_streams() {
+    let (_child, url) = sdk_server(&["--streams"]).await;
+    let node = node().await;
+    node.server.serve(*AGENT, agent_card(), Arc::new(HttpExecutor::new(&url).unwrap()));
+    let task = node.ask(alice(), send("hi")).await.unwrap()["task"].clone();
+    assert_eq!(state(&task), "TASK_STATE_COMPLETED");
+    assert_eq!(task["artifacts"][0]["parts"][0]["text"], "hi");
+    let said = node.ask(alice(), send("message: yo")).await.unwrap();
+    assert_eq!(said["message"]["parts"][0]["text"], "message: yo");
+    let asked = node.ask(alice(), send("ask: which?")).await.unwrap()["task"].clone();
+    assert_eq!(state(&asked), "TASK_STATE_INPUT_REQUIRED");
+    let mut answer = send("the red one");
+    answer["params"]["message"]["taskId"] = asked["id"].clone();
+    let task = node.ask(alice(), answer).await.unwrap()["task"].clone();
+    assert_eq!(state(&task), "TASK_STATE_COMPLETED");
+    assert_eq!(task["artifacts"][0]["parts"][0]["text"], "the red one");
 }
 
 /// Every way in which an SDK's client can speak HTTP: the arguments that choose it.
@@ -188,7 +208,7 @@ impl Remote for Afar {
 #[tokio::test]
 #[ignore = "needs the A2A SDKs; cargo xtask test runs it"]
 async fn an_sdk_client_reaches_an_sdk_server_through_two_nodes() {
-    let (_child, backend) = sdk_server().await;
+    let (_child, backend) = sdk_server(&[]).await;
     let wrapped = HttpExecutor::new(&backend).unwrap();
     let card = card::adopt(&wrapped.card().await.unwrap(), &AGENT, &card::Places { http: vec![], peers: vec![*ALICE] });
     let provider = node().await;

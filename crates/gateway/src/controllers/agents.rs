@@ -1,11 +1,16 @@
 //! Agents: ours to add, anyone's to read.
 
 use crate::error::ApiError;
-use crate::extract::Json;
+use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{AgentPage, AgentSummary, AgentView, NewAgent, Republish};
+use crate::view::{AgentPage, AgentSummary, AgentView, LogQuery, LogView, NewAgent, Probe, ProbeView, Republish};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+
+/// Lines of a log when nobody says how many.
+const DEFAULT_LOG_LINES: u32 = 100;
+/// Most lines of a log.
+const MAX_LOG_LINES: u32 = 1000;
 
 pub(crate) async fn list_agents(State(state): State<AppState>) -> Result<axum::Json<AgentPage>, ApiError> {
     state.api.agents().await.map(axum::Json)
@@ -32,4 +37,20 @@ pub(crate) async fn republish_agent(
     Json(change): Json<Republish>,
 ) -> Result<axum::Json<AgentSummary>, ApiError> {
     state.api.republish(&did, change).await.map(axum::Json)
+}
+
+pub(crate) async fn probe_agent(
+    State(state): State<AppState>,
+    Json(probe): Json<Probe>,
+) -> Result<axum::Json<ProbeView>, ApiError> {
+    state.api.probe_agent(probe).await.map(axum::Json)
+}
+
+pub(crate) async fn read_log(
+    State(state): State<AppState>,
+    Path(agent): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<axum::Json<LogView>, ApiError> {
+    let lines = query.lines.unwrap_or(DEFAULT_LOG_LINES).clamp(1, MAX_LOG_LINES);
+    state.api.agent_log(&agent, usize::try_from(lines).unwrap_or(usize::MAX)).await.map(axum::Json)
 }

@@ -18,8 +18,107 @@ pub enum Executor {
         /// Base URL of the server; its card is read from the well-known path below it.
         url: String,
     },
+    /// A program of the operator's, started and kept alive by the node (`docs/protocols/stdio-agent.md`).
+    Command {
+        /// The program and its arguments; no shell reads them.
+        argv: Vec<String>,
+        /// The directory it runs in; the node's own when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dir: Option<String>,
+        /// Names of the node's environment variables that it gets, beside a few harmless ones.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        env: Vec<String>,
+        /// Longest time for one call, in seconds.
+        #[serde(default = "default_call_seconds")]
+        call_seconds: u32,
+    },
     /// A function of the program that embeds the node; the API cannot add one.
     Embedded,
+}
+
+const fn default_call_seconds() -> u32 {
+    600
+}
+
+/// `POST /v1/agents/probe`: look at an agent before it is served, and ask it something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// What would run it.
+    pub executor: Executor,
+    /// What to ask: a text goes as text, everything else as data. Absent: only look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProbeView {
+    /// The agent's own card, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Value>,
+    /// Why the agent cannot be served under this card.
+    pub problems: Vec<Problem>,
+    /// What it answered: an object with a `task` or a `message` in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Value>,
+    /// Why it did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// How long the answer took.
+    pub milliseconds: u64,
+    /// What a program said on the side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+}
+
+/// Something wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// JSON pointer (RFC 6901).
+    pub path: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// `GET /v1/agents/{did}/logs`: which lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    /// At most this many of the newest, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u32>,
+}
+
+/// What an agent's program said on its standard error, and what the node says about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    /// The lines, oldest first.
+    pub items: Vec<LogLine>,
+    /// How many older lines are gone for good.
+    pub forgotten: u64,
+}
+
+/// One line of a program's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was heard, RFC 3339.
+    pub at: String,
+    /// `program` or `node`.
+    pub from: String,
+    /// The line.
+    pub text: String,
 }
 
 /// `POST /v1/agents`: put an agent of this node on the market.
