@@ -171,6 +171,12 @@ impl Server {
         self.shared.limits.blocking
     }
 
+    /// How many streams of events are followed.
+    #[cfg(test)]
+    pub(crate) fn followers(&self) -> usize {
+        self.shared.followers.taken()
+    }
+
     fn served(&self, agent: &Did) -> Option<Served> {
         self.shared.agents.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }
@@ -263,6 +269,9 @@ impl Server {
                 check_extensions(&served.card, params)?;
                 check_media(&served.card, &body)?;
                 self.send_message(context, body).await.map(Answer::One)
+            }
+            methods::SEND_STREAMING_MESSAGE | methods::SUBSCRIBE_TO_TASK if !card::streams(&served.card) => {
+                Err(unsupported(method, "this agent's card promises no streams"))
             }
             methods::SEND_STREAMING_MESSAGE => {
                 check_extensions(&served.card, params)?;

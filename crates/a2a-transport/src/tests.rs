@@ -26,6 +26,7 @@ mod cards;
 mod command;
 mod conformance;
 mod door;
+mod everywhere;
 mod hostile;
 mod push;
 mod rest;
@@ -247,9 +248,13 @@ impl Node {
 
     /// Waits until a task has left the agent's hands.
     async fn settled(&self, id: &str) -> Value {
+        self.settled_of(id, alice()).await
+    }
+
+    async fn settled_of(&self, id: &str, caller: Caller) -> Value {
         let poll = async {
             loop {
-                let task = self.ask(alice(), get(id)).await.unwrap();
+                let task = self.ask(caller.clone(), get(id)).await.unwrap();
                 if task["status"]["state"] != "TASK_STATE_WORKING" {
                     return task;
                 }

@@ -238,6 +238,12 @@ pub fn peers(card: &Value) -> Vec<PeerId> {
         .collect()
 }
 
+/// Whether the card promises streams.
+#[must_use]
+pub fn streams(card: &Value) -> bool {
+    card.pointer("/capabilities/streaming") == Some(&Value::Bool(true))
+}
+
 /// The URIs of the card's extensions; with `required_only`, of those the agent insists on.
 pub fn extensions(card: &Value, required_only: bool) -> Vec<&str> {
     let listed = card.pointer("/capabilities/extensions").and_then(Value::as_array);

@@ -80,12 +80,13 @@ impl Crowd {
                 }],
                 modes: vec!["text/plain".into()],
                 extensions: vec![],
+                extended: false,
             };
             let card = card::own(&draft, &did, &card::Places { http: vec![], peers: vec![] });
             server.serve(did, card, Arc::clone(&executor));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let routes = router(HttpConfig { server, remote: None, base_url: None, bearer: false })
+        let routes = router(HttpConfig { server, remote: None, base_url: None, bearer: false, signer: None })
             .layer(axum::Extension(CallerScope("bench".into())));
         Ok(Self { listener, routes })
     }

@@ -93,7 +93,7 @@ impl Door {
     }
 }
 
-async fn answer(routes: Router, request: Request<Body>) -> Answer {
+pub(super) async fn answer(routes: Router, request: Request<Body>) -> Answer {
     let response = routes.oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = to_bytes(body, 4 * 1024 * 1024).await.unwrap();

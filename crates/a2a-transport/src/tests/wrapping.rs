@@ -34,7 +34,8 @@ async fn pair(limits: Limits) -> Pair {
     let behind = node_with(Arc::new(OpenGate), limits).await;
     let called = Arc::new(Notify::new());
     let tells = Arc::clone(&called);
-    let config = HttpConfig { server: behind.server.clone(), remote: None, base_url: None, bearer: false };
+    let config =
+        HttpConfig { server: behind.server.clone(), remote: None, base_url: None, bearer: false, signer: None };
     let routes = router(config).layer(axum::middleware::from_fn(move |mut request: Request, next: Next| {
         let tells = Arc::clone(&tells);
         async move {
@@ -94,7 +95,8 @@ async fn a_stream_behind_is_a_stream_in_front_piece_by_piece() {
 #[tokio::test]
 async fn work_outside_a_task_has_every_piece_too() {
     let pair = pair(Limits::default()).await;
-    let config = HttpConfig { server: pair.behind.server.clone(), remote: None, base_url: None, bearer: false };
+    let config =
+        HttpConfig { server: pair.behind.server.clone(), remote: None, base_url: None, bearer: false, signer: None };
     let open = router(config).layer(axum::middleware::from_fn(|mut request: Request, next: Next| async move {
         request.extensions_mut().insert(CallerScope("order".into()));
         next.run(request).await

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::message;
 
 const ALL: [TaskState; 9] = [
     TaskState::Unspecified,
