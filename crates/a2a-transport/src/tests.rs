@@ -27,6 +27,7 @@ mod conformance;
 mod door;
 mod push;
 mod rest;
+mod sdk_cards;
 mod sdks;
 mod streams;
 mod tasks;

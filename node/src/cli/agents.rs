@@ -6,6 +6,8 @@ use super::terminal;
 use crate::builtin;
 use haggle_base::Usdc;
 use haggle_gateway::view::{AgentPage, AgentSummary, Executor, NewAgent, Republish};
+use serde_json::Value;
+use std::path::Path;
 
 pub(super) async fn run(globals: &Globals, command: AgentCommand) -> Result<(), CliError> {
     match command {
@@ -41,6 +43,7 @@ fn new_agent(args: AgentAdd) -> Result<NewAgent, CliError> {
             output_schema: None,
             deliver_within_seconds: 300,
             executor: Executor::Http { url },
+            extended: None,
         },
         (None, None) => {
             return Err(CliError::failure(
@@ -63,7 +66,20 @@ fn new_agent(args: AgentAdd) -> Result<NewAgent, CliError> {
     if !args.tag.is_empty() {
         new.tags = args.tag;
     }
+    new.extended = args.extended.as_deref().map(read_extended).transpose()?;
     Ok(new)
+}
+
+fn read_extended(path: &Path) -> Result<Value, CliError> {
+    let problem = |cause: String| {
+        CliError::failure(
+            "bad_extended_card",
+            format!("{} cannot be read as JSON: {cause}", path.display()),
+            "give a file with one JSON object, such as {\"skills\": [...]}",
+        )
+    };
+    let bytes = std::fs::read(path).map_err(|cause| problem(cause.to_string()))?;
+    haggle_a2a::card::read(&bytes).map_err(|cause| problem(cause.to_string()))
 }
 
 /// The request that serves a built-in agent as it is meant.
@@ -80,6 +96,7 @@ pub(crate) fn from_builtin(name: &str) -> Option<NewAgent> {
         output_schema: draft.output_schema,
         deliver_within_seconds: u32::try_from(draft.deliver_within.as_secs()).unwrap_or(u32::MAX),
         executor: Executor::Builtin { name: name.to_owned() },
+        extended: None,
     })
 }
 

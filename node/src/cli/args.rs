@@ -251,6 +251,10 @@ pub(super) struct AgentAdd {
     /// A tag; may be given again.
     #[arg(long)]
     pub(super) tag: Vec<String>,
+    /// File with what the A2A card says beyond the public one to callers who say who they are: a JSON object of card
+    /// fields, in which `skills` are added.
+    #[arg(long, value_name = "FILE")]
+    pub(super) extended: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
