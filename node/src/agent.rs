@@ -28,6 +28,9 @@ pub struct AgentDraft {
     pub deliver_within: Duration,
     /// Whether this node posts an on-chain delivery when a buyer stays silent (an honest provider does).
     pub posts_delivery: bool,
+    /// What the A2A card says beyond the public one to callers who say who they are: an object of card fields, in which
+    /// `skills` are added to the public one. At most 16 KiB.
+    pub extended: Option<Value>,
 }
 
 impl AgentDraft {
@@ -44,6 +47,7 @@ impl AgentDraft {
             output_schema: None,
             deliver_within: Duration::from_secs(300),
             posts_delivery: true,
+            extended: None,
         }
     }
 
@@ -93,6 +97,13 @@ impl AgentDraft {
     #[must_use]
     pub const fn deliver_within(mut self, time: Duration) -> Self {
         self.deliver_within = time;
+        self
+    }
+
+    /// Sets what the extended card says beyond the public one.
+    #[must_use]
+    pub fn extended(mut self, extended: Value) -> Self {
+        self.extended = Some(extended);
         self
     }
 

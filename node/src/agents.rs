@@ -7,14 +7,14 @@ use crate::records::{AgentRow, Runner};
 use haggle_a2a::A2aError;
 use haggle_a2a::card::{self, Draft, Places, Skill};
 use haggle_a2a_transport::{
-    CommandExecutor, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run_once,
+    Cards, CommandExecutor, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run_once,
 };
 use haggle_base::{Clock, Did, PeerId, Text};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{self, NewAgent};
 use haggle_trade::ports::WorkError;
 use parking_lot::RwLock;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -226,6 +226,18 @@ pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRo
         runner,
         face: None,
         withdrawn: false,
+        extended: draft.extended.map(extended_text).transpose()?,
+    })
+}
+
+fn extended_text<const N: usize>(extended: Value) -> Result<Text<N>, ApiError> {
+    let text = extended.is_object().then(|| extended.to_string()).and_then(|text| Text::try_from(text).ok());
+    text.ok_or_else(|| {
+        ApiError::bad_request(
+            "invalid_agent",
+            "the extended card is no JSON object of at most 16 KiB",
+            "give an object with the fields that the extended card adds or changes, such as skills",
+        )
     })
 }
 
@@ -295,12 +307,20 @@ pub(crate) fn asked(new: NewAgent, takes_commands: bool) -> Result<(AgentDraft, 
         output_schema: new.output_schema,
         deliver_within: Duration::from_secs(u64::from(new.deliver_within_seconds)),
         posts_delivery,
+        extended: new.extended,
     };
     Ok((draft, runner))
 }
 
-/// The A2A card of an agent of this node.
-pub(crate) fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
+/// The A2A cards of an agent of this node, unsigned.
+pub(crate) fn a2a_cards(row: &AgentRow, peer: PeerId) -> Cards {
+    let public = a2a_card(row, peer);
+    let extra = row.extended.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let extended = extra.map(|extra: Map<String, Value>| haggle_a2a::card::extended(&public, &extra));
+    Cards { public, extended }
+}
+
+fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
     let description = if row.description.is_empty() { row.name.as_str() } else { row.description.as_str() };
     let tags: Vec<String> = if row.tags.is_empty() {
         vec![row.category.as_str().to_owned()]
@@ -324,6 +344,7 @@ pub(crate) fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
                 vec!["text/plain".to_owned(), "application/json".to_owned()]
             }
         },
+        extended: row.extended.is_some(),
         extensions: if row.price.is_zero() { Vec::new() } else { vec![haggle_trade::EXTENSION_URI.to_owned()] },
     };
     let own = card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] });

@@ -1,9 +1,12 @@
 //! The keys of the agents this node serves, in one place: nothing else in the process holds a secret.
 
 use async_trait::async_trait;
+use haggle_a2a::card;
+use haggle_a2a_transport::CardSigner;
 use haggle_base::{Address, AgentKey, B256, Clock, Did, EvmSignature, NetworkFile, PaymentBinding, PaymentKey, Seed};
 use haggle_settlement::ports::{NoKey, Wallet};
 use parking_lot::RwLock;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +74,13 @@ impl Keyring {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring").field("agents", &self.agents.read().len()).finish_non_exhaustive()
+    }
+}
+
+impl CardSigner for Keyring {
+    fn sign(&self, agent: &Did, card: Value) -> Value {
+        let signed = self.get(agent).and_then(|keys| card::sign(card.clone(), &keys.agent).ok());
+        signed.unwrap_or(card)
     }
 }
 

@@ -4,6 +4,9 @@ use haggle_base::{Did, List, Text, Usdc};
 use haggle_store::tables;
 use serde::{Deserialize, Serialize};
 
+/// Longest extension of a card, as compact JSON.
+const MAX_EXTENDED_BYTES: usize = 16 * 1024;
+
 tables! {
     /// The agents this node serves, by the index of their keys.
     pub(crate) AgentTable = "node-agents-1": u64 => AgentRow;
@@ -40,6 +43,9 @@ pub(crate) struct AgentRow {
     pub(crate) face: Option<Text<4096>>,
     /// Whether it was withdrawn from the market.
     pub(crate) withdrawn: bool,
+    /// What its extended card says beyond the public one, as a JSON object.
+    #[serde(default)]
+    pub(crate) extended: Option<Text<MAX_EXTENDED_BYTES>>,
 }
 
 /// What runs an agent.

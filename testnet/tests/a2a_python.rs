@@ -46,6 +46,7 @@ async fn a_python_client_reaches_a_python_agent_across_the_network() {
         output_schema: None,
         deliver_within_seconds: 300,
         executor: Executor::Http { url: format!("http://127.0.0.1:{port}/") },
+        extended: None,
     };
     let agent: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &new).await.unwrap();
     stage.market.until_all_see(1).await.unwrap();

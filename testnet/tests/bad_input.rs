@@ -25,6 +25,7 @@ fn agent(name: &str, price: &str) -> NewAgent {
         output_schema: None,
         deliver_within_seconds: 300,
         executor: Executor::Builtin { name: "echo".to_owned() },
+        extended: None,
     }
 }
 

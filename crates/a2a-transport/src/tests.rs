@@ -30,6 +30,7 @@ mod everywhere;
 mod hostile;
 mod push;
 mod rest;
+mod sdk_cards;
 mod sdks;
 mod streams;
 mod tasks;

@@ -13,6 +13,7 @@ use haggle_gateway::view::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// What is asked when nothing else is known.
 const GREETING: &str = "hello";
@@ -126,6 +127,7 @@ fn plain(name: &str, executor: Executor) -> NewAgent {
         output_schema: None,
         deliver_within_seconds: 300,
         executor,
+        extended: None,
     }
 }
 
@@ -151,7 +153,20 @@ fn with_flags(mut new: NewAgent, args: AgentAdd) -> Result<NewAgent, CliError> {
     if let Some(schema) = args.output_schema {
         new.output_schema = Some(read_schema(&schema)?);
     }
+    new.extended = args.extended.as_deref().map(read_extended).transpose()?;
     Ok(new)
+}
+
+fn read_extended(path: &Path) -> Result<Value, CliError> {
+    let problem = |cause: String| {
+        CliError::failure(
+            "bad_extended_card",
+            format!("{} cannot be read as JSON: {cause}", path.display()),
+            "give a file with one JSON object, such as {\"skills\": [...]}",
+        )
+    };
+    let bytes = std::fs::read(path).map_err(|cause| problem(cause.to_string()))?;
+    card::read(&bytes).map_err(|cause| problem(cause.to_string()))
 }
 
 fn read_schema(given: &str) -> Result<Value, CliError> {
@@ -284,6 +299,7 @@ pub(crate) fn from_builtin(name: &str) -> Option<NewAgent> {
         output_schema: draft.output_schema,
         deliver_within_seconds: u32::try_from(draft.deliver_within.as_secs()).unwrap_or(u32::MAX),
         executor: Executor::Builtin { name: name.to_owned() },
+        extended: None,
     })
 }
 

@@ -17,7 +17,7 @@ use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
-use haggle_a2a_transport::{Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
+use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
@@ -139,6 +139,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     // set once, here
     let _first = desk_later.set(desk.clone());
 
+    let keys_of_cards: Arc<dyn CardSigner> = Arc::<Keyring>::clone(&keys);
     let bound = Bound::bind(config.gateway.listen)
         .await
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
@@ -174,6 +175,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         remote: Some(Arc::new(directory) as Arc<dyn Remote>),
         base_url: Some(gateway_url.clone()),
         bearer: true,
+        signer: Some(keys_of_cards),
     });
     let api: Arc<dyn NodeApi> = Arc::<Inner>::clone(&inner);
     let gateway = bound.serve(api, registry, &token, a2a);

@@ -7,12 +7,15 @@ use crate::agents::{self, Engine, MAX_AGENTS, Served};
 use crate::error::NodeError;
 use crate::keyring::AgentKeys;
 use crate::records::{AgentRow, AgentTable, Runner};
+use haggle_a2a::card;
+use haggle_a2a_transport::Cards;
 use haggle_base::{Did, Text};
 use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{AgentSummary, Republish};
 use haggle_store::Batch;
 use haggle_x402::Scheme;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +58,7 @@ impl Inner {
         let row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
         // what breaks a rule of the market breaks it before anything is stored
         let listing = self.listing_body(&row)?;
+        self.cards(&row)?;
         // the same agent again keeps what runs it
         let engine = match engine.or_else(|| known.and_then(|known| known.engine)) {
             Some(engine) => Some(engine),
@@ -184,7 +188,7 @@ impl Inner {
         let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
         self.network.present(Arc::clone(&keys.agent)).await.map_err(|error| ApiError::from_coded(&error))?;
         if let Some(engine) = &served.engine {
-            self.server.serve(did, agents::a2a_card(&served.row, self.network.peer_id()), engine.executor());
+            self.server.serve(did, self.cards(&served.row)?, engine.executor());
         }
         Ok(())
     }
@@ -212,9 +216,19 @@ impl Inner {
         self.catalog.flush().await.map_err(|error| ApiError::from_coded(&error))
     }
 
+    /// The agent's A2A cards, each valid and signed by the agent.
+    fn cards(&self, row: &AgentRow) -> Result<Cards, ApiError> {
+        let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
+        let signed = |card: Value| {
+            card::check(&card).map_err(|error| ApiError::from_coded(&error))?;
+            card::sign(card, &keys.agent).map_err(|error| ApiError::from_coded(&error))
+        };
+        let Cards { public, extended } = agents::a2a_cards(row, self.network.peer_id());
+        Ok(Cards { public: signed(public)?, extended: extended.map(signed).transpose()? })
+    }
+
     fn card_body(&self, row: &AgentRow, name: Text<64>) -> Result<CardBody, ApiError> {
-        let card = agents::a2a_card(row, self.network.peer_id());
-        haggle_a2a::card::check_signable(&card).map_err(|error| ApiError::from_coded(&error))?;
+        let card = self.cards(row)?.public;
         let addrs: Vec<Text<128>> =
             self.addresses().iter().filter_map(|address| Text::try_from(address.as_str()).ok()).take(8).collect();
         let host = Host { peer: self.network.peer_id(), addrs: addrs.try_into().unwrap_or_default() };

@@ -49,7 +49,7 @@ fn ask_extended() -> Value {
     rpc::request(5, "GetExtendedAgentCard", json!({}))
 }
 
-fn skills(card: &Value) -> Vec<&str> {
+pub(super) fn skills(card: &Value) -> Vec<&str> {
     card["skills"].as_array().unwrap().iter().filter_map(|skill| skill["id"].as_str()).collect()
 }
 
@@ -67,7 +67,7 @@ impl Remote for Afar {
     }
 }
 
-fn gateway(server: &Server, remote: Option<Arc<dyn Remote>>) -> Router {
+pub(super) fn gateway(server: &Server, remote: Option<Arc<dyn Remote>>) -> Router {
     let signer: Arc<dyn CardSigner> = Arc::new(Keys::of_the_agent());
     router(HttpConfig { server: server.clone(), remote, base_url: None, bearer: true, signer: Some(signer) })
 }

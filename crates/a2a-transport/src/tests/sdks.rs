@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Answer, CallerScope, Client, Dial, HttpConfig, HttpExecutor, Remote, RemoteCall, router, run};
 
-fn script(name: &str) -> Command {
+pub(super) fn script(name: &str) -> Command {
     let program = match name.ends_with(".mjs") {
         true => "node".to_owned(),
         false => std::env::var("HAGGLE_PYTHON").expect("HAGGLE_PYTHON names the interpreter"),
@@ -50,7 +50,7 @@ async fn sdk_client(client: &str, url: &str, text: &str, also: &[&str]) -> Value
 }
 
 /// Serves the routes behind a layer that takes the token of the SDK's client; the base URL.
-async fn listen(routes: Router) -> String {
+pub(super) async fn listen(routes: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let guarded = routes.layer(axum::middleware::from_fn(

@@ -110,6 +110,7 @@ fn draft(body: Register) -> Result<NewAgent, ApiError> {
         output_schema: None,
         deliver_within_seconds: 300,
         executor: Executor::Http { url: body.api_endpoint },
+        extended: None,
     })
 }
 

@@ -148,6 +148,10 @@ pub struct NewAgent {
     pub deliver_within_seconds: u32,
     /// What runs the work.
     pub executor: Executor,
+    /// What the A2A card says beyond the public one to callers who say who they are: an object of card fields, in which
+    /// `skills` are added to the public one. At most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended: Option<Value>,
 }
 
 const fn default_deliver_within() -> u32 {
