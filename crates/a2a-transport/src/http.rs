@@ -7,14 +7,14 @@ use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    body::{Body, to_bytes},
+    body::to_bytes,
     extract::{Path, RawQuery, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
-    routing::{get, post},
+    routing::post,
 };
 use futures::{StreamExt as _, stream::BoxStream};
 use haggle_a2a::{
@@ -28,10 +28,9 @@ use serde_json::Value;
 
 use crate::{Answer, Caller, CardSigner, Remote, RemoteCall, Server};
 
+mod cards;
 mod rest;
 
-/// How long a card may be kept, in seconds.
-const CARD_MAX_AGE: &str = "max-age=60";
 /// Longest wait for a remote agent.
 const REMOTE_DEADLINE: Duration = Duration::from_secs(60);
 /// The id of the requests that go to other nodes; one call each.
@@ -71,8 +70,7 @@ pub fn router(config: HttpConfig) -> Router {
     Router::new()
         .route("/a2a/{did}", post(call_agent))
         .route("/a2a/{did}/", post(call_agent))
-        .route("/a2a/{did}/.well-known/agent-card.json", get(show_gateway_card))
-        .route("/a2a/{did}/agent-card.json", get(show_original_card))
+        .merge(cards::routes())
         .merge(rest::routes("/a2a/{did}"))
         .merge(rest::routes("/a2a/{did}/{tenant}"))
         .with_state(config)
@@ -145,20 +143,6 @@ async fn operate(config: &HttpConfig, asked: &Asked, method: &str, body: Value) 
     remote.call(agent, RemoteCall { request, params, scope: scope.clone(), deadline: REMOTE_DEADLINE }).await
 }
 
-async fn show_gateway_card(
-    State(config): State<Arc<HttpConfig>>,
-    Path(agent): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(agent) = did(&agent) else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(original) = original_card(&config, &agent).await else { return StatusCode::NOT_FOUND.into_response() };
-    let base = base_url(&config, &headers);
-    match gateway_card(&config, &agent, &original, base.as_deref()) {
-        Ok(card) => card_answer(&card, &headers),
-        Err(_) => StatusCode::BAD_REQUEST.into_response(),
-    }
-}
-
 /// The agent's card as it can be used from here: signed anew if the agent is ours, unsigned if it is somebody else's.
 fn gateway_card(config: &HttpConfig, agent: &Did, original: &Value, base: Option<&str>) -> Result<Value, A2aError> {
     let base = base.ok_or_else(|| A2aError::new(Kind::InvalidRequest, "the request names no host"))?;
@@ -166,18 +150,6 @@ fn gateway_card(config: &HttpConfig, agent: &Did, original: &Value, base: Option
     match &config.signer {
         Some(signer) if config.server.card(agent).is_some() => Ok(signer.sign(agent, card)),
         _ => Ok(card),
-    }
-}
-
-async fn show_original_card(
-    State(config): State<Arc<HttpConfig>>,
-    Path(agent): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(agent) = did(&agent) else { return StatusCode::NOT_FOUND.into_response() };
-    match original_card(&config, &agent).await {
-        Some(card) => card_answer(&card, &headers),
-        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
@@ -243,21 +215,4 @@ fn with_extensions(mut response: Response, config: &HttpConfig, asked: &Asked) -
     }
     debug_assert!(A2A_EXTENSIONS.eq_ignore_ascii_case("a2a-extensions"));
     response
-}
-
-fn card_answer(card: &Value, asked: &HeaderMap) -> Response {
-    let body = card.to_string();
-    let etag = format!("\"{}\"", Hash::of(body.as_bytes()));
-    let held = asked.get(header::IF_NONE_MATCH).and_then(|held| held.to_str().ok());
-    let fresh = held.is_some_and(|held| held == "*" || held.split(',').any(|tag| tag.trim() == etag));
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (header::CACHE_CONTROL, CARD_MAX_AGE.to_owned()),
-        (header::ETAG, etag),
-    ];
-    if fresh {
-        (StatusCode::NOT_MODIFIED, headers, Body::empty()).into_response()
-    } else {
-        (headers, body).into_response()
-    }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use haggle_a2a::{A2aError, Kind, Request, ServiceParams, card, names, rpc, types::methods};
-use haggle_base::{Clock, Did};
+use haggle_base::{Clock, Did, Timestamp};
 use haggle_store::{Blobs, Store};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -169,6 +169,11 @@ impl Server {
     /// How long the longest blocking call may take.
     pub(crate) fn longest_call(&self) -> Duration {
         self.shared.limits.blocking
+    }
+
+    /// The server's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// How many streams of events are followed.

@@ -48,7 +48,7 @@ impl Faults {
     }
 
     fn text(&mut self, holder: &Value, path: &str, key: &str) {
-        if !holder.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+        if holder.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
             self.add(format!("{path}/{key}"), "must be a text that is not empty");
         }
     }

@@ -186,6 +186,7 @@ async fn cards_are_shown_to_everybody_with_an_etag() {
         assert_eq!(shown["capabilities"]["streaming"], true);
         assert_eq!(shown["securitySchemes"]["bearer"]["httpAuthSecurityScheme"]["scheme"], "Bearer");
         assert_eq!(card.headers["cache-control"], "max-age=60");
+        assert_eq!(card.headers["last-modified"], "Wed, 18 Nov 2026 11:06:40 GMT");
         let etag = card.headers["etag"].to_str().unwrap();
         assert_eq!(door.get(&place, Some(etag)).await.status, StatusCode::NOT_MODIFIED);
         let original = door.get(&format!("{}/agent-card.json", path(&agent)), None).await;
