@@ -82,7 +82,7 @@ impl Faults {
             self.add(format!("{path}/state"), "must be one of the states of A2A 1.0, such as TASK_STATE_COMPLETED");
         }
         if let Some(time) = status.get("timestamp").filter(|time| !time.is_null())
-            && !time.as_str().is_some_and(|time| time.ends_with('Z') && time.contains('T'))
+            && time.as_str().is_none_or(|time| !time.ends_with('Z') || !time.contains('T'))
         {
             self.add(format!("{path}/timestamp"), "must be a time in UTC such as 2026-01-31T12:00:00.000Z");
         }
