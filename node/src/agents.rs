@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod program;
+#[cfg(test)]
+mod tests;
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
@@ -314,9 +316,9 @@ pub(crate) fn asked(new: NewAgent, takes_commands: bool) -> Result<(AgentDraft, 
 
 /// The A2A cards of an agent of this node, unsigned.
 pub(crate) fn a2a_cards(row: &AgentRow, peer: PeerId) -> Cards {
-    let public = a2a_card(row, peer);
+    let public = card::signable(&a2a_card(row, peer));
     let extra = row.extended.as_ref().and_then(|text| serde_json::from_str(text).ok());
-    let extended = extra.map(|extra: Map<String, Value>| haggle_a2a::card::extended(&public, &extra));
+    let extended = extra.map(|extra: Map<String, Value>| card::extended(&public, &extra));
     Cards { public, extended }
 }
 

@@ -13,7 +13,6 @@ use haggle_gateway::view::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// What is asked when nothing else is known.
 const GREETING: &str = "hello";
@@ -148,36 +147,26 @@ fn with_flags(mut new: NewAgent, args: AgentAdd) -> Result<NewAgent, CliError> {
         new.tags = args.tag;
     }
     if let Some(schema) = args.input_schema {
-        new.input_schema = Some(read_schema(&schema)?);
+        new.input_schema = Some(read_json(&schema, "the schema")?);
     }
     if let Some(schema) = args.output_schema {
-        new.output_schema = Some(read_schema(&schema)?);
+        new.output_schema = Some(read_json(&schema, "the schema")?);
     }
-    new.extended = args.extended.as_deref().map(read_extended).transpose()?;
+    if let Some(extended) = args.extended {
+        new.extended = Some(read_json(&extended, "the extended card")?);
+    }
     Ok(new)
 }
 
-fn read_extended(path: &Path) -> Result<Value, CliError> {
-    let problem = |cause: String| {
-        CliError::failure(
-            "bad_extended_card",
-            format!("{} cannot be read as JSON: {cause}", path.display()),
-            "give a file with one JSON object, such as {\"skills\": [...]}",
-        )
-    };
-    let bytes = std::fs::read(path).map_err(|cause| problem(cause.to_string()))?;
-    card::read(&bytes).map_err(|cause| problem(cause.to_string()))
-}
-
-fn read_schema(given: &str) -> Result<Value, CliError> {
-    let hint = "give a JSON Schema as JSON, or @ and the name of a file that holds one";
+fn read_json(given: &str, what: &str) -> Result<Value, CliError> {
+    let hint = "give it as JSON, or @ and the name of a file that holds it";
     let text = match given.strip_prefix('@') {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|cause| CliError::failure("file_error", format!("{path}: {cause}"), hint))?,
         None => given.to_owned(),
     };
     serde_json::from_str(&text)
-        .map_err(|cause| CliError::failure("usage", format!("the schema is not JSON: {cause}"), hint))
+        .map_err(|cause| CliError::failure("usage", format!("{what} is not JSON: {cause}"), hint))
 }
 
 /// Reads the card of a running agent; what to add, and what to try it with.

@@ -84,10 +84,10 @@ pub(in crate::cli) struct AgentAdd {
     /// JSON Schema of the output, or `@file`: the buyer's node pays only for output that fits.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(in crate::cli) output_schema: Option<String>,
-    /// File with what the A2A card says beyond the public one to callers who say who they are: a JSON object of card
+    /// What the A2A card says beyond the public one to callers who say who they are, or `@file`: an object of card
     /// fields, in which `skills` are added.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(in crate::cli) extended: Option<PathBuf>,
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(in crate::cli) extended: Option<String>,
 }
 
 #[derive(Debug, Args)]
