@@ -4,11 +4,34 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../src/interfaces/IEscrow.sol";
 import {vm} from "./Cheats.sol";
 import {ExitChecks} from "./ExitChecks.sol";
+import {MarkedEscrow} from "./MarkedEscrow.sol";
+
+/// @title A token and stake contract that says yes to everything, so that nothing but the escrow can refuse
+contract Willing {
+    uint256 private held;
+
+    function receiveWithAuthorization(address, address, uint256 value, uint256, uint256, bytes32, bytes calldata)
+        external
+    {
+        held += value;
+    }
+
+    function balanceOf(address) external view returns (uint256) {
+        return held;
+    }
+
+    fallback() external {}
+}
 
 /// @notice Invariant 2, first half: no call moves an order that is settled, however it came to be that, and none opens
 /// it again.
 /// @custom:halmos --solver-timeout-branching 0
 contract SettledChecks is ExitChecks {
+    function setUp() public override {
+        address willing = address(new Willing());
+        escrow = new MarkedEscrow(willing, willing, willing);
+    }
+
     function check_2_release(IEscrow.Order calldata order, uint256 word, Words calldata w) public {
         _assertBadState(_release(order, w), _settled(order, word), IEscrow.Status.Settled);
     }
