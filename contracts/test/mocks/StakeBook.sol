@@ -47,6 +47,7 @@ contract StakeBook is IStake {
     }
 
     function lock(address provider, bytes32 id, uint96 amount) external {
+        _misbehave();
         if (free[provider] < amount) revert TooLittle();
         free[provider] -= amount;
         (lockedFor[id], ownerOf[id]) = (amount, provider);

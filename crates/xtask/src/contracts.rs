@@ -3,9 +3,10 @@
 mod gas;
 
 use crate::run::{root, run as execute, say};
-use crate::{npm, tools};
+use crate::{npm, python, tools};
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Options of the recipe.
@@ -23,7 +24,13 @@ pub(crate) struct Contracts {
     /// After everything else, run the invariant campaigns with ten million calls each; takes hours.
     #[arg(long, conflicts_with = "gas")]
     long: bool,
+    /// Only prove, with halmos, what has to hold for every order and every argument at once.
+    #[arg(long, conflicts_with_all = ["write", "gas", "long"])]
+    prove: bool,
 }
+
+/// Where the proofs are compiled to, apart from what the tests deploy.
+const PROOFS: &str = "cache/halmos";
 
 /// Invariant runs of `--long`: at the depth of the `ci` profile, 500, each campaign makes ten million calls.
 const LONG_RUNS: u32 = 20_000;
@@ -35,6 +42,9 @@ pub(crate) fn run(opts: &Contracts) -> Result<()> {
     tools::need_node()?;
     let folder = root().join("contracts");
     npm::packages(&folder)?;
+    if opts.prove {
+        return prove(&folder);
+    }
     say("contracts: format");
     execute(forge(&folder).args(["fmt", "--check"]))?;
     say("contracts: compiling, up to two minutes from nothing");
@@ -55,6 +65,20 @@ pub(crate) fn run(opts: &Contracts) -> Result<()> {
     Ok(())
 }
 
+/// Compiles the proofs and runs them. halmos wants forge on the path.
+fn prove(folder: &Path) -> Result<()> {
+    let halmos = python::proofs()?.with_file_name("halmos");
+    let forge = forge_binary(folder);
+    let mut path: Vec<PathBuf> = forge.parent().map(Path::to_path_buf).into_iter().collect();
+    path.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    let out = format!("{PROOFS}/out");
+    say("contracts: proofs, some minutes from nothing");
+    let mut command = Command::new(halmos);
+    command.env("PATH", env::join_paths(path)?).env("NO_COLOR", "1").current_dir(folder);
+    command.env("FOUNDRY_TEST", "test/halmos").env("FOUNDRY_OUT", &out).env("FOUNDRY_CACHE_PATH", PROOFS);
+    execute(command.args(["--no-status", "--forge-build-out", &out]))
+}
+
 /// Compares, or writes, the trimmed artifacts that Rust reads.
 fn artifacts(folder: &Path, write: bool) -> Result<()> {
     say("contracts: artifacts");
@@ -67,22 +91,26 @@ fn artifacts(folder: &Path, write: bool) -> Result<()> {
         .context("the committed artifacts are not those of the sources: `cargo xtask contracts --write`, then commit")
 }
 
-/// The locked forge, in the profile that CI uses. Not the launcher in `.bin`: that one answers success whatever
-/// happened.
+/// The locked forge, in the profile that CI uses.
 fn forge(folder: &Path) -> Command {
-    let system = match std::env::consts::OS {
+    let mut command = Command::new(forge_binary(folder));
+    command.env("FOUNDRY_PROFILE", "ci").env("NO_COLOR", "1").current_dir(folder);
+    command
+}
+
+/// Where npm put forge. Not the launcher in `.bin`: that one answers success whatever happened.
+fn forge_binary(folder: &Path) -> PathBuf {
+    let system = match env::consts::OS {
         "macos" => "darwin",
         "windows" => "win32",
         other => other,
     };
-    let machine = match std::env::consts::ARCH {
+    let machine = match env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
     let mut binary = folder.join(format!("node_modules/@foundry-rs/forge-{system}-{machine}/bin/forge"));
-    binary.set_extension(std::env::consts::EXE_EXTENSION);
-    let mut command = Command::new(binary);
-    command.env("FOUNDRY_PROFILE", "ci").env("NO_COLOR", "1").current_dir(folder);
-    command
+    binary.set_extension(env::consts::EXE_EXTENSION);
+    binary
 }

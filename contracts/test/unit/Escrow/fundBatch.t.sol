@@ -5,6 +5,7 @@ import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
+import {StakeBook} from "../../mocks/StakeBook.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
 contract FundBatchTest is EscrowBase {
@@ -139,6 +140,18 @@ contract FundBatchTest is EscrowBase {
         // alone it may take what it likes: a 64th of this is left for the payment itself
         escrow.fund{gas: 15_000_000}(rows[0].order, "", "");
         _assertStatus(rows[0].order, IEscrow.Status.Funded);
+    }
+
+    function test_batch_rule_a_stake_contract_that_burns_all_its_gas_costs_its_row_and_no_more() public {
+        IEscrow.Funding[] memory rows = _rows(2);
+        rows[0].order.stake = 2_000_000;
+        rows[0] = _row(rows[0].order);
+        _stake(provider, 3_000_000);
+        stake.fail(StakeBook.Failure.BurnGas);
+        escrow.fundBatch{gas: 4_000_000}(rows);
+        vm.assertTrue(vm.lastCallGas().gasTotalUsed < 1_000_000, "600k for its row, and some for the other");
+        _assertStatus(rows[0].order, IEscrow.Status.None);
+        _assertStatus(rows[1].order, IEscrow.Status.Funded);
     }
 
     function test_stakes_are_locked_row_by_row_until_there_is_none_left() public {
