@@ -228,11 +228,11 @@ pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRo
         runner,
         face: None,
         withdrawn: false,
-        extended: draft.extended.map(extended_text).transpose()?,
+        extended: draft.extended.as_ref().map(extended_text).transpose()?,
     })
 }
 
-fn extended_text<const N: usize>(extended: Value) -> Result<Text<N>, ApiError> {
+fn extended_text<const N: usize>(extended: &Value) -> Result<Text<N>, ApiError> {
     let text = extended.is_object().then(|| extended.to_string()).and_then(|text| Text::try_from(text).ok());
     text.ok_or_else(|| {
         ApiError::bad_request(

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::keyring::Keyring;
-use haggle_a2a::card;
 use haggle_a2a_transport::CardSigner;
 use haggle_base::{ManualClock, NetworkFile, Seed, Timestamp, Usdc};
 
