@@ -28,6 +28,7 @@ mod conformance;
 mod door;
 mod everywhere;
 mod hostile;
+mod page;
 mod push;
 mod rest;
 mod sdk_cards;
