@@ -38,6 +38,9 @@ pub struct Evidence {
     pub paid: Usdc,
     /// What the fee recipient is owed.
     pub fee: Usdc,
+    /// What the buyer got back.
+    #[serde(default)]
+    pub refunded: Usdc,
     /// What ended the order.
     pub closed_by: ClosedBy,
     /// Whether it carries the provider's signature over the order.
@@ -313,8 +316,11 @@ impl OrderFile {
     /// Every piece of evidence was held against the same events, so any of them tells the amounts.
     fn got_half(&self) -> bool {
         self.evidence.values().next().is_some_and(|e| {
-            let earned = u128::from(e.paid.units()) + u128::from(e.fee.units());
-            2 * earned >= u128::from(e.amount.units())
+            let [amount, paid, fee, refunded] =
+                [e.amount, e.paid, e.fee, e.refunded].map(|money| u128::from(money.units()));
+            // Only a fee on top makes the deposit more than the amount; the other kind is part of what was given.
+            let given = if paid + fee + refunded > amount { paid } else { paid + fee };
+            2 * given >= amount
         })
     }
 

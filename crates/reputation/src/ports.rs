@@ -26,6 +26,8 @@ pub struct SettledFact {
     pub paid: Usdc,
     /// What the fee recipient is owed.
     pub fee: Usdc,
+    /// What the buyer got back.
+    pub refunded: Usdc,
     /// The transaction.
     pub tx: B256,
     /// The block.

@@ -30,6 +30,7 @@ impl ChainFacts for BookedFacts {
             closed_by: fact.closed_by,
             paid: fact.paid,
             fee: fact.fee,
+            refunded: fact.refunded,
             tx: fact.place.tx,
             block: fact.place.block,
             time: fact.place.time,

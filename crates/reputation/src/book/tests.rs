@@ -37,6 +37,7 @@ fn evidence(n: u8, buyer: usize, provider: usize, side: Side, closed_by: ClosedB
         amount: Usdc::from_units(100),
         paid: Usdc::from_units(90),
         fee: Usdc::from_units(10),
+        refunded: Usdc::ZERO,
         closed_by,
         consented: true,
         latency_ms: 100,
@@ -106,13 +107,30 @@ fn a_timeout_payment_is_a_call_and_no_success() {
 
 #[test]
 fn a_judge_who_gives_half_speaks_for_the_provider_and_one_who_gives_less_against_it() {
-    for (paid, fee, expected) in [(45, 5, (1, 1, 0)), (44, 5, (1, 0, 1)), (0, 0, (1, 0, 1)), (90, 10, (1, 1, 0))] {
+    let (success, failure) = ((1, 1, 0), (1, 0, 1));
+    let ends = [
+        // of 100, a tenth of what is given is the fee
+        ([44, 5, 51], failure),
+        ([45, 5, 50], success),
+        ([46, 5, 49], success),
+        ([90, 10, 0], success),
+        // of 110, a tenth on top of what is given is the fee
+        ([49, 4, 57], failure),
+        ([46, 4, 60], failure),
+        ([50, 5, 55], success),
+        ([51, 5, 54], success),
+        ([100, 10, 0], success),
+        // nothing, of either
+        ([0, 0, 100], failure),
+        ([0, 0, 110], failure),
+    ];
+    for (end, expected) in ends {
+        let [paid, fee, refunded] = end.map(Usdc::from_units);
         for closed_by in [ClosedBy::Verdict, ClosedBy::Ruling] {
             let mut book = Book::new();
-            let (paid, fee) = (Usdc::from_units(paid), Usdc::from_units(fee));
-            put(&mut book, Evidence { paid, fee, ..evidence(1, 0, 1, Side::Buyer, closed_by) });
+            put(&mut book, Evidence { paid, fee, refunded, ..evidence(1, 0, 1, Side::Buyer, closed_by) });
             let bob = bob(&book);
-            assert_eq!((bob.total_calls, bob.successes, bob.failures), expected, "{closed_by:?} {paid} {fee}");
+            assert_eq!((bob.total_calls, bob.successes, bob.failures), expected, "{closed_by:?} {end:?}");
         }
     }
 }

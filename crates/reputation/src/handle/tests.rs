@@ -78,7 +78,9 @@ impl World {
         let (buyer, provider) = (order.parties.buyer_address, order.parties.provider_address);
         self.funded.lock().insert(order.order, FundedFact { buyer, provider, amount: order.amount, terms });
         let SettledOrder { closed_by, paid, fee, .. } = *order;
-        let fact = SettledFact { closed_by, paid, fee, tx: B256::repeat_byte(1), block: 7, time: NOW };
+        let deposit = order.amount.checked_sub(paid).and_then(|rest| rest.checked_sub(fee));
+        let refunded = deposit.unwrap_or(Usdc::ZERO);
+        let fact = SettledFact { closed_by, paid, fee, refunded, tx: B256::repeat_byte(1), block: 7, time: NOW };
         self.settled.lock().insert(order.order, fact);
     }
 }
