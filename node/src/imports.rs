@@ -17,7 +17,7 @@ const MAX_TAGS: usize = 16;
 /// Largest schema.
 const MAX_SCHEMA: usize = 1024;
 /// Largest part of a card that a wrapped agent's own card takes over, in bytes: a card record has room for it.
-const MAX_FACE: usize = 3072;
+const MAX_FACE: usize = 2560;
 /// The fields of a card that say what the agent does, and with which media types.
 const FACE: [&str; 3] = ["skills", "defaultInputModes", "defaultOutputModes"];
 

@@ -266,6 +266,28 @@ fn an_agent_without_a_fault_passes_the_inspection() {
 }
 
 #[test]
+fn the_signature_of_an_agents_card_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let signer = haggle_base::Seed::devnet(7, 1).agent_key(1).did();
+    let look = |url: &str| printed(&haggle(dir.path(), &["a2a", "inspect", url, "--json"]));
+    let signed = serve(|_, _, base| {
+        let key = haggle_base::Seed::devnet(7, 1).agent_key(1);
+        (200, haggle_a2a::card::sign(good_card(base), &key).unwrap().to_string())
+    });
+    let told = format!("/signatures/0 verifies: {signer} signed this card");
+    let report = look(&signed);
+    assert_eq!(report["notes"][0], told, "{report:#}");
+    let changed = serve(|_, _, base| {
+        let key = haggle_base::Seed::devnet(7, 1).agent_key(1);
+        let mut card = haggle_a2a::card::sign(good_card(base), &key).unwrap();
+        card["name"] = json!("Somebody else");
+        (200, card.to_string())
+    });
+    let report = look(&changed);
+    assert_eq!(report["problems"][0]["path"], "/signatures/0", "{report:#}");
+}
+
+#[test]
 fn every_fault_of_an_agent_is_named_by_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let url = serve(|method, _, base| match method {

@@ -167,8 +167,30 @@ async fn look(http: &reqwest::Client, door: &Door, report: &mut Report) -> Resul
             report.notes.push(format!("{} {}: SDKs disagree on what was signed", fault.path, fault.problem));
         }
     }
+    if card.get("signatures").is_some() {
+        look_at_signatures(&body, report);
+    }
     report.card = card;
     Ok(())
+}
+
+/// Checks the signatures of a card as it was received.
+fn look_at_signatures(body: &[u8], report: &mut Report) {
+    let examined = match card::read(body).and_then(|card| card::examine(&card, card::Header::did)) {
+        Ok(examined) => examined,
+        Err(error) => return report.fault("card", "/signatures", error.to_string()),
+    };
+    for (n, one) in examined.into_iter().enumerate() {
+        let path = format!("/signatures/{n}");
+        match one.outcome {
+            Ok(verified) => report.notes.push(format!("{path} verifies: {} signed this card", verified.signer)),
+            Err(card::SignatureError::UnknownKey | card::SignatureError::Algorithm(_)) => {
+                let by = one.header.map(|header| format!("by {} with {}", header.kid, header.alg)).unwrap_or_default();
+                report.notes.push(format!("{path} was not checked: {by}; only EdDSA by a did:key is, here"));
+            }
+            Err(error) => report.fault("card", path, error.to_string()),
+        }
+    }
 }
 
 /// Sends a message and checks what comes back.
