@@ -1,6 +1,5 @@
 //! What a running agent's card says of it, in the words of this market.
 
-use haggle_a2a::card;
 use haggle_base::Text;
 use serde_json::{Map, Value, json};
 
@@ -148,6 +147,7 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use haggle_a2a::card;
     use haggle_base::Seed;
 
     fn echo() -> Value {
