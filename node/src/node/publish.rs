@@ -55,10 +55,17 @@ impl Inner {
         }
         let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
         let keys = self.keys.add(key);
-        let row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
+        let mut row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
         // what breaks a rule of the market breaks it before anything is stored
         let listing = self.listing_body(&row)?;
-        self.cards(&row)?;
+        if let Err(problem) = self.cards(&row) {
+            // a wrapped agent's words that our signed card cannot carry are left out of it
+            if row.face.take().is_none() {
+                return Err(problem);
+            }
+            tracing::warn!(agent.name = %row.name, error.code = %problem.code, "the card of {} names no skills of its server's: {problem}", row.name);
+            self.cards(&row)?;
+        }
         // the same agent again keeps what runs it
         let engine = match engine.or_else(|| known.and_then(|known| known.engine)) {
             Some(engine) => Some(engine),
