@@ -19,6 +19,8 @@ const MAX_SCHEMA: usize = 1024;
 const MAX_FACE: usize = 2560;
 /// The fields of a card that say what the agent does, and with which media types.
 const FACE: [&str; 3] = ["skills", "defaultInputModes", "defaultOutputModes"];
+/// What A2A 1.0 has of a skill, but for its security; a signed card holds nothing else.
+const SKILL: [&str; 7] = ["id", "name", "description", "tags", "examples", "inputModes", "outputModes"];
 
 /// An agent as its card describes it, within the bounds of a listing.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,17 +68,14 @@ pub(crate) fn describe(card: &Value) -> Described {
 /// The part of a card that says what the agent does, small enough and free of empty values; what does not fit is left
 /// out, examples first.
 pub(crate) fn face(card: &Value) -> Option<Text<4096>> {
-    let (mut face, card) = (Map::new(), card::signable(card));
+    let mut face = Map::new();
     for key in FACE {
         face.insert(key.to_owned(), full(card.get(key)?)?);
     }
+    keep_in_skills(&mut face, &SKILL);
     let size = |face: &Map<String, Value>| serde_json::to_vec(face).map_or(usize::MAX, |bytes| bytes.len());
     if size(&face) > MAX_FACE {
-        for skill in face.get_mut("skills").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(fields) = skill.as_object_mut() {
-                fields.retain(|key, _| ["id", "name", "description", "tags"].contains(&key.as_str()));
-            }
-        }
+        keep_in_skills(&mut face, &["id", "name", "description", "tags"]);
     }
     while size(&face) > MAX_FACE {
         let skills = face.get_mut("skills")?.as_array_mut()?;
@@ -86,6 +85,13 @@ pub(crate) fn face(card: &Value) -> Option<Text<4096>> {
         }
     }
     Text::try_from(Value::Object(face).to_string()).ok()
+}
+
+fn keep_in_skills(face: &mut Map<String, Value>, names: &[&str]) {
+    let skills = face.get_mut("skills").and_then(Value::as_array_mut);
+    for fields in skills.into_iter().flatten().filter_map(Value::as_object_mut) {
+        fields.retain(|key, _| names.contains(&key.as_str()));
+    }
 }
 
 /// A card with another one's face.
