@@ -73,18 +73,19 @@ async fn a_python_client_calls_an_agent_that_only_a_relay_reaches() {
     assert!(circuits.iter().all(|address| address.contains("/p2p-circuit/")), "{circuits:?}");
     assert!(addresses(&stage, 3).await.is_empty(), "the buyer listens nowhere and reserves nothing");
 
-    let agent: AgentSummary = stage.serve(2, "echo", 1).await;
+    let agent: AgentSummary = stage.serve(2, "conformance", 1).await;
     let buyer = stage.node(3).client().unwrap();
     let url = format!("{}/a2a/{}", buyer.base(), agent.did);
-    for (text, more) in [("all at once", &["--whole"][..]), ("piece by piece", &[])] {
-        let seen = say(&url, buyer.token(), &[&["--text", text], more].concat()).await;
-        let task = &seen["got"];
-        assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED", "{seen}");
-        assert!(task["artifacts"][0]["parts"].to_string().contains(text), "{seen}");
-    }
-    let streamed = say(&url, buyer.token(), &["--text", "one by one"]).await;
+    let whole = say(&url, buyer.token(), &["--whole", "--text", "tck-artifact-text"]).await;
+    assert_eq!(whole["got"]["status"]["state"], "TASK_STATE_COMPLETED", "{whole}");
+    assert_eq!(whole["got"]["artifacts"][0]["parts"][0]["text"], "Generated text content", "{whole}");
+
+    let streamed = say(&url, buyer.token(), &["--text", "tck-stream-artifact-chunked"]).await;
     let events = streamed["events"].as_array().unwrap();
-    assert!(events.iter().any(|event| event.get("statusUpdate").is_some()), "{streamed}");
+    let pieces: Vec<_> =
+        events.iter().filter_map(|event| event["artifactUpdate"]["artifact"]["parts"][0]["text"].as_str()).collect();
+    assert_eq!(pieces, ["first chunk", "second chunk"], "{streamed}");
+    assert_eq!(streamed["got"]["status"]["state"], "TASK_STATE_COMPLETED", "{streamed}");
 
     assert_eq!(path(&stage, 3, 2).await.as_deref(), Some("relayed"));
     assert_eq!(path(&stage, 2, 3).await.as_deref(), Some("relayed"));

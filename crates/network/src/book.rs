@@ -397,7 +397,7 @@ impl Book {
     }
 
     /// The addresses at which a direct connection is to be tried in place of a relayed one: once for each relayed one.
-    pub(crate) fn to_upgrade(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
+    pub(crate) fn take_upgrade(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
         let Some(entry) = self.entries.get_mut(peer).filter(|entry| entry.path() == Some(Path::Relayed)) else {
             return Vec::new();
         };

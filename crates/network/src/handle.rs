@@ -286,7 +286,7 @@ impl Network {
     /// # Errors
     /// `already_accepted`, `bad_protocol_name`.
     pub fn accept(&self, protocol: &str) -> Result<Incoming, NetworkError> {
-        self.inner.streams.accept(protocol::stream(protocol)?)
+        self.inner.streams.accept(&protocol::stream(protocol)?)
     }
 
     /// Events from now on.

@@ -203,7 +203,7 @@ impl Streams {
     }
 
     /// Accepts streams of a protocol. The loop only spawns, so it is always ready for the next.
-    pub(crate) fn accept(&self, protocol: StreamProtocol) -> Result<Incoming, NetworkError> {
+    pub(crate) fn accept(&self, protocol: &StreamProtocol) -> Result<Incoming, NetworkError> {
         let taken = || NetworkError::AlreadyAccepted { protocol: protocol.to_string() };
         let direct = self.lanes.direct.clone().accept(protocol.clone()).map_err(|_| taken())?;
         let relayed = self.lanes.relayed.clone().accept(protocol.clone()).map_err(|_| taken())?;

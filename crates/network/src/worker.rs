@@ -233,7 +233,7 @@ impl Worker {
                 self.libp2p_metrics.record(&event);
                 self.on_gossip(event);
             }
-            BehaviourEvent::RelayClient(event) => self.on_circuit(event),
+            BehaviourEvent::RelayClient(event) => self.on_circuit(&event),
             BehaviourEvent::Relay(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_relay(&event);

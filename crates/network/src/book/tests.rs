@@ -162,13 +162,13 @@ fn a_relayed_connection_is_upgraded_once_at_the_addresses_that_the_peer_told() {
     let (mut book, alice) = (book(), peer(1));
     let circuit: Multiaddr = format!("{}/p2p/{}/p2p-circuit", addr(), peer(2)).parse().unwrap();
     linked_by(&mut book, &alice, 1, Path::Relayed, Duration::ZERO);
-    assert!(book.to_upgrade(&alice).is_empty(), "she has told no address");
+    assert!(book.take_upgrade(&alice).is_empty(), "she has told no address");
     let _admitted = book.admit(&alice, "haggle", vec![addr(), circuit], NOW);
-    assert_eq!(book.to_upgrade(&alice), [addr()], "what leads through a relay is no better");
-    assert!(book.to_upgrade(&alice).is_empty(), "it was tried");
+    assert_eq!(book.take_upgrade(&alice), [addr()], "what leads through a relay is no better");
+    assert!(book.take_upgrade(&alice).is_empty(), "it was tried");
     linked_by(&mut book, &alice, 2, Path::Relayed, Duration::ZERO);
-    assert_eq!(book.to_upgrade(&alice), [addr()]);
+    assert_eq!(book.take_upgrade(&alice), [addr()]);
     linked(&mut book, &alice, 3);
     linked_by(&mut book, &alice, 4, Path::Relayed, Duration::ZERO);
-    assert!(book.to_upgrade(&alice).is_empty(), "she is reached directly");
+    assert!(book.take_upgrade(&alice).is_empty(), "she is reached directly");
 }

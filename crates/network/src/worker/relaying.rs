@@ -105,16 +105,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn on_circuit(&mut self, event: relay::client::Event) {
+    pub(super) fn on_circuit(&mut self, event: &relay::client::Event) {
         match event {
             relay::client::Event::ReservationReqAccepted { relay_peer_id, renewal, .. } => {
-                let Some(relay) = address::from_libp2p(&relay_peer_id) else { return };
+                let Some(relay) = address::from_libp2p(relay_peer_id) else { return };
                 let Some(place) = self.places.iter_mut().find(|place| place.relay == relay) else { return };
                 if let State::Asked(id) = place.state {
                     place.state = State::Held(id);
                     place.pause = FIRST_PAUSE;
                 }
-                if !renewal {
+                if !*renewal {
                     tracing::info!(peer.id = %relay, "relay {relay} holds a place for this node");
                     self.count_places();
                     self.on_listeners_changed();
@@ -206,7 +206,7 @@ impl Worker {
     /// Tries the direct addresses that a peer told which is connected through a relay alone: this side may be the
     /// hidden one. Hole punching goes on beside it.
     pub(super) fn upgrade(&mut self, peer: PeerId) {
-        let addrs = self.shared.with(|book| book.to_upgrade(&peer));
+        let addrs = self.shared.with(|book| book.take_upgrade(&peer));
         if addrs.is_empty() {
             return;
         }
