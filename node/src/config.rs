@@ -65,6 +65,10 @@ pub struct P2p {
     pub listen: Vec<String>,
     /// Peers to dial first, each with `/p2p/<id>`; added to the network file's.
     pub bootstrap: Vec<String>,
+    /// Relays to be reached through while nobody can dial this node, each with `/p2p/<id>`; eight at most are used.
+    pub relays: Vec<String>,
+    /// Whether this node relays for others that nobody can dial. It takes a public address, and carries their bytes.
+    pub relay: bool,
     /// Most connections at once.
     pub max_connections: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
@@ -164,6 +168,8 @@ impl Default for P2p {
         Self {
             listen: vec!["/ip4/0.0.0.0/udp/4900/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/4900".to_owned()],
             bootstrap: Vec::new(),
+            relays: Vec::new(),
+            relay: false,
             max_connections: 120,
             gossip: true,
             sync: true,

@@ -8,8 +8,11 @@ use crate::error::NetworkError;
 
 /// Addresses kept for one peer.
 pub(crate) const MAX_ADDRS_PER_PEER: usize = 8;
-/// The longest address kept for a peer, in bytes of its text.
-const MAX_ADDR_BYTES: usize = 200;
+/// Addresses through a relay among them: a peer that names many would have us dial many strangers.
+const MAX_RELAYED_ADDRS_PER_PEER: usize = 3;
+/// The longest address kept for a peer, in bytes of its text: a DNS name and two peer ids.
+const MAX_ADDR_BYTES: usize = 320;
+
 /// The carrier of a connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
@@ -75,7 +78,12 @@ pub(crate) fn split_peer(mut addr: Multiaddr) -> (Option<PeerId>, Multiaddr) {
     }
 }
 
-/// TCP or QUIC over an IP address or a DNS name, and nothing behind it but a peer id.
+/// Whether an address leads through a relay.
+pub(crate) fn is_relayed(addr: &Multiaddr) -> bool {
+    addr.iter().any(|part| matches!(part, Protocol::P2pCircuit))
+}
+
+/// TCP or QUIC over an IP address or a DNS name, and nothing behind it but a peer id, or a relay's id and one circuit.
 fn is_supported(addr: &Multiaddr) -> bool {
     let mut parts = addr.iter();
     let host = parts.next();
@@ -85,12 +93,42 @@ fn is_supported(addr: &Multiaddr) -> bool {
     ) {
         return false;
     }
-    let rest = match parts.next() {
-        Some(Protocol::Tcp(_)) => parts.next(),
-        Some(Protocol::Udp(_)) if parts.next() == Some(Protocol::QuicV1) => parts.next(),
+    match parts.next() {
+        Some(Protocol::Tcp(_)) => {}
+        Some(Protocol::Udp(_)) if parts.next() == Some(Protocol::QuicV1) => {}
         _ => return false,
-    };
-    matches!(rest, None | Some(Protocol::P2p(_))) && parts.next().is_none()
+    }
+    let rest: Vec<_> = parts.take(4).collect();
+    matches!(
+        rest.as_slice(),
+        [] | [Protocol::P2p(_)]
+            | [Protocol::P2p(_), Protocol::P2pCircuit]
+            | [Protocol::P2p(_), Protocol::P2pCircuit, Protocol::P2p(_)]
+    )
+}
+
+/// Whether others can be expected to reach this node at an address that it listens on itself. On one machine that is
+/// any; elsewhere it takes an address of the open internet.
+pub(crate) fn is_public(addr: &Multiaddr, loopback_ok: bool) -> bool {
+    if is_relayed(addr) {
+        return false;
+    }
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            loopback_ok
+                || !(ip.is_private()
+                    || ip.is_loopback()
+                    || ip.is_link_local()
+                    || ip.is_unspecified()
+                    || ip.is_documentation()
+                    || shared)
+        }
+        // global unicast is 2000::/3
+        Some(Protocol::Ip6(ip)) => loopback_ok || ip.segments()[0] & 0xe000 == 0x2000,
+        _ => false,
+    }
 }
 
 /// Whether an address that a stranger told us is worth keeping.
@@ -115,25 +153,35 @@ pub(crate) fn is_dialable(addr: &Multiaddr, loopback_ok: bool) -> bool {
     }
 }
 
-/// The addresses of a stranger that are worth keeping: dialable, without peer id, at most
-/// [`MAX_ADDRS_PER_PEER`].
+/// The addresses of a stranger that are worth keeping: dialable, without the stranger's peer id, at most
+/// [`MAX_ADDRS_PER_PEER`], direct ones first and [`MAX_RELAYED_ADDRS_PER_PEER`] through relays.
 pub(crate) fn worth_keeping(addrs: impl IntoIterator<Item = Multiaddr>, loopback_ok: bool) -> Vec<Multiaddr> {
-    let mut kept: Vec<Multiaddr> = Vec::new();
+    let (mut direct, mut relayed): (Vec<Multiaddr>, Vec<Multiaddr>) = (Vec::new(), Vec::new());
     for addr in addrs {
         let (_, addr) = split_peer(addr);
-        if is_dialable(&addr, loopback_ok) && !kept.contains(&addr) {
+        let (kept, most) = if is_relayed(&addr) {
+            (&mut relayed, MAX_RELAYED_ADDRS_PER_PEER)
+        } else {
+            (&mut direct, MAX_ADDRS_PER_PEER)
+        };
+        if kept.len() < most && is_dialable(&addr, loopback_ok) && !kept.contains(&addr) {
             kept.push(addr);
         }
-        if kept.len() == MAX_ADDRS_PER_PEER {
-            break;
-        }
     }
-    kept
+    direct.truncate(MAX_ADDRS_PER_PEER - relayed.len());
+    direct.append(&mut relayed);
+    direct
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RELAY: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+
+    fn through_relay(at: &str, behind: &str) -> String {
+        format!("{at}/p2p/{RELAY}/p2p-circuit{behind}")
+    }
 
     #[test]
     fn a_peer_id_survives_the_way_to_libp2p_and_back() {
@@ -152,10 +200,19 @@ mod tests {
             "/ip4/127.0.0.1/tcp/4001",
             "/ip6/::1/udp/4001/quic-v1",
             "/dns4/haggle.example/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+            &through_relay("/ip4/127.0.0.1/tcp/4001", ""),
+            &through_relay("/ip4/127.0.0.1/udp/4001/quic-v1", &format!("/p2p/{RELAY}")),
         ] {
             assert!(parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:80", "/ip4/127.0.0.1", "/ip4/127.0.0.1/tcp/1/ws", "/memory/1"] {
+        let bad_circuits = [
+            "/ip4/127.0.0.1/tcp/1/p2p-circuit".to_owned(),
+            format!("/p2p/{RELAY}/p2p-circuit"),
+            through_relay("/ip4/127.0.0.1/tcp/1", &format!("/p2p/{RELAY}/p2p-circuit")),
+            through_relay("/ip4/127.0.0.1/tcp/1", "/tcp/2"),
+        ];
+        let bad = ["", "127.0.0.1:80", "/ip4/127.0.0.1", "/ip4/127.0.0.1/tcp/1/ws", "/memory/1"];
+        for bad in bad.into_iter().chain(bad_circuits.iter().map(String::as_str)) {
             assert!(matches!(parse(bad), Err(NetworkError::BadAddress { .. })), "{bad}");
         }
         assert!(parse_with_peer("/ip4/127.0.0.1/tcp/4001").is_err());
@@ -170,5 +227,34 @@ mod tests {
         assert!(!is_dialable(&nowhere, true));
         let many = (1..100).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap());
         assert_eq!(worth_keeping(many, false).len(), MAX_ADDRS_PER_PEER);
+    }
+
+    #[test]
+    fn a_peer_may_name_a_few_relays_and_none_on_loopback() {
+        let direct = (1..100).map(|port| format!("/ip4/10.0.0.1/tcp/{port}"));
+        let relayed = (1..100).map(|port| through_relay(&format!("/ip4/10.0.0.2/tcp/{port}"), ""));
+        let addrs: Vec<Multiaddr> = direct.chain(relayed).map(|text| text.parse().unwrap()).collect();
+        let kept = worth_keeping(addrs, false);
+        assert_eq!(kept.len(), MAX_ADDRS_PER_PEER);
+        assert_eq!(kept.iter().filter(|addr| is_relayed(addr)).count(), MAX_RELAYED_ADDRS_PER_PEER);
+        assert!(!is_relayed(&kept[0]), "direct addresses come first");
+
+        let own: Multiaddr = through_relay("/ip4/127.0.0.1/tcp/1", &format!("/p2p/{RELAY}")).parse().unwrap();
+        assert!(worth_keeping([own.clone()], false).is_empty());
+        let kept = worth_keeping([own], true);
+        assert_eq!(kept[0].to_string(), through_relay("/ip4/127.0.0.1/tcp/1", ""), "the peer's own id is left out");
+    }
+
+    #[test]
+    fn only_addresses_of_the_open_internet_are_public() {
+        let public = |text: &str, loopback_ok| is_public(&text.parse().unwrap(), loopback_ok);
+        for addr in ["/ip4/8.8.8.8/tcp/1", "/ip6/2a00:1450::1/udp/1/quic-v1"] {
+            assert!(public(addr, false), "{addr}");
+        }
+        for addr in ["/ip4/192.168.1.2/tcp/1", "/ip4/100.64.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip6/fe80::1/tcp/1"] {
+            assert!(!public(addr, false), "{addr}");
+        }
+        assert!(public("/ip4/127.0.0.1/tcp/1", true));
+        assert!(!public(&through_relay("/ip4/8.8.8.8/tcp/1", ""), true), "a relay's address is not our own");
     }
 }

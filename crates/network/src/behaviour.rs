@@ -15,11 +15,15 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::metrics::Registry;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, ping, tcp, yamux};
+use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, dcutr, identify, kad, noise, ping, relay, tcp, yamux};
 
+use crate::address;
 use crate::config::NetworkConfig;
 use crate::error::NetworkError;
+use crate::guard::Guard;
+use crate::lane::Lane;
 use crate::protocol;
+use crate::relay::{self as relaying, Holders};
 
 /// The largest value of a pointer in bytes.
 pub const MAX_POINTER_BYTES: usize = 1024;
@@ -27,7 +31,7 @@ pub const MAX_POINTER_BYTES: usize = 1024;
 pub const MAX_POINTER_KEY_BYTES: usize = 128;
 /// Pointers stored for others.
 const MAX_POINTERS: usize = 4096;
-/// Connections of one peer: two arise when both sides dial at once.
+/// Connections of one peer: two arise when both sides dial at once, and a relayed one may have come before them.
 const MAX_CONNECTIONS_PER_PEER: u32 = 3;
 /// Connections being set up, in each direction.
 const MAX_PENDING_CONNECTIONS: u32 = 32;
@@ -60,28 +64,35 @@ const KAD_REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 pub(crate) type Gossipsub =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
-/// All behaviours. The two that refuse connections stand first, so that the others never hear of
+/// All behaviours. The three that refuse connections stand first, so that the others never hear of
 /// a refused one.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) blocked: allow_block_list::Behaviour<BlockedPeers>,
+    pub(crate) guard: Guard,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
     pub(crate) gossip: Toggle<Gossipsub>,
-    pub(crate) streams: libp2p_stream::Behaviour,
+    pub(crate) streams: Lane,
+    pub(crate) relayed_streams: Lane,
+    pub(crate) relay_client: relay::client::Behaviour,
+    pub(crate) relay: Toggle<relay::Behaviour>,
+    pub(crate) dcutr: dcutr::Behaviour,
 }
 
-/// Builds the swarm: TCP with noise and yamux, QUIC, DNS, and the behaviours.
+/// Builds the swarm: TCP with noise and yamux, QUIC, DNS, circuits through relays, and the behaviours.
 pub(crate) fn swarm(
     config: &NetworkConfig,
     keypair: Keypair,
     registry: &mut Registry,
+    holders: &Holders,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let behaviour = behaviour(config, &keypair, registry)?;
+    let gossip = if config.gossip { Some(gossip(config, registry)?) } else { None };
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(MAX_STREAMS_PER_CONNECTION);
+    let circuit_muxer = muxer.clone();
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer)
@@ -97,7 +108,12 @@ pub(crate) fn swarm(
         })
         .with_dns()
         .map_err(setup)?
-        .with_behaviour(|_| behaviour)
+        .with_relay_client(noise::Config::new, || circuit_muxer)
+        .map_err(setup)?
+        .with_behaviour(|keypair, circuits| {
+            behaviour(config, keypair, gossip, circuits, holders)
+                .map_err(Box::<dyn std::error::Error + Send + Sync>::from)
+        })
         .map_err(setup)?;
     let idle = config.idle_timeout;
     Ok(builder
@@ -111,11 +127,13 @@ pub(crate) fn swarm(
 }
 
 /// The addresses a swarm listens on and its external ones, each with its `/p2p/` part.
-pub(crate) fn addrs(swarm: &Swarm<Behaviour>) -> Vec<String> {
+pub(crate) fn addrs(swarm: &Swarm<Behaviour>, loopback_ok: bool) -> Vec<String> {
     let local = *swarm.local_peer_id();
     let mut addrs: Vec<String> = swarm
         .listeners()
         .chain(swarm.external_addresses())
+        // what a relay says of itself is a stranger's word
+        .filter(|addr| !address::is_relayed(addr) || address::is_dialable(addr, loopback_ok))
         .filter_map(|addr| addr.clone().with_p2p(local).ok())
         .map(|addr| addr.to_string())
         .collect();
@@ -128,9 +146,15 @@ fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NetworkE
     NetworkError::Setup { source: error.into() }
 }
 
-fn behaviour(config: &NetworkConfig, keypair: &Keypair, registry: &mut Registry) -> Result<Behaviour, NetworkError> {
+fn behaviour(
+    config: &NetworkConfig,
+    keypair: &Keypair,
+    gossip: Option<Gossipsub>,
+    relay_client: relay::client::Behaviour,
+    holders: &Holders,
+) -> Result<Behaviour, NetworkError> {
     let local = keypair.public().to_peer_id();
-    let gossip = if config.gossip { Some(gossip(config, registry)?) } else { None };
+    let relay = config.relay.map(|limits| relaying::behaviour(local, limits, config.loopback_ok, holders));
     let identify = identify::Config::new(protocol::family(&config.network), keypair.public())
         .with_agent_version(config.agent.clone())
         .with_push_listen_addr_updates(true)
@@ -140,11 +164,16 @@ fn behaviour(config: &NetworkConfig, keypair: &Keypair, registry: &mut Registry)
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits(config)),
         blocked: allow_block_list::Behaviour::default(),
+        guard: Guard::new(config.loopback_ok),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         kad: kademlia(config, local)?,
         gossip: Toggle::from(gossip),
-        streams: libp2p_stream::Behaviour::new(),
+        streams: Lane::new(false),
+        relayed_streams: Lane::new(true),
+        relay_client,
+        relay: Toggle::from(relay),
+        dcutr: dcutr::Behaviour::new(local),
     })
 }
 

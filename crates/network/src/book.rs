@@ -9,9 +9,9 @@ use libp2p::Multiaddr;
 use libp2p::swarm::ConnectionId;
 use tokio::sync::Semaphore;
 
-use crate::address::Transport;
+use crate::address::{self, Transport};
 use crate::bucket::{Rate, TokenBucket};
-use crate::events::{PeerFacts, Severity};
+use crate::events::{Path, PeerFacts, Severity};
 
 /// Most peers remembered; the longest unseen one that is not connected goes first.
 pub(crate) const MAX_PEERS: usize = 2048;
@@ -35,7 +35,22 @@ pub(crate) enum Proving {
 #[derive(Clone, Debug)]
 struct Link {
     addr: Multiaddr,
+    path: Path,
+    since: Duration,
     failed_pings: u32,
+    /// Whether a direct connection in its place has been tried, if it is relayed.
+    upgrading: bool,
+}
+
+/// A connection that stands now.
+#[derive(Clone, Debug)]
+pub(crate) struct NewLink {
+    pub(crate) id: ConnectionId,
+    /// The other end.
+    pub(crate) addr: Multiaddr,
+    pub(crate) path: Path,
+    /// Whether this side dialled.
+    pub(crate) dialled: bool,
 }
 
 /// All that is kept about one peer.
@@ -60,6 +75,8 @@ struct Entry {
     gossip: TokenBucket,
     questions: TokenBucket,
     streams: Arc<Semaphore>,
+    /// Held by every stream over a relayed connection.
+    relayed_use: Arc<()>,
     touched: u64,
 }
 
@@ -158,6 +175,7 @@ impl Book {
             gossip: TokenBucket::new(limits.gossip_rate, elapsed),
             questions: TokenBucket::new(QUESTION_RATE, elapsed),
             streams: Arc::new(Semaphore::new(limits.streams_per_peer)),
+            relayed_use: Arc::new(()),
             touched: 0,
         });
         entry.touched = self.touches;
@@ -165,21 +183,14 @@ impl Book {
     }
 
     /// A connection stands. It counts as connected only once the peer is admitted.
-    pub(crate) fn link(
-        &mut self,
-        peer: &PeerId,
-        id: ConnectionId,
-        addr: Multiaddr,
-        dialled: bool,
-        now: Timestamp,
-        elapsed: Duration,
-    ) {
+    pub(crate) fn link(&mut self, peer: &PeerId, new: NewLink, now: Timestamp, elapsed: Duration) {
         let entry = self.touch(peer, elapsed);
         if entry.links.is_empty() {
             entry.linked_at = elapsed;
         }
+        let NewLink { id, addr, path, dialled } = new;
         entry.newest = Some(addr.clone());
-        entry.links.insert(id, Link { addr, failed_pings: 0 });
+        entry.links.insert(id, Link { addr, path, since: elapsed, failed_pings: 0, upgrading: false });
         if dialled {
             entry.last_dial_ok = Some(now);
         }
@@ -362,6 +373,64 @@ impl Book {
         Penalised::Noted { points: entry.points }
     }
 
+    /// A connection has come about by punching.
+    pub(crate) fn punched(&mut self, peer: &PeerId, id: ConnectionId) {
+        if let Some(link) = self.entries.get_mut(peer).and_then(|entry| entry.links.get_mut(&id)) {
+            link.path = Path::Punched;
+        }
+    }
+
+    /// The best way to a peer that is linked.
+    pub(crate) fn path(&self, peer: &PeerId) -> Option<Path> {
+        self.entries.get(peer).and_then(Entry::path)
+    }
+
+    /// Whether the peer has a connection that is relayed, or one that is not.
+    pub(crate) fn has_lane(&self, peer: &PeerId, relayed: bool) -> bool {
+        let links = self.entries.get(peer).map(|entry| entry.links.values());
+        links.into_iter().flatten().any(|link| (link.path == Path::Relayed) == relayed)
+    }
+
+    /// What a stream over a relayed connection of the peer holds as long as it lives.
+    pub(crate) fn relayed_use(&mut self, peer: &PeerId, elapsed: Duration) -> Arc<()> {
+        Arc::clone(&self.touch(peer, elapsed).relayed_use)
+    }
+
+    /// The addresses at which a direct connection is to be tried in place of a relayed one: once for each relayed one.
+    pub(crate) fn take_upgrade(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
+        let Some(entry) = self.entries.get_mut(peer).filter(|entry| entry.path() == Some(Path::Relayed)) else {
+            return Vec::new();
+        };
+        let direct: Vec<_> = entry.addrs.iter().filter(|addr| !address::is_relayed(addr)).cloned().collect();
+        let untried = entry.links.values_mut().filter(|link| !link.upgrading);
+        if direct.is_empty() || untried.map(|link| link.upgrading = true).count() == 0 {
+            return Vec::new();
+        }
+        direct
+    }
+
+    /// Relayed connections that a better one has replaced for `settled` and that no stream uses, or that are in use
+    /// for `longest` after that.
+    pub(crate) fn replaced(&self, elapsed: Duration, settled: Duration, longest: Duration) -> Vec<ConnectionId> {
+        let mut replaced = Vec::new();
+        for entry in self.entries.values().filter(|entry| entry.links.len() > 1) {
+            let better = entry.links.values().filter(|link| link.path != Path::Relayed);
+            let Some(better) = better.map(|link| elapsed.saturating_sub(link.since)).max() else { continue };
+            let is_idle = Arc::strong_count(&entry.relayed_use) == 1;
+            if better >= settled && (is_idle || better >= longest) {
+                let relayed = entry.links.iter().filter(|(_, link)| link.path == Path::Relayed);
+                replaced.extend(relayed.map(|(id, _)| *id));
+            }
+        }
+        replaced
+    }
+
+    /// How many admitted peers are connected in each way, in the order of [`Path::ALL`].
+    pub(crate) fn paths(&self) -> [usize; 3] {
+        let admitted = || self.entries.values().filter(|entry| entry.admitted);
+        Path::ALL.map(|path| admitted().filter(|entry| entry.path() == Some(path)).count())
+    }
+
     /// Notes a ping. Returns how many have failed in a row on that connection.
     pub(crate) fn pinged(&mut self, peer: &PeerId, id: ConnectionId, round_trip: Option<Duration>) -> u32 {
         let Some(entry) = self.entries.get_mut(peer) else { return 0 };
@@ -391,6 +460,10 @@ impl Book {
 }
 
 impl Entry {
+    fn path(&self) -> Option<Path> {
+        self.links.values().map(|link| link.path).min()
+    }
+
     fn facts(&self, peer: &PeerId, now: Timestamp) -> PeerFacts {
         let newest = self.newest.as_ref().filter(|_| self.admitted);
         PeerFacts {
@@ -403,6 +476,7 @@ impl Entry {
             last_dial_failed: self.last_dial_failed,
             last_seen: if self.admitted { Some(now) } else { self.last_seen },
             transport: newest.or_else(|| self.links.values().next().map(|link| &link.addr)).map(Transport::of),
+            path: if self.admitted { self.path() } else { None },
             round_trip: self.round_trip,
         }
     }

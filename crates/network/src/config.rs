@@ -7,6 +7,10 @@ use std::time::Duration;
 use haggle_base::{AgentKey, NetworkId};
 
 use crate::bucket::Rate;
+use crate::relay::RelayLimits;
+
+/// Most relays of the configuration that are used; further ones are left alone.
+pub const MAX_RELAYS: usize = 8;
 
 /// Says whether a pointer (key, value) may be stored here or handed to a caller.
 pub type PointerCheck = Arc<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>;
@@ -26,6 +30,11 @@ pub struct NetworkConfig {
     pub agents: Vec<Arc<AgentKey>>,
     /// Peers to begin with, each with its `/p2p/` part.
     pub bootstrap: Vec<String>,
+    /// Relays to reserve a place at, each with its `/p2p/` part, while nobody can reach this node directly: at most
+    /// [`MAX_RELAYS`] of them are used.
+    pub relays: Vec<String>,
+    /// What this node gives at most as a relay; `None` if it relays for nobody. A relay needs a public address.
+    pub relay: Option<RelayLimits>,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
     /// Most established connections, all peers together.
@@ -75,6 +84,8 @@ impl NetworkConfig {
             external: Vec::new(),
             agents: Vec::new(),
             bootstrap: Vec::new(),
+            relays: Vec::new(),
+            relay: None,
             topics: Vec::new(),
             max_connections: 64,
             target_peers: 8,
@@ -125,6 +136,8 @@ impl fmt::Debug for NetworkConfig {
             .field("listen", &self.listen)
             .field("agents", &self.agents.len())
             .field("bootstrap", &self.bootstrap)
+            .field("relays", &self.relays)
+            .field("relay", &self.relay)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)

@@ -46,7 +46,7 @@ pub(crate) struct Proofs {
 impl Proofs {
     /// Starts to answer questions.
     pub(crate) fn serve(self: &Arc<Self>) -> Result<(), NetworkError> {
-        let mut incoming: Incoming = self.streams.accept(self.protocol.clone())?;
+        let mut incoming: Incoming = self.streams.accept(&self.protocol)?;
         let this = Arc::clone(self);
         self.streams.tracker.spawn(async move {
             while let Some((peer, stream)) = incoming.next().await {

@@ -6,6 +6,32 @@ use haggle_base::{Did, PeerId, Timestamp};
 
 use crate::address::Transport;
 
+/// How a peer is connected, the best way first.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Path {
+    /// One side has dialled an address of the other.
+    Direct,
+    /// Both sides dialled at once, through their NATs.
+    Punched,
+    /// Another node carries the bytes.
+    Relayed,
+}
+
+impl Path {
+    /// All ways, the best first.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Punched, Self::Relayed];
+
+    /// The word for it: `direct`, `punched` or `relayed`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Punched => "punched",
+            Self::Relayed => "relayed",
+        }
+    }
+}
+
 /// Something that happened. Slow listeners lose the oldest events, never the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,6 +62,23 @@ pub enum NetworkEvent {
         /// The topic.
         topic: String,
     },
+    /// The best way to a connected peer is another one now.
+    PathChanged {
+        /// The peer.
+        peer: PeerId,
+        /// The way.
+        path: Path,
+    },
+    /// A relay holds a place for this node: others reach it there from now on. Not told of renewals.
+    Reserved {
+        /// The relay.
+        relay: PeerId,
+    },
+    /// The place at a relay is lost or was refused; it is asked for again.
+    Unreserved {
+        /// The relay.
+        relay: PeerId,
+    },
     /// The peer is refused for a while.
     Banned {
         /// The peer.
@@ -64,6 +107,8 @@ pub struct PeerFacts {
     pub last_seen: Option<Timestamp>,
     /// The carrier of its newest connection.
     pub transport: Option<Transport>,
+    /// The best way to it; `None` if it is not connected now.
+    pub path: Option<Path>,
     /// The newest ping.
     pub round_trip: Option<Duration>,
 }

@@ -20,7 +20,7 @@ use crate::address;
 use crate::behaviour::{self, Behaviour};
 use crate::book::Limits;
 use crate::command::{Command, Reply};
-use crate::config::NetworkConfig;
+use crate::config::{MAX_RELAYS, NetworkConfig};
 use crate::did::Proofs;
 use crate::error::NetworkError;
 use crate::events::{NetworkEvent, PeerFacts, Severity};
@@ -28,8 +28,9 @@ use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::proof::MAX_DIDS_PER_PEER;
 use crate::protocol;
+use crate::relay::Holders;
 use crate::shared::Shared;
-use crate::stream::{Incoming, Stream, Streams};
+use crate::stream::{Incoming, Lanes, Stream, Streams};
 use crate::worker::{Parts, Worker};
 
 /// Requests that wait for the worker.
@@ -108,13 +109,15 @@ impl Network {
         if config.agents.len() > MAX_DIDS_PER_PEER {
             return Err(NetworkError::TooManyDids { max: MAX_DIDS_PER_PEER });
         }
-        let bootstrap = checked_bootstrap(&config)?;
+        let bootstrap = checked_peers(&config.bootstrap)?;
+        let relays = checked_relays(&config)?;
         for topic in &config.topics {
             protocol::checked_topic(&config.network, topic)?;
         }
         let keypair = Keypair::ed25519_from_bytes(*key.secret_bytes())
             .map_err(|error| NetworkError::Setup { source: error.into() })?;
-        let mut swarm = Box::new(behaviour::swarm(&config, keypair, registry)?);
+        let holders = Holders::default();
+        let mut swarm = Box::new(behaviour::swarm(&config, keypair, registry, &holders)?);
         listen(&mut swarm, &config).await?;
 
         let local = key.peer_id();
@@ -122,14 +125,14 @@ impl Network {
         let libp2p_metrics = libp2p::metrics::Metrics::new(registry);
         let limits = Limits { gossip_rate: config.gossip_rate, streams_per_peer: config.max_streams_per_peer };
         let shared = Arc::new(Shared::new(limits));
-        shared.set_listen(behaviour::addrs(&swarm));
+        shared.set_listen(behaviour::addrs(&swarm, config.loopback_ok));
         let token = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (inbox, gossip) = mpsc::channel(config.inbox_capacity.max(1));
         let streams = Streams::new(
-            swarm.behaviour().streams.new_control(),
+            Lanes { direct: swarm.behaviour().streams.control(), relayed: swarm.behaviour().relayed_streams.control() },
             Arc::clone(&shared),
             metrics.clone(),
             token.clone(),
@@ -153,6 +156,8 @@ impl Network {
             config: config.clone(),
             local,
             bootstrap,
+            relays,
+            holders,
             shared: Arc::clone(&shared),
             proofs: Arc::clone(&proofs),
             clock: Arc::clone(&clock),
@@ -190,13 +195,15 @@ impl Network {
         self.inner.shared.listen()
     }
 
-    /// Connects to an address, with or without `/p2p/`, and says who is there.
+    /// Connects to an address, with or without `/p2p/`, and says who is there. An address behind a relay names the
+    /// peer.
     ///
     /// # Errors
     /// `bad_address`, `peer_unreachable`, `wrong_network`, `peer_banned`.
     pub async fn dial(&self, addr: &str) -> Result<PeerId, NetworkError> {
         let parsed = address::parse(addr)?;
         match address::split_peer(parsed) {
+            (None, bare) if address::is_relayed(&bare) => Err(NetworkError::BadAddress { text: addr.to_owned() }),
             (Some(peer), addr) => self.connect_by(peer, vec![addr]).await,
             (None, bare) => {
                 let patience = self.inner.config.connect_timeout;
@@ -279,7 +286,7 @@ impl Network {
     /// # Errors
     /// `already_accepted`, `bad_protocol_name`.
     pub fn accept(&self, protocol: &str) -> Result<Incoming, NetworkError> {
-        self.inner.streams.accept(protocol::stream(protocol)?)
+        self.inner.streams.accept(&protocol::stream(protocol)?)
     }
 
     /// Events from now on.
@@ -406,17 +413,29 @@ fn report(commands: &mpsc::Sender<Command>, peer: PeerId, severity: Severity) {
     }
 }
 
-/// The peers to begin with, each with all its addresses.
-fn checked_bootstrap(config: &NetworkConfig) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, NetworkError> {
+/// The peers of some addresses, each with all its addresses.
+fn checked_peers(texts: &[String]) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, NetworkError> {
     let mut peers: Vec<(PeerId, Vec<Multiaddr>)> = Vec::new();
-    for addr in &config.bootstrap {
-        let (peer, addr) = address::parse_with_peer(addr)?;
+    for text in texts {
+        let (peer, addr) = address::parse_with_peer(text)?;
         match peers.iter_mut().find(|(known, _)| *known == peer) {
             Some((_, addrs)) => addrs.push(addr),
             None => peers.push((peer, vec![addr])),
         }
     }
     Ok(peers)
+}
+
+/// The relays to reserve a place at; a relay behind a relay is none.
+fn checked_relays(config: &NetworkConfig) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, NetworkError> {
+    for text in &config.relays {
+        if address::is_relayed(&address::parse(text)?) {
+            return Err(NetworkError::BadAddress { text: text.clone() });
+        }
+    }
+    let mut relays = checked_peers(&config.relays)?;
+    relays.truncate(MAX_RELAYS);
+    Ok(relays)
 }
 
 /// Listens on all configured addresses and waits until each is up.
@@ -427,7 +446,12 @@ async fn listen(swarm: &mut Swarm<Behaviour>, config: &NetworkConfig) -> Result<
             addr: addr.clone(),
             source: std::io::Error::other(error),
         };
-        let id = swarm.listen_on(address::parse(addr)?).map_err(failed)?;
+        let parsed = address::parse(addr)?;
+        if address::is_relayed(&parsed) {
+            // places at relays are asked for through `relays`, where their loss is noticed
+            return Err(NetworkError::BadAddress { text: addr.clone() });
+        }
+        let id = swarm.listen_on(parsed).map_err(failed)?;
         pending.insert(id, addr.clone());
     }
     for addr in &config.external {

@@ -73,6 +73,11 @@ impl Shared {
         tokio::time::timeout(patience, admitted).await.is_ok()
     }
 
+    /// Waits until the peer has no relayed connection any more, or no other one.
+    pub(crate) async fn lane_gone(&self, peer: &PeerId, relayed: bool) {
+        self.until(|book| (!book.has_lane(peer, relayed)).then_some(())).await;
+    }
+
     /// Waits until the exchange of proofs with the peer is done, for at most `patience`.
     pub(crate) async fn proven(&self, peer: &PeerId, patience: Duration) -> Vec<Did> {
         let done = self.until(|book| match book.dids(peer) {

@@ -3,6 +3,7 @@
 //! libp2p-stream drops an inbound stream without a word when its acceptor is busy for a moment.
 //! So the accepting side always answers with one byte before anything else is sent, and the
 //! opening side tries again until it has that byte: nothing of the caller is lost or sent twice.
+//! A stream takes a direct connection if there is one, and a relayed one only if there is not.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::select;
 use haggle_base::PeerId;
 use libp2p::StreamProtocol;
 use libp2p_stream::{Control, OpenStreamError};
@@ -57,6 +59,8 @@ pub struct Stream {
     inner: Compat<libp2p::Stream>,
     peer: PeerId,
     _permit: Option<OwnedSemaphorePermit>,
+    /// Held over a relayed connection: it is not closed under the stream.
+    _relayed: Option<Arc<()>>,
 }
 
 impl Stream {
@@ -100,10 +104,19 @@ impl Incoming {
     }
 }
 
+/// The two ways of a stream.
+#[derive(Clone)]
+pub(crate) struct Lanes {
+    /// Over direct connections.
+    pub(crate) direct: Control,
+    /// Over relayed ones.
+    pub(crate) relayed: Control,
+}
+
 /// Opens and accepts streams for a node.
 #[derive(Clone)]
 pub(crate) struct Streams {
-    pub(crate) control: Control,
+    pub(crate) lanes: Lanes,
     pub(crate) shared: Arc<Shared>,
     pub(crate) answering: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
@@ -113,14 +126,14 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(
-        control: Control,
+        lanes: Lanes,
         shared: Arc<Shared>,
         metrics: Metrics,
         token: CancellationToken,
         tracker: TaskTracker,
     ) -> Self {
         let answering = Arc::new(Semaphore::new(MAX_ANSWERING));
-        Self { control, shared, answering, metrics, token, tracker }
+        Self { lanes, shared, answering, metrics, token, tracker }
     }
 
     /// Opens a stream to a connected peer, trying again until `deadline` when it is dropped.
@@ -140,7 +153,11 @@ impl Streams {
     async fn open_with_retries(&self, peer: &PeerId, protocol: &StreamProtocol) -> Result<Stream, NetworkError> {
         let (mut pause, longest) = RETRY_PAUSE;
         loop {
-            let opened = self.open_once(peer, protocol).await;
+            let relayed = !self.shared.with(|book| book.has_lane(peer, false));
+            let opened = tokio::select! {
+                opened = self.open_once(peer, protocol, relayed) => opened,
+                () = self.shared.lane_gone(peer, relayed) => Err(NetworkError::StreamReset { peer: *peer }),
+            };
             let elapsed = self.shared.elapsed();
             let again = match &opened {
                 Err(NetworkError::StreamReset { .. }) => true,
@@ -154,16 +171,16 @@ impl Streams {
             }
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(longest);
-            // The control would dial by itself and wait for ever if that is refused.
             if !self.shared.with(|book| book.is_linked(peer)) {
                 return Err(NetworkError::PeerUnreachable { peer: *peer });
             }
         }
     }
 
-    async fn open_once(&self, peer: &PeerId, protocol: &StreamProtocol) -> Result<Stream, NetworkError> {
+    async fn open_once(&self, peer: &PeerId, protocol: &StreamProtocol, relayed: bool) -> Result<Stream, NetworkError> {
         let reset = || NetworkError::StreamReset { peer: *peer };
-        let mut control = self.control.clone();
+        let mut control = if relayed { self.lanes.relayed.clone() } else { self.lanes.direct.clone() };
+        let held = relayed.then(|| self.hold_relayed(peer));
         let opened = control.open_stream(address::to_libp2p(peer), protocol.clone()).await;
         let mut inner = match opened {
             Ok(stream) => stream.compat(),
@@ -173,18 +190,24 @@ impl Streams {
             Err(_) => return Err(reset()),
         };
         match inner.read_u8().await {
-            Ok(ACCEPTED) => Ok(Stream { inner, peer: *peer, _permit: None }),
+            Ok(ACCEPTED) => Ok(Stream { inner, peer: *peer, _permit: None, _relayed: held }),
             Ok(TOO_MANY) => Err(NetworkError::TooManyStreams { peer: *peer }),
             Ok(NOT_ADMITTED) => Err(NetworkError::WrongNetwork { peer: *peer }),
             Ok(_) | Err(_) => Err(reset()),
         }
     }
 
+    fn hold_relayed(&self, peer: &PeerId) -> Arc<()> {
+        let elapsed = self.shared.elapsed();
+        self.shared.with(|book| book.relayed_use(peer, elapsed))
+    }
+
     /// Accepts streams of a protocol. The loop only spawns, so it is always ready for the next.
-    pub(crate) fn accept(&self, protocol: StreamProtocol) -> Result<Incoming, NetworkError> {
-        let name = protocol.to_string();
-        let mut inbound =
-            self.control.clone().accept(protocol).map_err(|_| NetworkError::AlreadyAccepted { protocol: name })?;
+    pub(crate) fn accept(&self, protocol: &StreamProtocol) -> Result<Incoming, NetworkError> {
+        let taken = || NetworkError::AlreadyAccepted { protocol: protocol.to_string() };
+        let direct = self.lanes.direct.clone().accept(protocol.clone()).map_err(|_| taken())?;
+        let relayed = self.lanes.relayed.clone().accept(protocol.clone()).map_err(|_| taken())?;
+        let mut inbound = select(direct.map(|next| (next, false)), relayed.map(|next| (next, true)));
         let (sender, streams) = mpsc::channel(INCOMING_QUEUE);
         let this = self.clone();
         self.tracker.spawn(async move {
@@ -194,7 +217,7 @@ impl Streams {
                     () = sender.closed() => break,
                     next = inbound.next() => next,
                 };
-                let Some((peer, stream)) = next else { break };
+                let Some(((peer, stream), relayed)) = next else { break };
                 let Ok(slot) = Arc::clone(&this.answering).try_acquire_owned() else {
                     this.metrics.accepted("dropped");
                     continue;
@@ -203,7 +226,7 @@ impl Streams {
                 this.tracker.clone().spawn(async move {
                     let outcome = tokio::select! {
                         () = this.token.cancelled() => "shutdown",
-                        outcome = this.answer(peer, stream, sender) => outcome,
+                        outcome = this.answer(peer, stream, relayed, sender) => outcome,
                     };
                     this.metrics.accepted(outcome);
                     drop(slot);
@@ -218,10 +241,12 @@ impl Streams {
         &self,
         peer: libp2p::PeerId,
         stream: libp2p::Stream,
+        relayed: bool,
         sender: mpsc::Sender<(PeerId, Stream)>,
     ) -> &'static str {
         let mut inner = stream.compat();
         let Some(peer) = address::from_libp2p(&peer) else { return "refused" };
+        let held = relayed.then(|| self.hold_relayed(&peer));
         if !self.shared.admitted(&peer, ADMIT_PATIENCE).await {
             refuse(&mut inner, NOT_ADMITTED).await;
             return "not_admitted";
@@ -242,7 +267,7 @@ impl Streams {
         };
         match timeout(ANSWER_TIMEOUT, accepted).await {
             Ok(Ok(())) => {
-                place.send((peer, Stream { inner, peer, _permit: Some(permit) }));
+                place.send((peer, Stream { inner, peer, _permit: Some(permit), _relayed: held }));
                 "ok"
             }
             _ => "lost",

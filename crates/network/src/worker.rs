@@ -3,6 +3,7 @@
 mod connecting;
 mod gossiping;
 mod pointing;
+mod relaying;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::connecting::{Bootstrap, Discovery, Waiting};
 use self::pointing::Query;
+use self::relaying::Place;
 use crate::address;
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::command::{Command, Reply};
@@ -28,6 +30,7 @@ use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling};
 use crate::metrics::Metrics;
+use crate::relay::Holders;
 use crate::shared::Shared;
 
 /// How often the worker looks at what is due.
@@ -43,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) config: NetworkConfig,
     pub(crate) local: PeerId,
     pub(crate) bootstrap: Vec<(PeerId, Vec<Multiaddr>)>,
+    pub(crate) relays: Vec<(PeerId, Vec<Multiaddr>)>,
+    pub(crate) holders: Holders,
     pub(crate) shared: Arc<Shared>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -71,6 +76,10 @@ pub(crate) struct Worker {
     token: CancellationToken,
     family: String,
     bootstrap: Vec<Bootstrap>,
+    /// Places at relays, held or wanted.
+    places: Vec<Place>,
+    /// Who holds a place here.
+    holders: Holders,
     discovery: Discovery,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
@@ -101,6 +110,8 @@ impl Worker {
             token: parts.token,
             family,
             bootstrap: parts.bootstrap.into_iter().map(Bootstrap::new).collect(),
+            places: parts.relays.into_iter().map(Place::new).collect(),
+            holders: parts.holders,
             discovery: Discovery::default(),
             waiting: HashMap::new(),
             dials: HashMap::new(),
@@ -112,6 +123,7 @@ impl Worker {
 
     /// Runs until the token is cancelled or all handles are gone.
     pub(crate) async fn run(mut self) {
+        self.on_listeners_changed();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -177,9 +189,19 @@ impl Worker {
             SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
                 self.on_dial_failed(peer_id, connection_id, &error);
             }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                if self.config.relay.is_some() {
+                    self.swarm.remove_external_address(&address);
+                }
+                self.on_listeners_changed();
+            }
             SwarmEvent::NewListenAddr { .. }
-            | SwarmEvent::ExpiredListenAddr { .. }
-            | SwarmEvent::ListenerClosed { .. } => self.on_listeners_changed(),
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => self.on_listeners_changed(),
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                self.on_listeners_changed();
+                self.on_place_lost(listener_id, reason.err().as_ref());
+            }
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(error = %error, "a listener has trouble: {error}");
             }
@@ -211,8 +233,19 @@ impl Worker {
                 self.libp2p_metrics.record(&event);
                 self.on_gossip(event);
             }
-            BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) => match never {},
-            BehaviourEvent::Streams(()) => {}
+            BehaviourEvent::RelayClient(event) => self.on_circuit(&event),
+            BehaviourEvent::Relay(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_relay(&event);
+            }
+            BehaviourEvent::Dcutr(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_punched(&event);
+            }
+            BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
+                match never {}
+            }
+            BehaviourEvent::Streams(()) | BehaviourEvent::RelayedStreams(()) => {}
         }
     }
 
@@ -237,6 +270,8 @@ impl Worker {
         self.drop_silent(elapsed);
         self.dial_bootstrap(elapsed);
         self.discover(elapsed);
+        self.reserve(elapsed);
+        self.close_replaced(elapsed);
     }
 
     /// Notes a penalty, tells gossip's scores, and bans when it is too much.
@@ -259,8 +294,9 @@ impl Worker {
         let _listeners = self.events.send(event);
     }
 
-    fn on_listeners_changed(&self) {
-        self.shared.set_listen(behaviour::addrs(&self.swarm));
+    fn on_listeners_changed(&mut self) {
+        self.offer_addresses();
+        self.shared.set_listen(behaviour::addrs(&self.swarm, self.config.loopback_ok));
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn peers(globals: &Globals, command: PeerCommand) -> Result<(),
     for peer in &peers.items {
         terminal::heading(&peer.peer);
         terminal::pairs([
+            ("path", peer.path.clone().unwrap_or_else(|| "none".to_owned())),
             ("addresses", peer.addresses.join(", ")),
             ("version", peer.version.clone().unwrap_or_else(|| "not said".to_owned())),
             ("proved", peer.dids.iter().map(|did| terminal::short(did)).collect::<Vec<_>>().join(", ")),

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 19] = [
+pub const EXPLANATIONS: [Explanation; 21] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -18,6 +18,8 @@ pub const EXPLANATIONS: [Explanation; 19] = [
     ),
     row("p2p.listen", "multiaddresses to listen on; port 0 takes a free one"),
     row("p2p.bootstrap", "peers to dial first, each with /p2p/<id>; added to the network file's"),
+    row("p2p.relays", "relays to be reached through while nobody can dial this node, each with /p2p/<id>"),
+    row("p2p.relay", "whether this node carries bytes for others that nobody can dial; it takes a public address"),
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled on connect; off leaves gossip alone"),

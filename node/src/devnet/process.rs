@@ -131,7 +131,9 @@ impl NodeProcess {
     /// The addresses it listened on, as a value of the configuration: peers know it by them.
     fn listen_again(&self) -> Option<String> {
         let addresses = self.home.running()?.addresses;
-        let bare: Vec<&str> = addresses.iter().filter_map(|address| address.split("/p2p/").next()).collect();
+        // where a relay listens is not ours to listen on
+        let own = addresses.iter().filter(|address| !address.contains("/p2p-circuit"));
+        let bare: Vec<&str> = own.filter_map(|address| address.split("/p2p/").next()).collect();
         serde_json::to_string(&bare).ok()
     }
 

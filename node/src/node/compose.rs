@@ -22,7 +22,7 @@ use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemCloc
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
-use haggle_network::{Inbox, Network, NetworkConfig, topic};
+use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::budget::Limits;
 use haggle_settlement::{Settlement, SettlementConfig};
@@ -240,6 +240,8 @@ async fn start_network(
         listen: config.p2p.listen.clone(),
         agents,
         bootstrap,
+        relays: config.p2p.relays.clone(),
+        relay: config.p2p.relay.then(RelayLimits::default),
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,

@@ -148,6 +148,15 @@ async fn watch_peers(
             Ok(NetworkEvent::Disconnected { peer }) => {
                 inner.events.tell("peer.disconnected", json!({"peer": peer}));
             }
+            Ok(NetworkEvent::Reserved { relay }) => {
+                inner.events.tell("relay.reserved", json!({"relay": relay}));
+                // the cards name the new way to this node
+                spawn_one(&inner, &tasks, |inner| async move { inner.renew_all().await });
+            }
+            Ok(NetworkEvent::Unreserved { relay }) => inner.events.tell("relay.lost", json!({"relay": relay})),
+            Ok(NetworkEvent::PathChanged { peer, path }) => {
+                inner.events.tell("peer.path", json!({"peer": peer, "path": path.as_str()}));
+            }
             Ok(NetworkEvent::Subscribed { .. }) => inner.catalog.retry_announcements(),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

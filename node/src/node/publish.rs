@@ -236,8 +236,14 @@ impl Inner {
 
     fn card_body(&self, row: &AgentRow, name: Text<64>) -> Result<CardBody, ApiError> {
         let card = self.cards(row)?.public;
-        let addrs: Vec<Text<128>> =
-            self.addresses().iter().filter_map(|address| Text::try_from(address.as_str()).ok()).take(8).collect();
+        // the host is named beside its addresses, and two peer ids in one would not fit
+        let own = format!("/p2p-circuit/p2p/{}", self.network.peer_id());
+        let addresses = self.addresses();
+        let short = addresses.iter().map(|address| match address.strip_suffix(&own) {
+            Some(relay) => format!("{relay}/p2p-circuit"),
+            None => address.clone(),
+        });
+        let addrs: Vec<Text<128>> = short.filter_map(|address| Text::try_from(address.as_str()).ok()).take(8).collect();
         let host = Host { peer: self.network.peer_id(), addrs: addrs.try_into().unwrap_or_default() };
         Ok(CardBody {
             name,

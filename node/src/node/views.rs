@@ -36,6 +36,7 @@ pub(super) fn peer(facts: &PeerFacts) -> PeerView {
         version: (!facts.agent_version.is_empty()).then(|| facts.agent_version.clone()),
         dids: facts.dids.iter().map(ToString::to_string).collect(),
         connected_since: facts.connected_since.map(haggle_base::Timestamp::to_rfc3339),
+        path: facts.path.map(|path| path.as_str().to_owned()),
     }
 }
 

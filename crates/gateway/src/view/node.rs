@@ -76,6 +76,8 @@ pub struct PeerView {
     pub dids: Vec<String>,
     /// Since when it is connected.
     pub connected_since: Option<String>,
+    /// How it is connected: `direct`, `punched` (through NATs) or `relayed` (another node carries the bytes).
+    pub path: Option<String>,
 }
 
 /// `GET /v1/peers`.

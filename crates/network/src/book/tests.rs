@@ -25,7 +25,11 @@ fn connection(number: usize) -> ConnectionId {
 }
 
 fn linked(book: &mut Book, peer: &PeerId, id: usize) {
-    book.link(peer, connection(id), addr(), true, NOW, Duration::ZERO);
+    linked_by(book, peer, id, Path::Direct, Duration::ZERO);
+}
+
+fn linked_by(book: &mut Book, peer: &PeerId, id: usize, path: Path, elapsed: Duration) {
+    book.link(peer, NewLink { id: connection(id), addr: addr(), path, dialled: true }, NOW, elapsed);
 }
 
 #[test]
@@ -116,4 +120,55 @@ fn failed_pings_in_a_row_are_counted() {
     assert_eq!(book.pinged(&alice, connection(1), None), 2);
     assert_eq!(book.pinged(&alice, connection(1), Some(Duration::from_millis(1))), 0);
     assert_eq!(book.pinged(&alice, connection(2), None), 0, "an unknown connection");
+}
+
+#[test]
+fn the_best_way_counts_and_is_told() {
+    let (mut book, alice) = (book(), peer(1));
+    assert_eq!(book.path(&alice), None);
+    linked_by(&mut book, &alice, 1, Path::Relayed, Duration::ZERO);
+    assert_eq!(book.facts(&alice, NOW).unwrap().path, None, "she has not told who she is");
+    assert!(matches!(book.admit(&alice, "haggle", vec![], NOW), Admit::Admitted { .. }));
+    assert_eq!(book.facts(&alice, NOW).unwrap().path, Some(Path::Relayed));
+    assert!(book.has_lane(&alice, true) && !book.has_lane(&alice, false));
+    linked(&mut book, &alice, 2);
+    book.punched(&alice, connection(2));
+    assert_eq!(book.path(&alice), Some(Path::Punched));
+    linked(&mut book, &alice, 3);
+    assert_eq!(book.paths(), [1, 0, 0]);
+    assert_eq!(book.unlink(&alice, connection(3), NOW), Unlinked::Quiet);
+    assert_eq!(book.unlink(&alice, connection(2), NOW), Unlinked::Quiet);
+    assert_eq!(book.paths(), [0, 0, 1]);
+}
+
+#[test]
+fn a_replaced_connection_is_closed_once_no_stream_uses_it_or_after_long() {
+    let (mut book, alice) = (book(), peer(1));
+    let (settled, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+    let at = Duration::from_secs;
+    linked_by(&mut book, &alice, 1, Path::Relayed, at(0));
+    assert!(book.replaced(at(100), settled, longest).is_empty(), "there is nothing better");
+    linked_by(&mut book, &alice, 2, Path::Punched, at(100));
+    assert!(book.replaced(at(100), settled, longest).is_empty(), "the other side may not know yet");
+    let stream = book.relayed_use(&alice, at(100));
+    assert!(book.replaced(at(110), settled, longest).is_empty(), "a stream is still on it");
+    assert_eq!(book.replaced(at(160), settled, longest), [connection(1)], "it has had its time");
+    drop(stream);
+    assert_eq!(book.replaced(at(110), settled, longest), [connection(1)]);
+}
+
+#[test]
+fn a_relayed_connection_is_upgraded_once_at_the_addresses_that_the_peer_told() {
+    let (mut book, alice) = (book(), peer(1));
+    let circuit: Multiaddr = format!("{}/p2p/{}/p2p-circuit", addr(), peer(2)).parse().unwrap();
+    linked_by(&mut book, &alice, 1, Path::Relayed, Duration::ZERO);
+    assert!(book.take_upgrade(&alice).is_empty(), "she has told no address");
+    let _admitted = book.admit(&alice, "haggle", vec![addr(), circuit], NOW);
+    assert_eq!(book.take_upgrade(&alice), [addr()], "what leads through a relay is no better");
+    assert!(book.take_upgrade(&alice).is_empty(), "it was tried");
+    linked_by(&mut book, &alice, 2, Path::Relayed, Duration::ZERO);
+    assert_eq!(book.take_upgrade(&alice), [addr()]);
+    linked(&mut book, &alice, 3);
+    linked_by(&mut book, &alice, 4, Path::Relayed, Duration::ZERO);
+    assert!(book.take_upgrade(&alice).is_empty(), "she is reached directly");
 }

@@ -12,10 +12,10 @@ use libp2p::{Multiaddr, identify};
 use super::pointing::Query;
 use super::{Worker, answer};
 use crate::address;
-use crate::book::{Admit, Unlinked};
+use crate::book::{Admit, NewLink, Unlinked};
 use crate::command::Reply;
 use crate::error::NetworkError;
-use crate::events::NetworkEvent;
+use crate::events::{NetworkEvent, Path};
 
 /// Peers that callers wait for at the same time, and callers of one peer.
 const MAX_WAITING_PEERS: usize = 256;
@@ -29,7 +29,7 @@ const MAX_BANS: usize = 4096;
 /// Known peers dialled at once when this node is alone.
 const ABSENT_DIALS: usize = 3;
 /// The first pause of bootstrap and of discovery; it doubles up to a maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long a peer that could not be connected is left alone by discovery.
 const FAILED_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pauses on the open internet, and on one machine.
@@ -121,7 +121,7 @@ impl Worker {
         }
         let opts = DialOpts::unknown_peer_id().address(addr.clone()).build();
         let id = opts.connection_id();
-        match self.swarm.dial(opts) {
+        match self.dial_trusted(opts) {
             Ok(()) => {
                 self.dials.insert(id, (addr, reply));
             }
@@ -132,8 +132,15 @@ impl Worker {
         }
     }
 
-    /// Starts a dial, or finds one running. `false` when no address is known.
-    fn dial_peer(&mut self, peer: &PeerId, mut addrs: Vec<Multiaddr>) -> bool {
+    /// Dials addresses that were looked at, or that the operator typed.
+    pub(super) fn dial_trusted(&mut self, opts: DialOpts) -> Result<(), DialError> {
+        self.swarm.behaviour_mut().guard.trust(opts.connection_id());
+        self.swarm.dial(opts)
+    }
+
+    /// Starts a dial, or finds one running. `false` when no address is known. Direct addresses get a head start
+    /// before those through relays; where a relayed connection wins all the same, a direct one is tried after it.
+    pub(super) fn dial_peer(&mut self, peer: &PeerId, mut addrs: Vec<Multiaddr>) -> bool {
         for known in self.shared.with(|book| book.addrs(peer)) {
             if !addrs.contains(&known) {
                 addrs.push(known);
@@ -144,7 +151,7 @@ impl Worker {
             .addresses(addrs)
             .extend_addresses_through_behaviour()
             .build();
-        match self.swarm.dial(opts) {
+        match self.dial_trusted(opts) {
             Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => true,
             Err(error) => {
                 tracing::debug!(peer.id = %peer, error = %error, "could not dial {peer}");
@@ -201,8 +208,11 @@ impl Worker {
             self.metrics.dials("ok");
         }
         let (now, elapsed) = (self.clock.now(), self.shared.elapsed());
-        let addr = endpoint.get_remote_address().clone();
-        self.shared.change(|book| book.link(&peer, connection, addr, dialled, now, elapsed));
+        let path = if endpoint.is_relayed() { Path::Relayed } else { Path::Direct };
+        let new = NewLink { id: connection, addr: other_end(endpoint, &id), path, dialled };
+        let before = self.shared.with(|book| book.path(&peer));
+        self.shared.change(|book| book.link(&peer, new, now, elapsed));
+        self.tell_path(peer, before);
         if let Some((_, reply)) = self.dials.remove(&connection) {
             if self.shared.with(|book| book.is_admitted(&peer)) {
                 answer(reply, Ok(peer));
@@ -215,7 +225,9 @@ impl Worker {
     pub(super) fn on_closed(&mut self, id: &libp2p::PeerId, connection: ConnectionId) {
         let Some(peer) = address::from_libp2p(id) else { return };
         let now = self.clock.now();
+        let before = self.shared.with(|book| book.path(&peer));
         let unlinked = self.shared.change(|book| book.unlink(&peer, connection, now));
+        self.tell_path(peer, before);
         if unlinked == Unlinked::Gone {
             tracing::debug!(peer.id = %peer, "peer {peer} is disconnected");
             self.count_peers();
@@ -267,6 +279,7 @@ impl Worker {
         }
         let now = self.clock.now();
         let admit = self.shared.change(|book| book.admit(&peer, &info.agent_version, addrs, now));
+        self.upgrade(peer);
         let Admit::Admitted { addr, round } = admit else { return };
         tracing::debug!(peer.id = %peer, peer.addr = %addr, "peer {peer} is connected");
         self.count_peers();
@@ -277,7 +290,9 @@ impl Worker {
                 answer(reply, Ok(peer));
             }
         }
-        self.discovery.hurry(self.shared.elapsed());
+        let elapsed = self.shared.elapsed();
+        self.discovery.hurry(elapsed);
+        self.hurry_place(&peer, elapsed);
     }
 
     fn kad_name(&self) -> libp2p::StreamProtocol {
@@ -285,8 +300,10 @@ impl Worker {
         names.first().cloned().unwrap_or(libp2p::StreamProtocol::new("/none"))
     }
 
-    fn count_peers(&self) {
-        self.metrics.peers(self.shared.with(|book| book.admitted_count()));
+    pub(super) fn count_peers(&self) {
+        let (peers, paths) = self.shared.with(|book| (book.admitted_count(), book.paths()));
+        self.metrics.peers(peers);
+        self.metrics.paths(paths);
     }
 
     pub(super) fn drop_silent(&mut self, elapsed: Duration) {
@@ -392,6 +409,16 @@ impl Worker {
         for peer in over {
             self.unban(&peer);
         }
+    }
+}
+
+/// The other end of a connection. A peer that comes through a relay is at an address of that relay.
+fn other_end(endpoint: &ConnectedPoint, peer: &libp2p::PeerId) -> Multiaddr {
+    match endpoint {
+        ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => {
+            local_addr.clone().with_p2p(*peer).unwrap_or_else(|addr| addr)
+        }
+        endpoint => endpoint.get_remote_address().clone(),
     }
 }
 

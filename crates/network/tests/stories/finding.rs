@@ -174,15 +174,17 @@ async fn dropping_the_last_handle_stops_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quic_is_preferred_when_both_are_offered() {
-    let both = |config: &mut NetworkConfig| {
-        config.listen = NetworkConfig::loopback(config.network.clone()).listen;
+async fn a_tcp_port_that_never_answers_does_not_hold_up_quic() {
+    let quic = |config: &mut NetworkConfig| {
+        config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".to_owned()];
         config.target_peers = 0;
     };
-    let alice = start(1, &[], both).await;
-    let bob = start(2, &[], both).await;
-    assert_eq!(alice.listen_addrs().len(), 2);
-    within(bob.connect(&alice.peer_id(), &alice.listen_addrs())).await.unwrap();
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let alice = start(1, &[], quic).await;
+    let bob = start(2, &[], quic).await;
+    let mut addrs = vec![format!("/ip4/127.0.0.1/tcp/{}", mute.local_addr().unwrap().port())];
+    addrs.extend(alice.listen_addrs());
+    within(bob.connect(&alice.peer_id(), &addrs)).await.unwrap();
     let facts = bob.facts(&alice.peer_id()).unwrap();
     assert_eq!(facts.transport, Some(Transport::Quic));
     assert!(facts.last_dial_ok.is_some());

@@ -15,4 +15,6 @@ mod lab;
 #[cfg(test)]
 mod pointers;
 #[cfg(test)]
+mod relays;
+#[cfg(test)]
 mod streams;
