@@ -97,6 +97,8 @@ impl Inner {
             bargain: None,
             idempotency_key,
             rating: None,
+            reason: None,
+            deadline: None,
         })
     }
 

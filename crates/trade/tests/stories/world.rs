@@ -611,6 +611,8 @@ impl World {
             bargain: None,
             idempotency_key: None,
             rating: Some(5),
+            reason: None,
+            deadline: None,
         }
     }
 
