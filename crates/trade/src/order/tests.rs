@@ -205,7 +205,8 @@ proptest! {
             Next::ReserveAndNegotiate | Next::SignTerms | Next::ExchangeTerms | Next::SendInput | Next::Authorise | Next::Pay
         );
         prop_assert!(!begins, "{step} {phase:?}: {next:?}");
-        prop_assert!(next != Next::Collect || matches!(phase, Phase::Delivered { .. }));
+        let declared = matches!(phase, Phase::Delivered { .. });
+        prop_assert!(next != Next::Collect || declared);
         prop_assert!(next != Next::AskToStop || (step.is_committed() && !stopped));
         prop_assert!(next != Next::GiveUp || !step.is_committed());
     }
