@@ -78,6 +78,11 @@ pub struct HireRequest {
     pub idempotency_key: Option<Text<64>>,
     /// A rating of 1 to 5 to attest with if the result is accepted.
     pub rating: Option<u8>,
+    /// Why this seller was chosen, in words; kept with the purchase.
+    pub reason: Option<Text<240>>,
+    /// Wall time after which nobody waits for the result. What is unpaid by then ends with `timeout`; of a provider
+    /// that is paid and has signed for nothing, the money is asked back. `None` waits as long as the terms say.
+    pub deadline: Option<Timestamp>,
 }
 
 /// A price somebody stands by for a while.
@@ -178,6 +183,7 @@ impl Buyer {
             input: Hash::of(&request.input),
             input_bytes: request.input.len() as u64,
             max_price: request.max_price,
+            until: request.deadline,
         };
         let agreed = inner.haggle(&wish, &offer, bidding).await?;
         let quote = agreed.signed.quote;
@@ -254,6 +260,9 @@ impl Buyer {
             failure: None,
             key: request.idempotency_key,
             rating: request.rating.filter(|rating| (1..=5).contains(rating)),
+            reason: request.reason,
+            deadline: request.deadline,
+            stopped: None,
             lines: 0,
         };
         let mut batch = Batch::new();
@@ -358,12 +367,34 @@ impl Buyer {
     /// # Errors
     /// `order_not_found`; `wrong_state` once it is paid or over.
     pub async fn cancel(&self, id: HireId) -> Result<(), TradeError> {
+        self.end(id, &TradeError::Cancelled).await
+    }
+
+    /// Acts at once on a purchase whose deadline has passed; says whether it ended without payment. If not, its
+    /// payment has left, and what becomes of it is decided with the provider ([`HireRequest::deadline`]).
+    ///
+    /// # Errors
+    /// `order_not_found`, or a failure of the store.
+    pub async fn overdue(&self, id: HireId) -> Result<bool, TradeError> {
+        match self.end(id, &TradeError::Timeout).await {
+            Ok(()) => Ok(true),
+            Err(TradeError::WrongState { .. }) => {
+                self.inner.rounds.add(id.0);
+                let hire = self.inner.store.get::<Hires>(&id.0)?.ok_or(Refusal::OrderNotFound)?;
+                Ok(!hire.step.is_committed())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a purchase that is not paid.
+    async fn end(&self, id: HireId, why: &TradeError) -> Result<(), TradeError> {
         loop {
             let hire = self.inner.store.get::<Hires>(&id.0)?.ok_or(Refusal::OrderNotFound)?;
             if hire.step.is_committed() || hire.step.is_final() || hire.step == Step::Failed {
                 return Err(TradeError::WrongState { state: shown_state(&hire) });
             }
-            match self.inner.fail(id.0, &hire, &TradeError::Cancelled).await {
+            match self.inner.fail(id.0, &hire, why).await {
                 Err(TradeError::Store(StoreError::Precondition { .. })) => {}
                 Err(error) => return Err(error),
                 Ok(()) => break,
@@ -464,13 +495,25 @@ impl Inner {
         &self,
         id: u64,
         hire: &mut Hire,
+        batch: Batch,
+        chain: Option<Timestamp>,
+        tx: Option<TxRef>,
+    ) -> Result<(), TradeError> {
+        self.commit_as(hire.step.as_str(), id, hire, batch, chain, tx).await
+    }
+
+    /// As [`Self::commit`], for what is worth a line without being a step.
+    async fn commit_as(
+        &self,
+        step: &'static str,
+        id: u64,
+        hire: &mut Hire,
         mut batch: Batch,
         chain: Option<Timestamp>,
         tx: Option<TxRef>,
     ) -> Result<(), TradeError> {
         let at = self.clock.now();
         let state = shown_state(hire);
-        let step = hire.step.as_str();
         if hire.lines < MAX_LINES {
             let line = Line { step: Text::try_from(step).map_err(|_| Refusal::BadDocument)?, state, at, chain, tx };
             let key = line_key(haggle_base::Side::Buyer, &HireId(id).to_string(), hire.lines);
@@ -526,6 +569,14 @@ impl Inner {
         self.commit(id, &mut new, batch, chain, tx).await
     }
 
+    /// Writes down that the provider stops, because nobody waits for the result any more.
+    async fn note_stopped(&self, id: u64, old: &Hire) -> Result<(), TradeError> {
+        let mut new = Hire { stopped: Some(self.clock.now()), ..old.clone() };
+        let mut batch = Batch::new();
+        batch.require_equals::<Hires>(&id, old)?;
+        self.commit_as("stopped", id, &mut new, batch, None, None).await
+    }
+
     /// Writes down why a hire ends before any money moved.
     async fn fail(&self, id: u64, hire: &Hire, error: &TradeError) -> Result<(), TradeError> {
         use crate::order::command::Command;
@@ -567,6 +618,8 @@ impl Inner {
             ending: hire.ending,
             fund_tx: hire.fund_tx,
             failure: hire.failure.clone(),
+            reason: hire.reason.clone(),
+            deadline: hire.deadline,
             started: hire.started,
             lines,
         })

@@ -8,7 +8,7 @@ use std::{collections::HashMap, ops::Bound, sync::Arc};
 use haggle_base::{Clock, Coded, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Blobs, Store};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -76,6 +76,8 @@ struct Inner {
     intake: tokio::sync::Mutex<()>,
     /// Agents that may run at the same time.
     running: Arc<Semaphore>,
+    /// Agents at work, each with the word that stops it.
+    working: Mutex<HashMap<OrderId, Arc<Notify>>>,
     /// Orders whose last attempt to submit the release failed.
     release_failed: Mutex<HashMap<OrderId, ()>>,
     events: broadcast::Sender<OrderEvent>,
@@ -143,6 +145,7 @@ impl Desk {
             quoting: tokio::sync::Mutex::new(negotiations),
             intake: tokio::sync::Mutex::new(()),
             running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            working: Mutex::new(HashMap::new()),
             release_failed: Mutex::new(HashMap::new()),
             events: broadcast::Sender::new(EVENT_QUEUE),
         };
@@ -298,7 +301,7 @@ impl Inner {
         {
             warn!(order.id = %id, error.code = error.code(), "the input of order {id} stays on disk: {error}");
         }
-        self.announce(id, &last, None).await;
+        self.announce(last.step.as_str(), id, &last, None).await;
         Ok(())
     }
 
@@ -307,13 +310,25 @@ impl Inner {
         &self,
         id: OrderId,
         job: &mut Job,
+        batch: Batch,
+        chain: Option<Timestamp>,
+        tx: Option<TxRef>,
+    ) -> Result<(), TradeError> {
+        self.commit_as(job.step.as_str(), id, job, batch, chain, tx).await
+    }
+
+    /// As [`Self::commit`], for what is worth a line without being a step.
+    async fn commit_as(
+        &self,
+        step: &'static str,
+        id: OrderId,
+        job: &mut Job,
         mut batch: Batch,
         chain: Option<Timestamp>,
         tx: Option<TxRef>,
     ) -> Result<(), TradeError> {
         let at = self.clock.now();
         let state = job.machine.state();
-        let step = job.step.as_str();
         if job.lines < MAX_LINES {
             let line = Line { step: Text::try_from(step).map_err(|_| Refusal::BadDocument)?, state, at, chain, tx };
             batch.put::<Lines>(&line_key(Side::Provider, &id.to_string(), job.lines), &line)?;
@@ -329,13 +344,13 @@ impl Inner {
         } else {
             self.open.lock().remove(&id);
         }
-        self.announce(id, job, tx).await;
+        self.announce(step, id, job, tx).await;
         Ok(())
     }
 
     /// Tells everybody about a step that is on disk.
-    async fn announce(&self, id: OrderId, job: &Job, tx: Option<TxRef>) {
-        let (state, step) = (job.machine.state(), job.step.as_str());
+    async fn announce(&self, step: &'static str, id: OrderId, job: &Job, tx: Option<TxRef>) {
+        let state = job.machine.state();
         info!(order.id = %id, job.step = step, order.state = %state, "order {id} is at {step}");
         let event = OrderEvent {
             side: Side::Provider,
@@ -368,6 +383,19 @@ impl Inner {
         let mut batch = Batch::new();
         batch.require_equals::<Jobs>(&id, old)?;
         self.commit(id, &mut new, batch, chain, tx).await
+    }
+
+    /// Writes down that the buyer no longer waits, and stops the agent if it is at work.
+    async fn note_stopped(&self, id: OrderId, old: &Job) -> Result<(), TradeError> {
+        let mut new = Job { stopped: Some(self.clock.now()), ..old.clone() };
+        let mut batch = Batch::new();
+        batch.require_equals::<Jobs>(&id, old)?;
+        self.commit_as("stopped", id, &mut new, batch, None, None).await?;
+        if let Some(work) = self.working.lock().get(&id) {
+            work.notify_one();
+        }
+        self.rounds.add(id);
+        Ok(())
     }
 
     fn agreement(&self, job: &Job) -> Result<Agreement, TradeError> {
@@ -404,6 +432,8 @@ impl Inner {
             ending: job.ending,
             fund_tx: job.fund_tx,
             failure: job.failure.clone(),
+            reason: None,
+            deadline: None,
             started: job.started,
             lines,
         })

@@ -86,6 +86,10 @@ pub struct OrderView {
     pub fund_tx: Option<TxRef>,
     /// Why it ended badly, if it did.
     pub failure: Option<FailureCode>,
+    /// Why this seller was chosen, in words, on the buyer's side.
+    pub reason: Option<Text<240>>,
+    /// Wall time after which nobody waits for the result, on the buyer's side.
+    pub deadline: Option<Timestamp>,
     /// When it began, wall time.
     pub started: Timestamp,
     /// The life line, oldest first.

@@ -133,6 +133,15 @@ pub struct Hire {
     pub key: Option<Text<64>>,
     /// The rating to attest with, if one was given.
     pub rating: Option<u8>,
+    /// Why this seller was chosen, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text<240>>,
+    /// Wall time after which nobody waits for the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// When the provider said that it stops because nobody waits, wall time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Timestamp>,
     /// Lines in the life line so far.
     pub lines: u32,
 }
@@ -187,6 +196,9 @@ pub struct Job {
     pub ending: Option<Ending>,
     /// Why it ended badly, if it did.
     pub failure: Option<FailureCode>,
+    /// When the buyer said, before there was a receipt, that it no longer waits; wall time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Timestamp>,
     /// Lines in the life line so far.
     pub lines: u32,
 }

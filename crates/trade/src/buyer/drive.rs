@@ -15,9 +15,9 @@ use crate::{
     document::{Quote, Receipt},
     error::{PortError, Refusal, TradeError},
     order::{
-        Moved, OrderMachine,
+        Moved, OrderMachine, OrderState,
         command::{AcceptBy, Command},
-        saga::{self, ChainView, Next, Step, Verdict},
+        saga::{self, ChainView, Next, Patience, Step, Verdict},
     },
     ports::{Closing, OnChain, Phase, SettledFacts, TxRef},
     records::{Ending, Held, Hire, HireId, Hires},
@@ -75,11 +75,12 @@ impl Inner {
     async fn trouble(&self, id: u64, hire: &Hire, error: TradeError) -> Option<Progress> {
         debug!(hire.id = id, error.code = error.code(), "hire-{id} at {} met: {error}", hire.step);
         let can_end = !hire.step.is_committed() && !matches!(hire.step, Step::Failed | Step::Closed);
-        let overdue = self.clock.now() >= hire.started.plus(self.config.agree_within);
+        let late = self.patience(hire) != Patience::Waits;
+        let overdue = late || self.clock.now() >= hire.started.plus(self.config.agree_within);
         if !can_end || (error.is_retryable() && !overdue) {
             return Some(Progress::Troubled);
         }
-        match self.fail(id, hire, &error).await {
+        match self.fail(id, hire, if late { &TradeError::Timeout } else { &error }).await {
             Ok(()) | Err(TradeError::Store(StoreError::Precondition { .. })) => None,
             Err(error) => {
                 warn!(hire.id = id, error.code = error.code(), "cannot end hire-{id}: {error}");
@@ -99,6 +100,7 @@ impl Inner {
             clocks: agreement.as_ref().map(|agreement| agreement.terms.clocks()),
             chain: look.map(|look| look.view),
             verdict: hire.verdict,
+            patience: self.patience(hire),
             since_release: hire.release_at.map_or(Duration::ZERO, |at| self.clock.now().since(at)),
             settle_wait: self.config.settle_wait,
         };
@@ -107,18 +109,21 @@ impl Inner {
             return match next {
                 Next::ReserveAndNegotiate => self.negotiate(id, hire).await,
                 Next::SignTerms => self.sign_terms(id, hire).await,
+                Next::GiveUp => Err(TradeError::Timeout),
                 Next::ReturnReservation => self.return_reservation(id, hire, None).await,
                 Next::Done => Ok(Flow::Done),
                 _ => Err(Refusal::BadDocument.into()),
             };
         };
         match (next, look) {
+            (Next::GiveUp, _) => Err(TradeError::Timeout),
             (Next::ExchangeTerms, _) => self.exchange_terms(id, hire, &agreement).await,
             (Next::SendInput, Some(look)) => self.send_input(id, hire, &agreement, look).await,
             (Next::Authorise, Some(look)) => self.authorise(id, hire, &agreement, look).await,
             (Next::Pay, Some(_)) => self.pay(id, hire, &agreement).await,
             (Next::NoteFunded, Some(look)) => self.note_funded(id, hire, look).await,
             (Next::Expire, Some(look)) => self.expire(id, hire, look).await,
+            (Next::AskToStop, Some(look)) => self.ask_to_stop(id, hire, &agreement, look).await,
             (Next::Collect, Some(look)) => self.collect(id, hire, &agreement, look).await,
             (Next::Check, _) => self.check(id, hire, &agreement).await,
             (Next::SignRelease, Some(look)) => self.sign_release(id, hire, &agreement, look).await,
@@ -133,6 +138,15 @@ impl Inner {
             (Next::ReturnReservation, _) => self.return_reservation(id, hire, Some(&agreement)).await,
             (Next::Done, _) => Ok(Flow::Done),
             (_, _) => Ok(Flow::Wait),
+        }
+    }
+
+    /// Whether somebody still waits for the result.
+    fn patience(&self, hire: &Hire) -> Patience {
+        match (hire.stopped, hire.deadline) {
+            (Some(_), _) => Patience::Stopped,
+            (None, Some(deadline)) if self.clock.now() >= deadline => Patience::Over,
+            (None, Some(_) | None) => Patience::Waits,
         }
     }
 
@@ -161,6 +175,7 @@ impl Inner {
             input: hire.input,
             input_bytes: hire.input_bytes,
             max_price: hire.max_price,
+            until: hire.deadline,
         };
         let agreed = self.haggle(&wish, &offer, hire.bidding.clone()).await?;
         let mut next = hire.clone();
@@ -222,7 +237,7 @@ impl Inner {
         let own = hire.own_terms.as_ref().ok_or(Refusal::BadDocument)?;
         let document = own.as_bytes().to_vec().try_into()?;
         let message = TradeMessage::Terms { request: hire.request, document };
-        let document = match self.send(&hire.provider, message).await? {
+        let document = match self.send(&hire.provider, message, hire.deadline).await? {
             TradeReply::TermsSigned { order, document } => {
                 same("order", &order, &agreement.id)?;
                 document.into_vec()
@@ -245,12 +260,12 @@ impl Inner {
         let order = agreement.id;
         let input = self.blobs.get(&hire.input)?.ok_or(Refusal::BadDocument)?;
         let input = Payload::try_from(input)?;
-        match self.send(&hire.provider, TradeMessage::Input { order, input }).await? {
+        match self.send(&hire.provider, TradeMessage::Input { order, input }, hire.deadline).await? {
             TradeReply::InputHeld { order: named } => same("order", &named, &order)?,
             other => return Err(refused(&other)),
         }
         let message = TradeMessage::Countersign { order, fields: Box::new(agreement.order.clone()) };
-        let signature = match self.send(&hire.provider, message).await? {
+        let signature = match self.send(&hire.provider, message, hire.deadline).await? {
             TradeReply::Countersigned { order: named, signature } => {
                 same("order", &named, &order)?;
                 signature
@@ -299,7 +314,7 @@ impl Inner {
 
     /// Sends a message whose effect is seen on the chain, not in its reply.
     async fn tell(&self, id: u64, hire: &Hire, message: TradeMessage) -> Result<Flow, TradeError> {
-        let reply = self.send(&hire.provider, message).await?;
+        let reply = self.send(&hire.provider, message, hire.deadline).await?;
         self.sent.lock().insert(id, (hire.step, self.clock.now()));
         if let TradeReply::Reject { code, .. } = reply {
             warn!(hire.id = id, refusal = code.as_str(), "the provider of hire-{id} refused at {}: {code}", hire.step);
@@ -336,9 +351,33 @@ impl Inner {
         Ok(Flow::Moved)
     }
 
+    /// Tells the provider that nobody waits any more. One that has signed a receipt by then has done its part: the
+    /// result is fetched. Any other stops, and what is in the escrow comes back.
+    async fn ask_to_stop(&self, id: u64, hire: &Hire, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
+        let order = agreement.id;
+        let state = match self.send(&hire.provider, TradeMessage::Cancel { order }, None).await? {
+            TradeReply::Status { order: named, state } => {
+                same("order", &named, &order)?;
+                state
+            }
+            other => return Err(refused(&other)),
+        };
+        let has_receipt = matches!(state, OrderState::Delivered | OrderState::Accepted | OrderState::Settled);
+        if has_receipt && hire.step == Step::Funded {
+            return self.collect(id, hire, agreement, look).await;
+        }
+        if has_receipt {
+            // It has seen the funding before us; the chain will show it.
+            return Ok(Flow::Wait);
+        }
+        self.note_stopped(id, hire).await?;
+        Ok(Flow::Moved)
+    }
+
     async fn collect(&self, id: u64, hire: &Hire, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
         let order = agreement.id;
-        let (document, output) = match self.send(&hire.provider, TradeMessage::Collect { order }).await? {
+        let (document, output) = match self.send(&hire.provider, TradeMessage::Collect { order }, hire.deadline).await?
+        {
             TradeReply::Receipt { order: named, document, output } => {
                 same("order", &named, &order)?;
                 (document.into_vec(), output.into_vec())
@@ -411,7 +450,11 @@ impl Inner {
         next.ending = Some(Ending { closed_by, paid, fee, tx: look.tx });
         next.step = if is_paid { Step::Released } else { Step::Refunded };
         if !is_paid && next.failure.is_none() {
-            next.failure = Text::try_from(why_unpaid(closed_by)).ok();
+            let why = match closed_by {
+                ClosedBy::Refund if hire.stopped.is_some() => TradeError::Timeout.code(),
+                other => why_unpaid(other),
+            };
+            next.failure = Text::try_from(why).ok();
         }
         self.replace(id, hire, next, Some(look.view.now), look.tx).await?;
         Ok(Flow::Moved)
@@ -456,7 +499,7 @@ impl Inner {
         if let Some(agreement) = agreement {
             // A courtesy: it frees the provider's capacity before fund_by. Losing it costs nothing.
             let message = TradeMessage::Cancel { order: agreement.id };
-            if let Err(error) = self.send(&hire.provider, message).await {
+            if let Err(error) = self.send(&hire.provider, message, None).await {
                 debug!(hire.id = id, error.code = error.code(), "the provider of hire-{id} was not told: {error}");
             }
         }

@@ -1,6 +1,6 @@
 //! Bargaining with a provider until there is a signed quote, or not.
 
-use haggle_base::{Did, Hash, Usdc};
+use haggle_base::{Did, Hash, Timestamp, Usdc};
 
 use super::Inner;
 use crate::{
@@ -20,6 +20,7 @@ pub(super) struct Wish {
     pub(super) input: Hash,
     pub(super) input_bytes: u64,
     pub(super) max_price: Usdc,
+    pub(super) until: Option<Timestamp>,
 }
 
 /// A quote that is worth its signature.
@@ -59,7 +60,7 @@ impl Inner {
             } else {
                 TradeMessage::Counter { request: wish.request, round: rounds, bid }
             };
-            match self.send(&offer.provider, message).await? {
+            match self.send(&offer.provider, message, wish.until).await? {
                 TradeReply::Quote { document } => {
                     let bytes = document.into_vec();
                     let signed = Quote::open(&bytes, &offer.provider)?;
@@ -98,9 +99,17 @@ impl Inner {
         }
     }
 
-    /// Sends one message; a refusal is an answer, not an error.
-    pub(super) async fn send(&self, provider: &Did, message: TradeMessage) -> Result<TradeReply, TradeError> {
-        Ok(self.ports.counterparty.send(provider, message, self.config.reply_within).await?)
+    /// Sends one message and waits for its reply no longer than the caller does; a refusal is an answer, not an
+    /// error.
+    pub(super) async fn send(
+        &self,
+        provider: &Did,
+        message: TradeMessage,
+        until: Option<Timestamp>,
+    ) -> Result<TradeReply, TradeError> {
+        let left = until.map(|until| until.since(self.clock.now())).filter(|left| !left.is_zero());
+        let wait = left.map_or(self.config.reply_within, |left| left.min(self.config.reply_within));
+        Ok(self.ports.counterparty.send(provider, message, wait).await?)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Acting on the job's decisions: one effect, then the next step on disk.
 
+use std::sync::Arc;
+
 use haggle_base::{Blob, ClosedBy, Coded, Hash, OrderId, Side, Text, Timestamp, Usdc, cbor};
 use haggle_store::StoreError;
+use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::{Flow, Inner};
@@ -27,6 +30,19 @@ use crate::{
 struct Look {
     view: ChainView,
     tx: Option<TxRef>,
+}
+
+/// An agent at work on an order; forgotten when dropped.
+struct Working<'a> {
+    desk: &'a Inner,
+    id: OrderId,
+    stop: Arc<Notify>,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.desk.working.lock().remove(&self.id);
+    }
 }
 
 impl Inner {
@@ -76,12 +92,14 @@ impl Inner {
             chain: look.map(|look| look.view),
             auto_deliver: self.ports.work.posts_delivery(&job.agent),
             release_failed: self.release_failed.lock().contains_key(&id),
+            stopped: job.stopped.is_some(),
         };
         match (job::next(&seen), look) {
             (Next::Expire, Some(look)) => self.expire(id, job, look).await,
             (Next::SubmitFund, Some(_)) => self.submit_fund(job, &agreement).await,
             (Next::NoteFunded, Some(look)) => self.note_funded(id, job, look).await,
             (Next::Execute, Some(look)) => self.execute(id, job, &agreement, look).await,
+            (Next::StopWork, _) => self.stop_work(id, job).await,
             (Next::SignReceipt, _) => self.sign_receipt(id, job).await,
             (Next::SubmitRelease, Some(_)) => self.submit_release(id, job, &agreement).await,
             (Next::SubmitDeliver, Some(_)) => self.submit_deliver(job, &agreement).await,
@@ -140,9 +158,18 @@ impl Inner {
         let held = self.blobs.get(&blob)?.ok_or(Refusal::BadDocument)?;
         let input = held.get(id.as_bytes().len()..).ok_or(Refusal::BadDocument)?;
         let left = agreement.terms.clocks().deliver_by.since(look.view.now);
+        let working = self.begin_work(id);
+        if self.store.get::<Jobs>(&id)?.as_ref() != Some(job) {
+            // The buyer's word to stop came before anybody could hear it.
+            return Ok(Flow::Moved);
+        }
         let work = self.ports.work.run(&job.agent, &id, input);
         let mut next = job.clone();
-        match tokio::time::timeout(left, work).await {
+        let done = tokio::select! {
+            done = tokio::time::timeout(left, work) => done,
+            () = working.stop.notified() => return Ok(Flow::Moved),
+        };
+        match done {
             Ok(Ok(output)) if output.len() <= MAX_PAYLOAD_BYTES => {
                 if self.is_worth_its_price(job, agreement, &output).await? {
                     next.output = Some(put_blob(&self.blobs, output).await?);
@@ -162,6 +189,20 @@ impl Inner {
             }
             Err(_elapsed) => fail_work(&mut next, TradeError::Timeout.code()),
         }
+        self.replace(id, job, next, None, None).await?;
+        Ok(Flow::Moved)
+    }
+
+    /// Makes the agent's work on an order one that can be stopped.
+    fn begin_work(&self, id: OrderId) -> Working<'_> {
+        let stop = Arc::new(Notify::new());
+        self.working.lock().insert(id, Arc::clone(&stop));
+        Working { desk: self, id, stop }
+    }
+
+    async fn stop_work(&self, id: OrderId, job: &Job) -> Result<Flow, TradeError> {
+        let mut next = job.clone();
+        fail_work(&mut next, TradeError::Cancelled.code());
         self.replace(id, job, next, None, None).await?;
         Ok(Flow::Moved)
     }

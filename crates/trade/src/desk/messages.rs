@@ -227,6 +227,7 @@ impl Inner {
             release: None,
             ending: None,
             failure: None,
+            stopped: None,
             lines: 0,
         };
         let key = (buyer, request);
@@ -357,11 +358,14 @@ impl Inner {
         Ok(status(id, &next))
     }
 
-    /// Closes an order that we have not signed. One that we have signed stays until `fund_by`: the buyer
-    /// could still fund it, and then the work is owed.
+    /// Closes an order that we have not signed. One that we have signed stays until `fund_by`, because the buyer
+    /// could still fund it; but without a receipt the work on it stops, and what was paid goes back.
     async fn cancel(&self, proven: &[Did], agent: &Did, id: OrderId) -> Result<TradeReply, TradeError> {
         let _counted = self.intake.lock().await;
         let mut job = self.job(proven, agent, &id)?;
+        if job.step.can_stop() && job.stopped.is_none() {
+            self.note_stopped(id, &job).await?;
+        }
         if !matches!(job.step, Step::TermsSigned | Step::InputHeld) {
             return Ok(status(id, &job));
         }

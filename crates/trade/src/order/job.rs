@@ -124,6 +124,11 @@ impl Step {
         matches!(self, Self::TermsSigned | Self::InputHeld | Self::OrderCountersigned | Self::FundSubmitted)
     }
 
+    /// Whether a buyer that no longer waits ends the order: signed by us, and no receipt yet.
+    pub fn can_stop(self) -> bool {
+        matches!(self, Self::OrderCountersigned | Self::FundSubmitted | Self::Funded | Self::Executed)
+    }
+
     /// Whether the next decision needs a look at the chain.
     pub fn watches_chain(self) -> bool {
         !matches!(
@@ -158,6 +163,8 @@ pub struct Seen {
     pub auto_deliver: bool,
     /// Whether the last attempt to submit the release failed.
     pub release_failed: bool,
+    /// Whether the buyer said that it no longer waits, before there was a receipt.
+    pub stopped: bool,
 }
 
 /// What the provider does next.
@@ -172,6 +179,8 @@ pub enum Next {
     NoteFunded,
     /// Run the agent.
     Execute,
+    /// Nobody waits for the work: it ends here, and the buyer is paid back.
+    StopWork,
     /// Sign the receipt.
     SignReceipt,
     /// Put the buyer's release on chain.
@@ -205,6 +214,7 @@ pub fn deliver_margin(clocks: &Clocks) -> Duration {
 pub fn next(seen: &Seen) -> Next {
     let Some(chain) = seen.chain else {
         return match seen.step {
+            Step::Executed if seen.stopped => Next::StopWork,
             Step::Executed => Next::SignReceipt,
             Step::Released | Step::Settled | Step::Refunded => Next::Attest,
             Step::Attested | Step::Closed => Next::Done,
@@ -238,14 +248,16 @@ pub fn next(seen: &Seen) -> Next {
         }
         Step::OrderCountersigned | Step::FundSubmitted => match chain.phase {
             Phase::Unfunded if chain.now >= seen.clocks.fund_by => Next::Expire,
-            Phase::Unfunded if seen.step == Step::FundSubmitted => Next::SubmitFund,
+            Phase::Unfunded if seen.step == Step::FundSubmitted && !seen.stopped => Next::SubmitFund,
             Phase::Unfunded => Next::Wait,
             Phase::Funded | Phase::Delivered { .. } | Phase::Settled { .. } => Next::NoteFunded,
         },
         Step::Funded if closed => Next::NoteClosed,
+        Step::Funded if seen.stopped && chain.phase == Phase::Funded => Next::StopWork,
         Step::Funded if on_time && chain.phase == Phase::Funded => Next::Execute,
         Step::Funded if abandoned => Next::Finalize,
         Step::Funded => Next::Wait,
+        Step::Executed if seen.stopped => Next::StopWork,
         Step::Executed => Next::SignReceipt,
         Step::ReceiptSigned => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
@@ -292,7 +304,20 @@ mod tests {
             chain: Some(ChainView { phase, now: at(now) }),
             auto_deliver: true,
             release_failed: false,
+            stopped: false,
         }
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_is_not_funded_not_begun_and_not_delivered() {
+        let stopped = |step, phase, now| Seen { stopped: true, ..seen(step, phase, now) };
+        assert_eq!(next(&stopped(Step::FundSubmitted, Phase::Unfunded, 999)), Next::Wait);
+        assert_eq!(next(&stopped(Step::FundSubmitted, Phase::Unfunded, 1_000)), Next::Expire);
+        assert_eq!(next(&stopped(Step::FundSubmitted, Phase::Funded, 999)), Next::NoteFunded);
+        assert_eq!(next(&stopped(Step::Funded, Phase::Funded, 1_500)), Next::StopWork);
+        assert_eq!(next(&stopped(Step::Executed, Phase::Funded, 1_500)), Next::StopWork);
+        assert_eq!(next(&Seen { chain: None, ..stopped(Step::Executed, Phase::Funded, 0) }), Next::StopWork);
+        assert_eq!(next(&stopped(Step::WorkFailed, Phase::Funded, 1_500)), Next::SubmitRefund);
     }
 
     #[test]

@@ -188,6 +188,17 @@ pub struct ChainView {
     pub now: Timestamp,
 }
 
+/// Whether somebody still waits for the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Somebody does, or never said for how long.
+    Waits,
+    /// The caller's deadline has passed; the provider has not said yet that it stops.
+    Over,
+    /// The caller's deadline has passed, and the provider said that it stops.
+    Stopped,
+}
+
 /// Everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
@@ -199,6 +210,8 @@ pub struct Seen {
     pub chain: Option<ChainView>,
     /// The verdict, once the output was judged.
     pub verdict: Option<Verdict>,
+    /// Whether somebody still waits for the result.
+    pub patience: Patience,
     /// How long ago the release was signed, wall time.
     pub since_release: Duration,
     /// How long to wait for the provider to submit the release.
@@ -225,6 +238,10 @@ pub enum Next {
     NoteFunded,
     /// The time to fund is over.
     Expire,
+    /// Nobody waits any more and nothing is paid: end it.
+    GiveUp,
+    /// Nobody waits any more: ask the provider to stop and to pay back.
+    AskToStop,
     /// Ask for the result.
     Collect,
     /// Judge the output.
@@ -264,6 +281,11 @@ pub fn next(seen: &Seen) -> Next {
         Some(_) | None => false,
     };
     match seen.step {
+        Step::Reserved | Step::Quoted | Step::TermsSigned | Step::InputSent | Step::OrderCountersigned
+            if seen.patience != Patience::Waits =>
+        {
+            Next::GiveUp
+        }
         Step::Reserved => Next::ReserveAndNegotiate,
         Step::Quoted => Next::SignTerms,
         Step::TermsSigned | Step::InputSent | Step::OrderCountersigned if unfundable => Next::Expire,
@@ -273,7 +295,11 @@ pub fn next(seen: &Seen) -> Next {
         Step::Authorised => match phase {
             None => Next::Wait,
             Some(Phase::Unfunded) if unfundable => Next::Expire,
-            Some(Phase::Unfunded) => Next::Pay,
+            Some(Phase::Unfunded) => match seen.patience {
+                Patience::Waits => Next::Pay,
+                Patience::Over => Next::AskToStop,
+                Patience::Stopped => Next::Wait,
+            },
             Some(Phase::Funded | Phase::Delivered { .. } | Phase::Settled { .. }) => Next::NoteFunded,
         },
         Step::Funded => match phase {
@@ -281,7 +307,13 @@ pub fn next(seen: &Seen) -> Next {
             Some(Phase::Settled { .. }) => Next::NoteClosed,
             Some(Phase::Funded) if undelivered => Next::Finalize,
             Some(Phase::Delivered { .. }) if unopposed => Next::Finalize,
-            Some(Phase::Funded | Phase::Delivered { .. }) => Next::Collect,
+            // What is declared on chain will be paid for, so it is worth having.
+            Some(Phase::Delivered { .. }) => Next::Collect,
+            Some(Phase::Funded) => match seen.patience {
+                Patience::Waits => Next::Collect,
+                Patience::Over => Next::AskToStop,
+                Patience::Stopped => Next::Wait,
+            },
         },
         Step::ReceiptHeld => Next::Check,
         Step::Checked => match (phase, seen.verdict) {
@@ -317,6 +349,7 @@ mod tests {
             clocks: Some(Clocks { fund_by: at(100), deliver_by: at(200), review_secs: 3_600 }),
             chain: Some(ChainView { phase, now: at(now) }),
             verdict: None,
+            patience: Patience::Waits,
             since_release: Duration::ZERO,
             settle_wait: Duration::from_secs(30),
         }
@@ -369,6 +402,37 @@ mod tests {
         assert_eq!(next(&seen), Next::SendRelease);
         seen.since_release = Duration::from_secs(30);
         assert_eq!(next(&seen), Next::SubmitRelease);
+    }
+
+    #[test]
+    fn a_caller_that_no_longer_waits_ends_what_is_unpaid_and_asks_for_the_rest_back() {
+        for step in Step::ALL.into_iter().filter(|step| !step.is_committed() && *step < Step::Authorised) {
+            let mut seen = seen(step, Phase::Unfunded, 50);
+            seen.patience = Patience::Over;
+            assert_eq!(next(&seen), Next::GiveUp, "{step}");
+        }
+        for (step, phase) in [(Step::Authorised, Phase::Unfunded), (Step::Funded, Phase::Funded)] {
+            let mut seen = seen(step, phase, 50);
+            seen.patience = Patience::Over;
+            assert_eq!(next(&seen), Next::AskToStop, "{step}");
+            seen.patience = Patience::Stopped;
+            assert_eq!(next(&seen), Next::Wait, "{step}");
+        }
+    }
+
+    #[test]
+    fn the_clocks_end_an_order_that_nobody_waits_for_as_any_other() {
+        for patience in [Patience::Over, Patience::Stopped] {
+            let mut unfunded = seen(Step::Authorised, Phase::Unfunded, 100);
+            unfunded.patience = patience;
+            assert_eq!(next(&unfunded), Next::Expire);
+            let mut undelivered = seen(Step::Funded, Phase::Funded, 200);
+            undelivered.patience = patience;
+            assert_eq!(next(&undelivered), Next::Finalize);
+            let mut closed = seen(Step::Funded, settled(), 150);
+            closed.patience = patience;
+            assert_eq!(next(&closed), Next::NoteClosed);
+        }
     }
 
     #[test]
