@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{Answer, ClientLimits, Dial, Events};
 
+mod breaker;
 mod connection;
 mod following;
 mod pool;
@@ -21,11 +22,21 @@ mod pool;
 use connection::Answers;
 use pool::Pool;
 
+/// Operations that change nothing.
+const READS: [&str; 5] = [
+    methods::GET_TASK,
+    methods::LIST_TASKS,
+    methods::GET_PUSH_CONFIG,
+    methods::LIST_PUSH_CONFIGS,
+    methods::GET_EXTENDED_AGENT_CARD,
+];
+
 /// Calls agents by (peer, agent). Clones share the streams.
 ///
 /// A call that fails with [`Kind::ConnectionLost`] or [`Kind::DeadlineExceeded`] may have been
-/// processed: see [`A2aError::is_outcome_unknown`] and [`A2aError::is_retryable`]. Only `GetTask`,
-/// which changes nothing, is repeated here, once.
+/// processed: see [`A2aError::is_outcome_unknown`] and [`A2aError::is_retryable`]. Only operations that change nothing
+/// are repeated here, once. A peer that fails again and again is left alone for a while, and then tried with one call;
+/// until then every call to it is [`Kind::Unreachable`] at once.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -85,19 +96,21 @@ impl Client {
         deadline: Duration,
     ) -> Result<Value, A2aError> {
         let method = request.get("method").and_then(Value::as_str);
-        let reads_only = matches!(method, Some(methods::GET_TASK | methods::LIST_TASKS));
+        let reads_only = method.is_some_and(|method| READS.contains(&method));
         let (head, body) = encoded(agent, &request, params, deadline)?;
         let until = tokio::time::Instant::now() + deadline;
         let pool = self.pool(peer)?;
         let dial = self.shared.dial.as_ref();
+        let attempt = pool.breaker.pass()?;
         let first = pool.call(dial, head.clone(), body.clone(), until).await;
         let answer = match first {
             Err(error) if reads_only && error.kind() == Kind::ConnectionLost => {
                 pool.call(dial, head, body, until).await
             }
             other => other,
-        }?;
-        serde_json::from_slice(&answer)
+        };
+        attempt.ended(&answer);
+        serde_json::from_slice(&answer?)
             .map_err(|_| A2aError::new(Kind::InvalidAgentResponse, "the peer's answer is not JSON"))
     }
 
@@ -158,7 +171,11 @@ impl Client {
     ) -> Result<Answers, A2aError> {
         let (head, body) = encoded(agent, request, params, deadline)?;
         let until = tokio::time::Instant::now() + deadline;
-        self.pool(peer)?.open(self.shared.dial.as_ref(), head, body, until).await
+        let pool = self.pool(peer)?;
+        let attempt = pool.breaker.pass()?;
+        let opened = Arc::clone(&pool).open(self.shared.dial.as_ref(), head, body, until).await;
+        attempt.ended(&opened);
+        opened
     }
 
     fn peers(&self) -> std::sync::MutexGuard<'_, HashMap<PeerId, Arc<Pool>>> {

@@ -84,6 +84,12 @@ pub struct ClientLimits {
     pub resume: Duration,
     /// How long a stream of events has to last before the count of attempts begins anew.
     pub settled: Duration,
+    /// Failures of a peer in a row after which it is left alone.
+    pub failures: u32,
+    /// How long it is left alone the first time; doubled each time the call that then tries it fails, too.
+    pub rest: Duration,
+    /// The longest time it is left alone.
+    pub longest_rest: Duration,
 }
 
 impl Default for ClientLimits {
@@ -96,6 +102,9 @@ impl Default for ClientLimits {
             redial: Duration::from_millis(500),
             resume: Duration::from_millis(100),
             settled: Duration::from_secs(5),
+            failures: 5,
+            rest: Duration::from_secs(5),
+            longest_rest: Duration::from_secs(300),
         }
     }
 }

@@ -10,7 +10,10 @@ use haggle_a2a::{A2aError, Kind, binding::MAX_CALLS_PER_STREAM};
 use haggle_base::PeerId;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::connection::{Answers, Connection, SendError};
+use super::{
+    breaker::{Breaker, Patience},
+    connection::{Answers, Connection, SendError},
+};
 use crate::{ClientLimits, Dial};
 
 /// Streams per peer: with two, a large answer on one does not hold up the other.
@@ -51,6 +54,7 @@ pub(super) struct Pool {
     slots: [Slot; STREAMS],
     turns: Semaphore,
     waiting: AtomicUsize,
+    pub(super) breaker: Breaker,
 }
 
 /// Counts up while it lives.
@@ -72,7 +76,9 @@ impl Drop for Counted<'_> {
 impl Pool {
     pub(super) fn new(peer: PeerId, limits: ClientLimits) -> Self {
         let turns = Semaphore::new(limits.calls_per_peer);
-        Self { peer, limits, slots: Default::default(), turns, waiting: AtomicUsize::new(0) }
+        let patience = Patience { failures: limits.failures, rest: limits.rest, longest: limits.longest_rest };
+        let breaker = Breaker::new(patience);
+        Self { peer, limits, slots: Default::default(), turns, waiting: AtomicUsize::new(0), breaker }
     }
 
     /// Sends one call and waits for its answer.

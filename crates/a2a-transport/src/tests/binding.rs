@@ -114,6 +114,31 @@ async fn an_unreachable_peer_is_safe_to_ask_again() {
 }
 
 #[tokio::test]
+async fn a_peer_that_fails_again_and_again_is_left_alone_and_then_tried_with_one_call() {
+    let node = node().await;
+    let cable = Cable::to(&node);
+    *cable.plugged.lock().unwrap() = false;
+    let limits = ClientLimits { redial: Duration::ZERO, failures: 3, rest: PATIENCE, ..ClientLimits::default() };
+    let client = Client::with_limits(Arc::clone(&cable) as Arc<dyn Dial>, limits.clone());
+    for _ in 0..3 {
+        assert_eq!(call(&client, send("x")).await.unwrap_err().metadata("retryAfterMs"), None);
+    }
+    *cable.plugged.lock().unwrap() = true;
+    let left_alone = call(&client, send("x")).await.unwrap_err();
+    assert!(left_alone.kind() == Kind::Unreachable && left_alone.metadata("retryAfterMs").is_some());
+    assert_eq!(cable.opened(), 0, "nothing is tried meanwhile");
+
+    let client =
+        Client::with_limits(Arc::clone(&cable) as Arc<dyn Dial>, ClientLimits { rest: Duration::ZERO, ..limits });
+    *cable.plugged.lock().unwrap() = false;
+    for _ in 0..5 {
+        assert_eq!(call(&client, send("x")).await.unwrap_err().metadata("retryAfterMs"), None);
+    }
+    *cable.plugged.lock().unwrap() = true;
+    assert!(call(&client, send("x")).await.is_ok(), "after its rest it is tried, and is back");
+}
+
+#[tokio::test]
 async fn a_caller_that_stops_waiting_stops_the_work() {
     let node = node().await;
     let client = Client::new(Cable::to(&node));
