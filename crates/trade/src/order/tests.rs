@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::{
     Clocks, Moved, OrderMachine, OrderState,
     command::{AcceptBy, Command},
+    job,
+    saga::{self, ChainView, Patience, Verdict},
 };
 use crate::ports::Phase;
 
@@ -115,6 +117,15 @@ fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn any_phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![
+        Just(Phase::Unfunded),
+        Just(Phase::Funded),
+        (0_u64..8_000).prop_map(|end| Phase::Delivered { review_ends: at(end) }),
+        Just(Phase::Settled { closed_by: ClosedBy::Refund, paid: Usdc::ZERO, fee: Usdc::ZERO }),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -167,5 +178,57 @@ proptest! {
                 prop_assert!(now >= FUND_BY);
             }
         }
+    }
+
+    /// Wherever the caller's deadline passes: nothing new is signed, sent or paid, and only what is declared on
+    /// chain is still fetched.
+    #[test]
+    fn a_buyer_that_nobody_waits_for_begins_nothing(
+        step in prop::sample::select(saga::Step::ALL.to_vec()),
+        phase in any_phase(),
+        now in 0_u64..4_000,
+        stopped in any::<bool>(),
+        fits in prop::option::of(any::<bool>()),
+    ) {
+        use saga::Next;
+        let next = saga::next(&saga::Seen {
+            step,
+            clocks: Some(order().clocks()),
+            chain: Some(ChainView { phase, now: at(now) }),
+            verdict: fits.map(|fits| if fits { Verdict::Fits } else { Verdict::Misfits }),
+            patience: if stopped { Patience::Stopped } else { Patience::Over },
+            since_release: std::time::Duration::ZERO,
+            settle_wait: std::time::Duration::from_secs(30),
+        });
+        let begins = matches!(
+            next,
+            Next::ReserveAndNegotiate | Next::SignTerms | Next::ExchangeTerms | Next::SendInput | Next::Authorise | Next::Pay
+        );
+        prop_assert!(!begins, "{step} {phase:?}: {next:?}");
+        let declared = matches!(phase, Phase::Delivered { .. });
+        prop_assert!(next != Next::Collect || declared);
+        prop_assert!(next != Next::AskToStop || (step.is_committed() && !stopped));
+        prop_assert!(next != Next::GiveUp || !step.is_committed());
+    }
+
+    /// Whenever the buyer's word to stop comes: no payment is submitted, no work begun, no receipt signed after it.
+    #[test]
+    fn a_provider_that_was_told_to_stop_begins_nothing(
+        step in prop::sample::select(job::Step::ALL.to_vec()),
+        phase in any_phase(),
+        now in 0_u64..4_000,
+        looks in any::<bool>(),
+    ) {
+        use job::Next;
+        let next = job::next(&job::Seen {
+            step,
+            clocks: order().clocks(),
+            chain: looks.then_some(ChainView { phase, now: at(now) }),
+            auto_deliver: true,
+            release_failed: false,
+            stopped: true,
+        });
+        prop_assert!(!matches!(next, Next::SubmitFund | Next::Execute | Next::SignReceipt), "{step} {phase:?}: {next:?}");
+        prop_assert!(next != Next::StopWork || step.can_stop());
     }
 }

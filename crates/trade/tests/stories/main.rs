@@ -5,6 +5,7 @@
 mod bad_input;
 mod chain;
 mod crashes;
+mod deadlines;
 mod paid_call;
 mod unhappy_ends;
 mod world;

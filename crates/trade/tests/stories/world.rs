@@ -120,6 +120,10 @@ pub(crate) enum Manner {
     Liar,
     Sloppy,
     Broken,
+    /// Never ready.
+    Busy,
+    /// Begins and does not end.
+    Endless,
 }
 
 /// What the agents did, and what was attested: memory outside both homes.
@@ -159,6 +163,8 @@ impl Work for Agent {
             }
             Manner::Liar | Manner::Sloppy => Ok(b"{\"words\":\"plenty\"}".to_vec()),
             Manner::Broken => Err(WorkError::Failed("it always fails".to_owned())),
+            Manner::Busy => Err(WorkError::NotNow("it is never ready".to_owned())),
+            Manner::Endless => std::future::pending().await,
         }
     }
 
