@@ -3,6 +3,7 @@
 mod api;
 mod builder;
 mod compose;
+mod invoke;
 mod loops;
 mod probe;
 mod publish;
@@ -10,6 +11,7 @@ mod views;
 
 pub use builder::NodeBuilder;
 
+use crate::adapters::a2a::Directory;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::Agents;
 use crate::config::Config;
@@ -86,6 +88,10 @@ pub(crate) struct Inner {
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,
+    /// The way to agents on other nodes.
+    pub(crate) directory: Directory,
+    /// Answers of free calls, for those that are repeated.
+    pub(crate) answers: invoke::Answers,
     pub(crate) buyer: Buyer,
     pub(crate) desk: Desk,
     pub(crate) events: Events,

@@ -85,15 +85,17 @@ async fn every_command_of_the_tour_works() {
     assert!(ran >= 10, "only {ran} commands of the tour ran");
 }
 
-/// The README's curl line is the request that `the_gateway_line_and_the_example_work` sends.
+/// The README's curl lines are the requests that `the_gateway_lines_and_the_example_work` sends.
 fn check_curl(line: &str) {
-    assert!(line.contains("Authorization: Bearer") && line.contains("/v1/listings?q=digest"), "{line}");
+    let known = line.contains("/v1/listings?q=digest") || line.contains("/v1/invoke") && line.contains("--json '");
+    assert!(line.contains("Authorization: Bearer") && known, "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_line_and_the_example_work() {
-    let line = commands().into_iter().find(|line| line.starts_with("curl ")).expect("the README shows the gateway");
-    check_curl(&line);
+async fn the_gateway_lines_and_the_example_work() {
+    let lines: Vec<String> = commands().into_iter().filter(|line| line.starts_with("curl ")).collect();
+    assert_eq!(lines.len(), 2, "the README shows the gateway");
+    lines.iter().for_each(|line| check_curl(line));
     let terminal = Terminal::new(PROGRAM);
     let market = terminal.market_up().await;
     let home = terminal.dir().join("haggle-devnet/node5");
@@ -103,6 +105,12 @@ async fn the_gateway_line_and_the_example_work() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let page: Value = http.get(url).bearer_auth(token.trim()).send().await.unwrap().json().await.unwrap();
     assert!(page["total"].as_u64().unwrap() >= 1);
+    let body = lines[1].split('\'').nth(1).unwrap().to_owned();
+    let url = format!("{}/v1/invoke", running["api"].as_str().unwrap());
+    let call = http.post(url).bearer_auth(token.trim()).header("content-type", "application/json").body(body);
+    let answer: Value = call.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["output"]["words"], 2, "{answer}");
+    assert!(answer["reason"].as_str().unwrap().contains("word count"), "{answer}");
 
     terminal.run_well("haggle devnet down").await;
     Terminal::until_ended(market).await;

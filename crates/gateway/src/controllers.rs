@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod invoke;
 pub(crate) mod listings;
 pub(crate) mod metrics;
 pub(crate) mod node;

@@ -26,6 +26,9 @@ pub struct ApiError {
     pub hint: Cow<'static, str>,
     /// Whether the same request may succeed later.
     pub retryable: bool,
+    /// Key of the order that the problem is about, for `GET /v1/orders/{key}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
 }
 
 impl ApiError {
@@ -40,7 +43,27 @@ impl ApiError {
             code: Cow::Borrowed(code),
             hint: Cow::Borrowed(hint),
             retryable: is_retryable(status),
+            order: None,
         }
+    }
+
+    /// Builds the problem of a stable code that was kept as text; the status follows from it.
+    #[must_use]
+    pub fn of_code(code: &str, detail: impl Into<String>) -> Self {
+        let status = status_of(code);
+        Self {
+            kind: format!("/errors/{code}"),
+            code: Cow::Owned(code.to_owned()),
+            ..Self::new(status, "", detail, "look at the order's life line")
+        }
+    }
+
+    /// Says which order the problem is about, and what to do about it.
+    #[must_use]
+    pub fn about_order(mut self, key: &str, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.order = Some(key.to_owned());
+        self.hint = hint.into();
+        self
     }
 
     /// Wraps any coded error of a room; the status follows from its code.
@@ -100,8 +123,12 @@ fn status_of(code: &str) -> StatusCode {
         | "try_again"
         | "busy"
         | "store_locked" => StatusCode::SERVICE_UNAVAILABLE,
-        "open_timeout" | "deadline_exceeded" | "unknown_outcome" | "timeout" => StatusCode::GATEWAY_TIMEOUT,
-        "remote_failed" | "connection_lost" | "invalid_agent_response" => StatusCode::BAD_GATEWAY,
+        "not_delivered" | "order_expired" | "open_timeout" | "deadline_exceeded" | "unknown_outcome" | "timeout" => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        "schema_mismatch" | "provider_refunded" | "remote_failed" | "connection_lost" | "invalid_agent_response" => {
+            StatusCode::BAD_GATEWAY
+        }
         "internal_error" => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -56,14 +56,23 @@ const MAX_KEY: usize = 64;
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Some(header) = parts.headers.get("idempotency-key") else {
-            return Err(ApiError::bad_request(
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let key = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        key.ok_or_else(|| {
+            ApiError::bad_request(
                 "idempotency_key_missing",
                 "an order needs an Idempotency-Key header",
                 "make one key per intended order and send the same key on every retry",
-            ));
-        };
+            )
+        })
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, ApiError> {
+        let Some(header) = parts.headers.get("idempotency-key") else { return Ok(None) };
         let key = header.to_str().ok().filter(|key| is_plain(key)).ok_or_else(|| {
             ApiError::bad_request(
                 "idempotency_key_invalid",
@@ -71,7 +80,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
                 "use 1 to 64 letters, digits and -_.: that begin with a letter or digit, a UUID for example",
             )
         })?;
-        Ok(Self(key.to_owned()))
+        Ok(Some(Self(key.to_owned())))
     }
 }
 

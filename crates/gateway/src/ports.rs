@@ -2,9 +2,9 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery, LogView,
-    NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, EventView, HireRequest, Invocation, Invoked, ListingDetail, ListingPage,
+    ListingQuery, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -57,6 +57,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError>;
     /// Starts an order; the same key answers with the same order and never starts a second one.
     async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError>;
+    /// Calls an agent and waits for its checked answer; pays for it if it has a price.
+    async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError>;
     /// This node's orders, newest first.
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError>;
     /// One order by key or order id.

@@ -1,6 +1,6 @@
 //! The whole HTTP API by eye.
 
-use crate::controllers::{agents, events, health, listings, metrics, node, orders, seed};
+use crate::controllers::{agents, events, health, invoke, listings, metrics, node, orders, seed};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::state::AppState;
@@ -40,9 +40,12 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/orders", get(orders::list_orders).post(orders::hire))
         .route("/v1/orders/{id}", get(orders::get_order))
         .route("/v1/orders/{id}/cancel", post(orders::cancel_order))
+        .route("/v1/invoke", post(invoke::invoke_best))
         // the owner's first routes
         .route("/agents/search", get(seed::search_agents))
         .route("/agents/register", post(seed::register_agent))
+        .route("/agents/invoke", post(invoke::invoke_best))
+        .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
         // operations
         .route("/metrics", get(metrics::scrape))
         .route("/livez", get(health::livez))

@@ -4,10 +4,15 @@
 //! text forms of their types. Every body both serialises and deserialises, so one set of types
 //! serves the server, the command line and embedding programs.
 
+mod invoke;
 mod market;
 mod node;
 mod orders;
 
+pub use invoke::{
+    DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
+    LONGEST_TIMEOUT, Target,
+};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,

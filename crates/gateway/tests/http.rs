@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, ListingDetail, ListingPage, ListingQuery,
-    ListingView, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, Reputation, WalletList,
+    AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, Invocation, Invoked, ListingDetail,
+    ListingPage, ListingQuery, ListingView, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList,
+    Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, Target, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
@@ -25,6 +25,7 @@ const TOKEN: &str = "hgl_test";
 struct Shop {
     added: Mutex<Vec<NewAgent>>,
     hired: Mutex<Vec<String>>,
+    invoked: Mutex<Vec<Invocation>>,
     live: broadcast::Sender<EventView>,
 }
 
@@ -115,6 +116,23 @@ impl NodeApi for Shop {
         self.hired.lock().push(key.to_owned());
         Err(unused())
     }
+    async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError> {
+        self.invoked.lock().push(wanted.clone());
+        if wanted.input == json!("too slow") {
+            let late = ApiError::of_code("timeout", "no answer within 5000 ms");
+            return Err(late.about_order("k-1", "GET /v1/orders/k-1 shows how it ends"));
+        }
+        Ok(Invoked {
+            key: wanted.key.unwrap_or_else(|| "fresh".to_owned()),
+            output: json!({"words": 15}),
+            seller: digest().agent,
+            cost: digest().price,
+            fee: "0.0005".parse().unwrap(),
+            response_time_ms: 150,
+            ordered: true,
+            reason: "named by the caller".to_owned(),
+        })
+    }
     async fn orders(&self, _: OrderQuery) -> Result<OrderPage, ApiError> {
         Ok(OrderPage { items: Vec::new(), next: None })
     }
@@ -147,7 +165,12 @@ impl Rig {
 
     /// With these routes of the A2A room.
     async fn start_with(a2a: axum::Router) -> Self {
-        let shop = Arc::new(Shop { added: Mutex::default(), hired: Mutex::default(), live: broadcast::Sender::new(8) });
+        let shop = Arc::new(Shop {
+            added: Mutex::default(),
+            hired: Mutex::default(),
+            invoked: Mutex::default(),
+            live: broadcast::Sender::new(8),
+        });
         let registry = Arc::new(Mutex::new(Registry::default()));
         let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let api: Arc<dyn NodeApi> = Arc::<Shop>::clone(&shop);
@@ -234,6 +257,72 @@ async fn the_seeds_register_reads_its_price_without_a_float() {
     let refused = rig.post("/agents/register", &body("0.0000001")).await;
     assert_eq!(problem(refused).await, (400, "too_many_decimals".to_owned()));
     assert_eq!(rig.shop.added.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn the_seeds_invoke_answers_with_output_cost_and_metrics() {
+    let rig = Rig::start().await;
+    let response = rig.post("/agents/digest/invoke", r#"{"input":{"text":"a b"},"timeout_ms":5000}"#).await;
+    assert_eq!(response.headers()["idempotency-key"], "fresh");
+    assert_eq!(
+        response.text().await.unwrap(),
+        r#"{"output":{"words":15},"cost":0.02,"metrics":{"response_time_ms":150,"seller_id":"did:key:z6MkexampleSeller"},"fee":0.0005,"order":"fresh","reason":"named by the caller"}"#
+    );
+    let asked = rig.shop.invoked.lock();
+    assert_eq!(asked[0].target, Target::Agent("digest".to_owned()));
+    assert_eq!(asked[0].timeout, std::time::Duration::from_millis(5_000));
+    assert_eq!((asked[0].max_cost, &asked[0].key), (None, &None));
+}
+
+#[tokio::test]
+async fn an_agent_is_invoked_by_capability_under_both_names() {
+    let rig = Rig::start().await;
+    for (path, max_cost) in [("/v1/invoke", "5.0"), ("/agents/invoke", "\"5.0\"")] {
+        let body = format!(r#"{{"capability":"word count","input":{{}},"max_cost":{max_cost}}}"#);
+        let request = rig.http.post(rig.url(path)).bearer_auth(TOKEN).header("idempotency-key", "k-7");
+        let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["idempotency-key"], "k-7");
+        let asked = rig.shop.invoked.lock().pop().unwrap();
+        assert_eq!(asked.target, Target::Capability("word count".to_owned()));
+        assert_eq!(asked.max_cost.map(|cost| cost.units()), Some(5_000_000));
+        assert_eq!(asked.key.as_deref(), Some("k-7"));
+        assert_eq!(asked.timeout, std::time::Duration::from_secs(5), "the default");
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_call_is_refused_before_the_node_is_asked() {
+    let rig = Rig::start().await;
+    let invoke = async |body: &str| problem(rig.post("/agents/digest/invoke", body).await).await;
+    for timeout in ["0", "300001"] {
+        let refused = invoke(&format!(r#"{{"input":1,"timeout_ms":{timeout}}}"#)).await;
+        assert_eq!(refused, (400, "invalid_timeout".to_owned()));
+    }
+    assert_eq!(invoke(r#"{"input":1,"max_cost":0.0000001}"#).await, (400, "too_many_decimals".to_owned()));
+    assert_eq!(
+        invoke(r#"{"input":1,"maxcost":1}"#).await,
+        (422, "invalid_body".to_owned()),
+        "a ceiling is not ignored"
+    );
+    assert_eq!(invoke("{}").await, (422, "invalid_body".to_owned()));
+    let bad_key = rig.http.post(rig.url("/v1/invoke")).bearer_auth(TOKEN).header("idempotency-key", "a/b");
+    let bad_key = bad_key.header("content-type", "application/json").body(r#"{"capability":"x","input":1}"#);
+    assert_eq!(problem(bad_key.send().await.unwrap()).await, (400, "idempotency_key_invalid".to_owned()));
+    let stranger = rig.http.post(rig.url("/agents/digest/invoke")).body("{}").send().await.unwrap();
+    assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()));
+    assert!(rig.shop.invoked.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_took_too_long_names_its_order_and_the_next_call() {
+    let rig = Rig::start().await;
+    let response = rig.post("/agents/digest/invoke", r#"{"input":"too slow"}"#).await;
+    assert_eq!(response.status(), 504);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!((&body["code"], &body["order"]), (&json!("timeout"), &json!("k-1")));
+    assert_eq!(body["hint"], "GET /v1/orders/k-1 shows how it ends");
+    assert_eq!(body["type"], "/errors/timeout");
 }
 
 #[tokio::test]

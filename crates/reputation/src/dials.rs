@@ -30,12 +30,14 @@ impl Dials {
         }
     }
 
+    /// Whether the last dial, at most 24 hours before `now`, reached the agent.
+    pub(crate) fn last(&self, did: &Did, now: Timestamp) -> Option<bool> {
+        self.last.get(did).filter(|(when, _)| now.since(*when) <= DAY).map(|(_, reached)| *reached)
+    }
+
     /// One if the last dial, at most 24 hours before `now`, reached the agent.
     pub(crate) fn uptime_24h(&self, did: &Did, now: Timestamp) -> Score {
-        match self.last.get(did) {
-            Some((when, true)) if now.since(*when) <= DAY => Score::ONE,
-            Some(_) | None => Score::ZERO,
-        }
+        if self.last(did, now) == Some(true) { Score::ONE } else { Score::ZERO }
     }
 }
 
@@ -56,6 +58,8 @@ mod tests {
         assert_eq!(dials.uptime_24h(&bob, noon.plus(DAY + Duration::from_millis(1))), Score::ZERO);
         dials.note(bob, false, noon.plus(Duration::from_secs(1)));
         assert_eq!(dials.uptime_24h(&bob, noon.plus(Duration::from_secs(2))), Score::ZERO);
+        assert_eq!(dials.last(&bob, noon.plus(Duration::from_secs(2))), Some(false));
+        assert_eq!(dials.last(&bob, noon.plus(DAY + DAY)), None, "a failure is not held against an agent for ever");
     }
 
     #[test]

@@ -291,6 +291,12 @@ impl Reputation {
         self.inner.memory.write().dials.note(*did, reached, now);
     }
 
+    /// Whether this node's last dial of the agent reached it; `None` if there was none within 24 hours.
+    #[must_use]
+    pub fn last_dial(&self, did: &Did) -> Option<bool> {
+        self.inner.memory.read().dials.last(did, self.inner.clock.now())
+    }
+
     /// The agent's figures as this node sees them now.
     #[must_use]
     pub fn figures(&self, did: &Did) -> Figures {

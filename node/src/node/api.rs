@@ -7,9 +7,9 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, ListingDetail, ListingPage, ListingQuery,
-    LogView, MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, Invocation, Invoked, ListingDetail,
+    ListingPage, ListingQuery, LogView, MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList,
+    Probe, ProbeView, QuoteRequest, QuoteView, Republish, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -27,13 +27,13 @@ const MAX_ORDERS: usize = 100;
 const MAX_SALES_READ: usize = 10_000;
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
-fn coded<E: Coded>(error: E) -> ApiError {
+pub(super) fn coded<E: Coded>(error: E) -> ApiError {
     ApiError::from_coded(&error)
 }
 
 impl Inner {
     /// The buying agent of a request: the one named, which must be ours, else the node's own.
-    fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+    pub(super) fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
         let Some(named) = named else {
             return Ok(self.own_did());
         };
@@ -45,7 +45,7 @@ impl Inner {
         Ok(did)
     }
 
-    fn listing_by_id(&self, id: &str) -> Result<Verified<ListingBody>, ApiError> {
+    pub(super) fn listing_by_id(&self, id: &str) -> Result<Verified<ListingBody>, ApiError> {
         let missing = || {
             ApiError::not_found(
                 "listing_not_found",
@@ -58,7 +58,7 @@ impl Inner {
     }
 
     /// What a request to buy means to the trade room.
-    fn wish(
+    pub(super) fn wish(
         &self,
         listing: &str,
         input: &Value,
@@ -339,6 +339,10 @@ impl NodeApi for Inner {
             ));
         }
         Ok(self.order_view(&view))
+    }
+
+    async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError> {
+        self.call(wanted).await
     }
 
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError> {

@@ -1,5 +1,6 @@
 //! The one place where all rooms meet.
 
+use super::invoke::Answers;
 use super::{Inner, Node, loops};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
@@ -160,6 +161,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         catalog,
         reputation,
         server: server.clone(),
+        directory: directory.clone(),
+        answers: Answers::default(),
         buyer,
         desk,
         events,

@@ -85,7 +85,7 @@ impl Inner {
     }
 
     /// Whether a peer that serves the agent is connected now, or this node serves it itself.
-    fn is_online(&self, agent: &Did) -> bool {
+    pub(super) fn is_online(&self, agent: &Did) -> bool {
         if self.agents.get(agent).is_some_and(|served| served.engine.is_some()) {
             return true;
         }
@@ -156,6 +156,7 @@ impl Inner {
             output,
             problem: order.failure.as_ref().map(|code| code.as_str().to_owned()),
             problem_detail: order.failure.as_ref().map(|code| explain(code.as_str()).to_owned()),
+            reason: order.reason.as_ref().map(|reason| reason.as_str().to_owned()),
         }
     }
 
@@ -201,16 +202,18 @@ fn note(step: &str) -> &'static str {
         "settled" => "the escrow paid out",
         "refunded" => "the escrow paid the buyer back",
         "attested" => "this side signed what it has to say about the other",
+        "stopped" => "nobody waits for the result any more: the seller stops and pays back what was paid",
+        "work_failed" => "there is no result; the money goes back",
         "failed" => "given up before any money moved",
         "closed" => "the money set aside is free again",
         _ => "",
     }
 }
 
-fn explain(code: &str) -> &'static str {
+pub(super) fn explain(code: &str) -> &'static str {
     match code {
         "schema_mismatch" => "the result does not fit the promised schema: nothing is released, the deadline refunds",
-        "timeout" => "the seller did not answer in time; nothing was paid",
+        "timeout" => "there was no answer in time; nothing was paid, or it came back",
         "cancelled" => "given up by its owner",
         _ => "",
     }

@@ -54,7 +54,7 @@ fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {
 }
 
 /// A decimal text as a JSON number, digit by digit: no float comes near it.
-fn number(decimal: String) -> Result<Box<RawValue>, ApiError> {
+pub(super) fn number(decimal: String) -> Result<Box<RawValue>, ApiError> {
     RawValue::from_string(decimal).map_err(|cause| ApiError::internal(&cause))
 }
 

@@ -109,6 +109,9 @@ pub struct OrderView {
     pub problem: Option<String>,
     /// What the last error said, for a person.
     pub problem_detail: Option<String>,
+    /// Why this seller was chosen, in words, if the node chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl OrderView {
