@@ -32,7 +32,6 @@ struct Call<'a> {
     wanted: &'a Invocation,
     key: &'a str,
     input: Vec<u8>,
-    began: Timestamp,
     deadline: Timestamp,
 }
 
@@ -48,11 +47,11 @@ impl Inner {
         let deadline = began.plus(wanted.timeout);
         let Some(key) = &wanted.key else {
             let key = fresh_key()?;
-            let call = Call { wanted: &wanted, key: &key, input, began, deadline };
+            let call = Call { wanted: &wanted, key: &key, input, deadline };
             let choice = self.choose(&call).await?;
             return self.carry_out(&call, &choice).await;
         };
-        let call = Call { wanted: &wanted, key, input, began, deadline };
+        let call = Call { wanted: &wanted, key, input, deadline };
         if let Some(hire) = self.buyer.find_key(&buyer, key).map_err(coded)? {
             return self.answer_of(&call, hire).await;
         }

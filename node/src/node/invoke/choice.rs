@@ -146,7 +146,7 @@ impl Inner {
                 passed.unreachable += 1;
                 unreachable.get_or_insert(hit);
             } else {
-                return Ok(self.chosen(words, hit, found.total, &passed));
+                return Ok(self.chosen(words, hit, found.total, &passed.words()));
             }
         }
         if let Some(served) = ours {
@@ -154,6 +154,7 @@ impl Inner {
             return Ok(Choice::Own { served: Box::new(served), reason });
         }
         if let Some(hit) = unreachable {
+            let passed = format!("{}; tried all the same, for there is nobody else", passed.words());
             return Ok(self.chosen(words, hit, found.total, &passed));
         }
         let detail = match found.total {
@@ -164,17 +165,16 @@ impl Inner {
         Err(ApiError::not_found("no_agent_fits", detail, hint))
     }
 
-    fn chosen(&self, words: &str, hit: &Hit, total: usize, passed: &Passed) -> Choice {
+    fn chosen(&self, words: &str, hit: &Hit, total: usize, passed: &str) -> Choice {
         let body = hit.listing.body();
         let mut reason = format!(
             "best of {total} for {words:?} by cost per success: {}, {} USDC with its fee",
             body.title.as_str(),
             self.with_fee(body.price)
         );
-        let passed = passed.words();
         if !passed.is_empty() {
             reason.push_str("; passed over: ");
-            reason.push_str(&passed);
+            reason.push_str(passed);
         }
         Choice::Market { listing: hit.listing.clone(), reason }
     }
