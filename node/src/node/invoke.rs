@@ -242,6 +242,7 @@ impl Inner {
 }
 
 /// How a call that got no answer in time stands.
+#[derive(Clone, Copy)]
 struct Standing {
     detail: &'static str,
     hint: &'static str,
