@@ -377,8 +377,60 @@ def verify_cards():
         check(code == row["code"], f"cards refused: {row['name']}: {code}")
 
 
+FRAMES = {1: "Params", 2: "Request", 3: "Response", 4: "End", 5: "Error", 6: "Cancel"}
+
+
+def cut(data):
+    """The first frame of the bytes: its kind, its call, its payload."""
+    (length,) = struct.unpack_from(">I", data)
+    if not 9 <= length <= 1 << 20:
+        raise ValueError("length")
+    if data[4] not in FRAMES:
+        raise ValueError("kind")
+    kind, call = struct.unpack_from(">BQ", data, 4)
+    if len(data) != 4 + length:
+        raise ValueError("not one frame")
+    return FRAMES[kind], call, data[13:].decode()
+
+
+def verify_frames():
+    vectors = load("a2a-libp2p.json")
+    for conversation in vectors["conversations"]:
+        ended = set()
+        for frame in conversation["frames"]:
+            name = f"{conversation['name']}: {frame['kind']} of call {frame['call']}"
+            kind, call, payload = cut(bytes.fromhex(frame["bytes"]))
+            check((kind, call, payload) == (frame["kind"], frame["call"], frame["payload"]), name)
+            check(call not in ended, f"{name}: nothing follows the end")
+            if kind in ("End", "Cancel"):
+                check(payload == "", f"{name}: empty")
+                ended.add(call)
+            else:
+                body = json.loads(payload, object_pairs_hook=unique)
+                by = {"Params": "agent", "Request": "method", "Response": "jsonrpc", "Error": "code"}[kind]
+                check(by in body, f"{name}: has {by}")
+            check((frame["from"] == "caller") == (kind in ("Params", "Request", "Cancel")), f"{name}: who says it")
+    for row in vectors["refused"]:
+        try:
+            cut(bytes.fromhex(row["bytes"]))
+        except ValueError:
+            check(True, row["name"])
+        else:
+            check(False, row["name"])
+
+
+def verify_negotiation():
+    for row in load("negotiate.json")["messages"]:
+        message, name = row["message"], row["name"]
+        check(message["extensions"] == ["urn:haggle:a2a:negotiate:1"], f"{name}: the extension")
+        check(message["role"] == {"buyer": "ROLE_USER", "provider": "ROLE_AGENT"}[row["from"]], f"{name}: the role")
+        (part,) = message["parts"]
+        check(list(part) == ["data"] and isinstance(part["data"]["type"], str), f"{name}: one data part")
+
+
 if __name__ == "__main__":
-    parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards)
+    parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
+             verify_negotiation)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")
