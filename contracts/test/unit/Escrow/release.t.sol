@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {Outcomes} from "../../../src/types/Outcomes.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
-contract ReleaseTest is EscrowBase {
+contract ReleaseTest is EscrowBase, GasEdge {
     function test_the_provider_is_paid_and_the_fee_is_owed(Seed memory seed, address sender, bool delivered) public {
         vm.assume(sender != address(0));
         IEscrow.Order memory order = _orderFrom(seed);
@@ -130,6 +131,16 @@ contract ReleaseTest is EscrowBase {
         vm.assertTrue(starved > 5, "refused because starved");
         vm.assertEq(paid, 1, "paid once there was enough");
         vm.assertEq(hostile.balanceOf(provider), 5_000_000, "in full");
+    }
+
+    function test_a_transfer_needs_150k_gas_and_5k_for_the_way_to_be_credited() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        usdc.deny(provider, true);
+        bytes memory call = abi.encodeCall(IEscrow.release, (order, _releaseSig(BUYER_KEY, order)));
+        uint256 needed = _neededGas(address(escrow), call, IEscrow.TransferGasTooLow.selector, relayer);
+        vm.assertEq(needed, 155_000, "needed");
+        vm.assertEq(escrow.owed(provider), 5_000_000, "credited");
     }
 
     function test_a_reentrant_token_cannot_settle_or_withdraw_again() public {
