@@ -73,6 +73,15 @@ contract ChannelClaimAndSettleTest is ChannelBase, GasEdge {
         vm.assertEq(logs.length, 3, "claimed, the transfer, settled");
     }
 
+    function test_with_nothing_to_send_nothing_is_done() public {
+        _deposit(_config(), 100);
+        IChannel.VoucherClaim[] memory rows = _rows(_row(_config(), 60, 60));
+        _send(rows);
+        vm.recordLogs();
+        _send(rows);
+        vm.assertEq(vm.getRecordedLogs().length, 0, "said");
+    }
+
     function test_without_an_authorizer_the_payer_signs() public {
         IChannel.ChannelConfig memory config = _config();
         config.payerAuthorizer = address(0);
