@@ -54,6 +54,15 @@ contract ChannelRefundTest is ChannelBase {
         vm.assertEq(since, amount < 600 ? NOW : 0, "since");
     }
 
+    function test_a_refund_of_all_that_a_withdrawal_wants_ends_it() public {
+        bytes32 id = _deposit(_config(), 1000);
+        _initiate(600);
+        _refund(600);
+        (uint128 pending, uint40 since) = channel.pendingWithdrawals(id);
+        vm.assertEq(pending + since, 0, "nothing pending");
+        _initiate(400);
+    }
+
     function test_nothing_left_is_no_error_and_uses_a_nonce() public {
         bytes32 id = _deposit(_config(), 100);
         _claim(_config(), 100);

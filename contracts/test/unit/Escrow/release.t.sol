@@ -169,6 +169,33 @@ contract ReleaseTest is EscrowBase, GasEdge {
         _assertStatus(second, IEscrow.Status.Funded);
     }
 
+    function test_a_reentrant_token_can_enter_nothing_that_moves_or_writes() public {
+        IEscrow.Order memory order = _order();
+        bytes[14] memory calls = [
+            abi.encodeCall(IEscrow.fund, (order, "", "")),
+            abi.encodeCall(IEscrow.fundBatch, (new IEscrow.Funding[](0))),
+            abi.encodeCall(IEscrow.deliver, (order, 0)),
+            abi.encodeCall(IEscrow.release, (order, "")),
+            abi.encodeCall(IEscrow.releaseBatch, (new IEscrow.Settlement[](0))),
+            abi.encodeCall(IEscrow.refund, (order, "")),
+            abi.encodeCall(IEscrow.split, (order, 0, 0, "", "")),
+            abi.encodeCall(IEscrow.verdict, (order, 0, 0, 0, "")),
+            abi.encodeCall(IEscrow.dispute, (order, 0, "")),
+            abi.encodeCall(IEscrow.counter, (order, "")),
+            abi.encodeCall(IEscrow.rule, (order, 0)),
+            abi.encodeCall(IEscrow.finalize, (order)),
+            abi.encodeCall(IEscrow.publishFeedback, (order, 0, 0, "")),
+            abi.encodeCall(IEscrow.withdraw, (sink))
+        ];
+        for (uint256 i = 0; i < calls.length; i++) {
+            (HostileToken hostile, IEscrow.Order memory first) = _fundHostile();
+            hostile.setReentry(address(escrow), calls[i]);
+            _release(first);
+            vm.assertTrue(!hostile.callSucceeded(), "reentered");
+            vm.assertEq(bytes32(hostile.callAnswer()), bytes32(bytes4(keccak256("Reentrancy()"))), "by the guard");
+        }
+    }
+
     function test_the_buyer_may_give_in_while_disputed_and_bonds_return() public {
         IEscrow.Order memory order = _seriousOrder();
         _bringTo(order, IEscrow.Status.Arbitrating);
