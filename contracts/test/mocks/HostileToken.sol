@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 /// @title A token that asks for no signature and can be told to misbehave in one way at a time
+/// @dev A transfer with anything behind its two arguments is none to it.
 contract HostileToken {
     enum Deposits {
         Honest,
@@ -71,6 +72,7 @@ contract HostileToken {
     }
 
     function transfer(address to, uint256 value) external returns (bool) {
+        require(msg.data.length == 68, "not a transfer");
         _reenter();
         if (transfers == Transfers.AnswerFalse) return false;
         if (transfers == Transfers.AnswerOneByte) _answer(1, 1);

@@ -2,11 +2,14 @@
 pragma solidity 0.8.37;
 
 import {IChannel} from "../../../src/interfaces/IChannel.sol";
+import {Vm} from "../../base/TestBase.sol";
 import {ChannelBase} from "../../base/ChannelBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {GreedyWallet} from "../../mocks/GreedyWallet.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
+import {HostileWallet} from "../../mocks/HostileWallet.sol";
 
-contract ChannelClaimAndSettleTest is ChannelBase {
+contract ChannelClaimAndSettleTest is ChannelBase, GasEdge {
     function test_the_receiver_has_the_money_in_one_transaction(uint128 amount, uint128 total, bool byAgent) public {
         amount = uint128(bound(amount, 1, type(uint128).max));
         total = uint128(bound(total, 1, amount));
@@ -46,6 +49,45 @@ contract ChannelClaimAndSettleTest is ChannelBase {
         _assertMoney(0, 60, 40);
         _send(_rows(_row(_config(), 60, 60)));
         _assertMoney(0, 60, 40);
+    }
+
+    function test_what_was_sent_is_not_sent_again_with_what_is_new() public {
+        _deposit(_config(), 1000);
+        _send(_rows(_row(_config(), 60, 60)));
+        _send(_rows(_row(_config(), 100, 100)));
+        _assertReceiver(100, 100);
+        _assertMoney(0, 100, 900);
+    }
+
+    function test_a_good_row_is_not_called_skipped() public {
+        _deposit(_config(), 100);
+        IChannel.VoucherClaim[] memory rows = new IChannel.VoucherClaim[](2);
+        // the second has nothing more to claim, which is no fault
+        (rows[0], rows[1]) = (_row(_config(), 60, 60), _row(_config(), 60, 60));
+        vm.recordLogs();
+        _send(rows);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; i++) {
+            vm.assertTrue(logs[i].topics[0] != IChannel.ClaimSkipped.selector, "skipped");
+        }
+        vm.assertEq(logs.length, 3, "claimed, the transfer, settled");
+    }
+
+    function test_with_nothing_to_send_nothing_is_done() public {
+        _deposit(_config(), 100);
+        IChannel.VoucherClaim[] memory rows = _rows(_row(_config(), 60, 60));
+        _send(rows);
+        vm.recordLogs();
+        _send(rows);
+        vm.assertEq(vm.getRecordedLogs().length, 0, "said");
+    }
+
+    function test_without_an_authorizer_the_payer_signs() public {
+        IChannel.ChannelConfig memory config = _config();
+        config.payerAuthorizer = address(0);
+        _deposit(config, 100);
+        _send(_rows(_row(config, 30, 30)));
+        _assertMoney(0, 30, 70);
     }
 
     function test_it_does_what_claim_and_settle_do(uint64[4] memory totals, uint64 balance) public {
@@ -119,6 +161,41 @@ contract ChannelClaimAndSettleTest is ChannelBase {
         vm.assertEq(token.balanceOf(receiver), 60, "paid");
     }
 
+    function test_the_token_gets_200k_gas_for_the_transfer_and_no_more() public {
+        HostileToken token = new HostileToken();
+        channel = _deployChannel(address(token));
+        token.mint(payer, 1000);
+        channel.deposit(_config(), 1000, COLLECTOR, _collectorData(PAYER_KEY, _config(), 1000));
+        token.setGasToBurn(201_000);
+        _send(_rows(_row(_config(), 10, 10)));
+        _assertReceiver(10, 0);
+        token.setGasToBurn(130_000);
+        _send(_rows(_row(_config(), 20, 20)));
+        _assertReceiver(20, 20);
+        vm.assertEq(token.balanceOf(receiver), 20, "paid");
+    }
+
+    function test_a_wallet_that_answers_wrongly_costs_its_own_row() public {
+        HostileWallet wallet = new HostileWallet();
+        IChannel.ChannelConfig memory config = _config();
+        (config.payer, config.payerAuthorizer) = (address(wallet), address(0));
+        bytes32 id = _deposit(config, 100);
+        _deposit(_config(), 100);
+        IChannel.VoucherClaim[] memory rows = new IChannel.VoucherClaim[](2);
+        (rows[0], rows[1]) = (_row(config, 10, 10), _row(_config(), 20, 20));
+        HostileWallet.Answers[3] memory wrong =
+            [HostileWallet.Answers.Short, HostileWallet.Answers.Revert, HostileWallet.Answers.BurnAll];
+        for (uint256 i = 0; i < 3; i++) {
+            wallet.set(wrong[i]);
+            _send(rows);
+            _assertChannel(id, 100, 0);
+            _assertReceiver(20, 20);
+        }
+        wallet.set(HostileWallet.Answers.Long);
+        _send(rows);
+        _assertChannel(id, 100, 10);
+    }
+
     function test_a_greedy_wallet_is_cut_off() public {
         GreedyWallet wallet = new GreedyWallet();
         bytes32 id = _depositOf(wallet);
@@ -149,6 +226,14 @@ contract ChannelClaimAndSettleTest is ChannelBase {
             if (bytes4(answer) == IChannel.GasTooLow.selector) starved++;
         }
         vm.assertTrue(starved > 3 && claimed > 3, "both happened");
+    }
+
+    function test_a_wallets_check_needs_100k_gas_and_10k_for_the_way() public {
+        GreedyWallet wallet = new GreedyWallet();
+        _depositOf(wallet);
+        bytes memory call = abi.encodeCall(IChannel.claimAndSettle, (_rows(_row(_configOf(wallet), 10, 10))));
+        uint256 needed = _neededGas(address(channel), call, IChannel.GasTooLow.selector, receiver);
+        vm.assertEq(needed, 110_000, "needed");
     }
 
     function test_a_reentrant_token_is_paid_once() public {

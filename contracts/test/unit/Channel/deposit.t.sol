@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {TestUSDC} from "../../../src/dev/TestUSDC.sol";
 import {IChannel} from "../../../src/interfaces/IChannel.sol";
 import {ChannelBase} from "../../base/ChannelBase.sol";
+import {Vm} from "../../base/TestBase.sol";
 import {FeeToken} from "../../mocks/FeeToken.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
@@ -36,6 +37,18 @@ contract ChannelDepositTest is ChannelBase {
         _deposit(_config(), second);
         _assertChannel(id, uint256(first) + second, 0);
         _assertMoney(0, 0, uint256(first) + second);
+    }
+
+    function test_a_channel_that_has_money_is_not_created_again() public {
+        _deposit(_config(), 100);
+        vm.recordLogs();
+        _deposit(_config(), 10);
+        _claim(_config(), 60);
+        _deposit(_config(), 10);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; i++) {
+            vm.assertTrue(logs[i].topics[0] != IChannel.ChannelCreated.selector, "created");
+        }
     }
 
     function test_a_deposit_after_claims_keeps_them() public {

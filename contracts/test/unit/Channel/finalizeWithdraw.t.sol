@@ -46,6 +46,17 @@ contract ChannelFinalizeWithdrawTest is ChannelBase {
         _assertMoney(1000 - total, total, 0);
     }
 
+    function test_where_all_was_claimed_nothing_is_sent() public {
+        bytes32 id = _deposit(_config(), 1000);
+        _initiate(1000);
+        vm.warp(NOW + 1 days);
+        _claim(_config(), 1000);
+        vm.recordLogs();
+        _finalize();
+        vm.assertEq(vm.getRecordedLogs().length, 1, "finalized, and no transfer");
+        _assertChannel(id, 1000, 1000);
+    }
+
     function test_a_second_withdrawal_can_follow() public {
         _deposit(_config(), 1000);
         _initiate(400);

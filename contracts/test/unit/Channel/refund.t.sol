@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IChannel} from "../../../src/interfaces/IChannel.sol";
 import {ChannelBase} from "../../base/ChannelBase.sol";
+import {Vm} from "../../base/TestBase.sol";
 
 contract ChannelRefundTest is ChannelBase {
     function test_the_payer_has_its_money_back_at_once(uint128 total, uint128 amount, bool byAgent) public {
@@ -32,6 +33,17 @@ contract ChannelRefundTest is ChannelBase {
         _assertMoney(1000, 0, 0);
     }
 
+    function test_a_channel_with_money_in_it_is_not_closed() public {
+        _deposit(_config(), 1000);
+        vm.recordLogs();
+        _refund(999);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        vm.assertEq(logs.length, 2, "refunded, and the transfer");
+        for (uint256 i = 0; i < logs.length; i++) {
+            vm.assertTrue(logs[i].topics[0] != IChannel.ChannelClosed.selector, "closed");
+        }
+    }
+
     function test_it_counts_towards_a_withdrawal_under_way(uint128 amount) public {
         amount = uint128(bound(amount, 1, 1000));
         bytes32 id = _deposit(_config(), 1000);
@@ -42,10 +54,21 @@ contract ChannelRefundTest is ChannelBase {
         vm.assertEq(since, amount < 600 ? NOW : 0, "since");
     }
 
+    function test_a_refund_of_all_that_a_withdrawal_wants_ends_it() public {
+        bytes32 id = _deposit(_config(), 1000);
+        _initiate(600);
+        _refund(600);
+        (uint128 pending, uint40 since) = channel.pendingWithdrawals(id);
+        vm.assertEq(pending + since, 0, "nothing pending");
+        _initiate(400);
+    }
+
     function test_nothing_left_is_no_error_and_uses_a_nonce() public {
         bytes32 id = _deposit(_config(), 100);
         _claim(_config(), 100);
+        vm.recordLogs();
         _refund(1);
+        vm.assertEq(vm.getRecordedLogs().length, 0, "said");
         _assertChannel(id, 100, 100);
         vm.assertEq(channel.refundNonce(id), 1, "nonce");
     }

@@ -33,7 +33,9 @@ contract ChannelSettleTest is ChannelBase {
         _deposit(_config(), 100);
         _claim(_config(), 30);
         channel.settle(receiver, address(usdc));
+        vm.recordLogs();
         channel.settle(receiver, address(usdc));
+        vm.assertEq(vm.getRecordedLogs().length, 0, "said");
         _assertMoney(0, 30, 70);
     }
 

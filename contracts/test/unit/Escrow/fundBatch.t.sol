@@ -3,12 +3,13 @@ pragma solidity 0.8.37;
 
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
 import {StakeBook} from "../../mocks/StakeBook.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
-contract FundBatchTest is EscrowBase {
+contract FundBatchTest is EscrowBase, GasEdge {
     function test_every_good_row_is_funded(Seed[4] memory seeds, address sender) public {
         vm.assume(sender != address(0));
         IEscrow.Funding[] memory rows = new IEscrow.Funding[](4);
@@ -122,6 +123,14 @@ contract FundBatchTest is EscrowBase {
         (bool ok, bytes memory answer) = address(escrow).call{gas: 500_000}(abi.encodeCall(IEscrow.fundBatch, (rows)));
         vm.assertTrue(!ok, "refused");
         vm.assertEq(bytes32(bytes4(answer)), bytes32(IEscrow.GasTooLow.selector), "for want of gas");
+    }
+
+    function test_batch_rule_a_row_needs_600k_gas_and_10k_for_the_way() public {
+        IEscrow.Funding[] memory rows = _rows(1);
+        bytes memory call = abi.encodeCall(IEscrow.fundBatch, (rows));
+        uint256 needed = _neededGas(address(escrow), call, IEscrow.GasTooLow.selector, relayer);
+        vm.assertEq(needed, 610_000, "needed");
+        _assertStatus(rows[0].order, IEscrow.Status.Funded);
     }
 
     function test_batch_rule_a_token_that_burns_all_its_gas_costs_its_row_and_no_more() public {

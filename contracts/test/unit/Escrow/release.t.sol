@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {Outcomes} from "../../../src/types/Outcomes.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
-contract ReleaseTest is EscrowBase {
+contract ReleaseTest is EscrowBase, GasEdge {
     function test_the_provider_is_paid_and_the_fee_is_owed(Seed memory seed, address sender, bool delivered) public {
         vm.assume(sender != address(0));
         IEscrow.Order memory order = _orderFrom(seed);
@@ -132,6 +133,16 @@ contract ReleaseTest is EscrowBase {
         vm.assertEq(hostile.balanceOf(provider), 5_000_000, "in full");
     }
 
+    function test_a_transfer_needs_150k_gas_and_5k_for_the_way_to_be_credited() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        usdc.deny(provider, true);
+        bytes memory call = abi.encodeCall(IEscrow.release, (order, _releaseSig(BUYER_KEY, order)));
+        uint256 needed = _neededGas(address(escrow), call, IEscrow.TransferGasTooLow.selector, relayer);
+        vm.assertEq(needed, 155_000, "needed");
+        vm.assertEq(escrow.owed(provider), 5_000_000, "credited");
+    }
+
     function test_a_reentrant_token_cannot_settle_or_withdraw_again() public {
         (HostileToken hostile, IEscrow.Order memory order) = _fundHostile();
         IEscrow.Order memory second = _order();
@@ -156,6 +167,33 @@ contract ReleaseTest is EscrowBase {
             vm.assertEq(bytes32(hostile.callAnswer()), bytes32(bytes4(keccak256("Reentrancy()"))), "by the guard");
         }
         _assertStatus(second, IEscrow.Status.Funded);
+    }
+
+    function test_a_reentrant_token_can_enter_nothing_that_moves_or_writes() public {
+        IEscrow.Order memory order = _order();
+        bytes[14] memory calls = [
+            abi.encodeCall(IEscrow.fund, (order, "", "")),
+            abi.encodeCall(IEscrow.fundBatch, (new IEscrow.Funding[](0))),
+            abi.encodeCall(IEscrow.deliver, (order, 0)),
+            abi.encodeCall(IEscrow.release, (order, "")),
+            abi.encodeCall(IEscrow.releaseBatch, (new IEscrow.Settlement[](0))),
+            abi.encodeCall(IEscrow.refund, (order, "")),
+            abi.encodeCall(IEscrow.split, (order, 0, 0, "", "")),
+            abi.encodeCall(IEscrow.verdict, (order, 0, 0, 0, "")),
+            abi.encodeCall(IEscrow.dispute, (order, 0, "")),
+            abi.encodeCall(IEscrow.counter, (order, "")),
+            abi.encodeCall(IEscrow.rule, (order, 0)),
+            abi.encodeCall(IEscrow.finalize, (order)),
+            abi.encodeCall(IEscrow.publishFeedback, (order, 0, 0, "")),
+            abi.encodeCall(IEscrow.withdraw, (sink))
+        ];
+        for (uint256 i = 0; i < calls.length; i++) {
+            (HostileToken hostile, IEscrow.Order memory first) = _fundHostile();
+            hostile.setReentry(address(escrow), calls[i]);
+            _release(first);
+            vm.assertTrue(!hostile.callSucceeded(), "reentered");
+            vm.assertEq(bytes32(hostile.callAnswer()), bytes32(bytes4(keccak256("Reentrancy()"))), "by the guard");
+        }
     }
 
     function test_the_buyer_may_give_in_while_disputed_and_bonds_return() public {

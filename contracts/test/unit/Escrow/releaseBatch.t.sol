@@ -5,11 +5,12 @@ import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {Outcomes} from "../../../src/types/Outcomes.sol";
 import {Vm} from "../../base/TestBase.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
 import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
-contract ReleaseBatchTest is EscrowBase {
+contract ReleaseBatchTest is EscrowBase, GasEdge {
     address private constant OTHER = address(0x0b0b);
 
     function test_every_good_row_is_paid(Seed[4] memory seeds, uint8 others, address sender) public {
@@ -143,6 +144,17 @@ contract ReleaseBatchTest is EscrowBase {
         }
         vm.assertTrue(starved > 5, "refused because starved");
         vm.assertTrue(done != 0, "done once there was enough");
+    }
+
+    function test_batch_rule_a_wallet_needs_100k_gas_and_5k_for_the_way_to_be_skipped() public {
+        HostileWallet wallet = new HostileWallet();
+        IEscrow.Settlement[] memory rows = new IEscrow.Settlement[](1);
+        rows[0] = _walletRows(wallet)[0];
+        wallet.set(HostileWallet.Answers.Revert);
+        bytes memory call = abi.encodeCall(IEscrow.releaseBatch, (rows));
+        uint256 needed = _neededGas(address(escrow), call, IEscrow.GasTooLow.selector, relayer);
+        vm.assertEq(needed, 105_000, "needed");
+        _assertStatus(rows[0].order, IEscrow.Status.Funded);
     }
 
     function test_batch_rule_reverts_when_a_relayer_starves_the_shared_transfer() public {

@@ -4,9 +4,10 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {Outcomes} from "../../../src/types/Outcomes.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
+import {GasEdge} from "../../base/GasEdge.sol";
 import {StakeBook} from "../../mocks/StakeBook.sol";
 
-contract RuleTest is EscrowBase {
+contract RuleTest is EscrowBase, GasEdge {
     function test_a_ruling_divides_the_deposit_and_the_loser_pays_the_arbitrator(
         Seed memory seed,
         uint96 bond,
@@ -88,6 +89,16 @@ contract RuleTest is EscrowBase {
         vm.assertEq(done, 1, "once there was enough");
         vm.assertEq(stake.lockedFor(escrow.orderId(order)), 0, "slashed");
         vm.assertEq(usdc.balanceOf(buyer), 8_125_000, "in full");
+    }
+
+    function test_stake_rule_a_failing_stake_contract_needs_250k_gas_and_5k_for_the_way_to_be_left_behind() public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Arbitrating);
+        stake.fail(StakeBook.Failure.Revert);
+        bytes memory call = abi.encodeCall(IEscrow.rule, (order, 0));
+        uint256 needed = _neededGas(address(escrow), call, IEscrow.GasTooLow.selector, arbitrator);
+        vm.assertEq(needed, 255_000, "needed");
+        _assertOutcome(order, Outcomes.RULED);
     }
 
     function test_a_reentrant_stake_contract_gets_nowhere() public {
