@@ -8,6 +8,7 @@ import {GasEdge} from "../../base/GasEdge.sol";
 import {GreedyWallet} from "../../mocks/GreedyWallet.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
+import {Wallet1271} from "../../mocks/Wallet1271.sol";
 
 contract ChannelClaimAndSettleTest is ChannelBase, GasEdge {
     function test_the_receiver_has_the_money_in_one_transaction(uint128 amount, uint128 total, bool byAgent) public {
@@ -192,6 +193,20 @@ contract ChannelClaimAndSettleTest is ChannelBase, GasEdge {
             _assertReceiver(20, 20);
         }
         wallet.set(HostileWallet.Answers.Long);
+        _send(rows);
+        _assertChannel(id, 100, 10);
+    }
+
+    function test_a_wallet_that_says_no_costs_its_own_row() public {
+        IChannel.ChannelConfig memory config = _config();
+        (config.payer, config.payerAuthorizer) = (address(new Wallet1271(payer)), address(0));
+        bytes32 id = _deposit(config, 100);
+        IChannel.VoucherClaim[] memory rows = _rows(_row(config, 10, 10));
+        bytes memory good = rows[0].signature;
+        rows[0].signature = _sign(EVE_KEY, _voucherDigest(id, 10));
+        _send(rows);
+        _assertChannel(id, 100, 0);
+        rows[0].signature = good;
         _send(rows);
         _assertChannel(id, 100, 10);
     }

@@ -39,6 +39,14 @@ contract ChannelSettleTest is ChannelBase {
         _assertMoney(0, 30, 70);
     }
 
+    function test_the_guard_leaves_nothing_in_storage() public {
+        _deposit(_config(), 100);
+        _claim(_config(), 30);
+        channel.settle(receiver, address(usdc));
+        // where solady's guard writes if it does not use transient storage
+        vm.assertEq(vm.load(address(channel), bytes32(uint256(0x8000000000ab143c06))), 0, "guard");
+    }
+
     function test_nothing_to_settle_is_no_error(address who, address token) public {
         _deposit(_config(), 100);
         channel.settle(who, token);

@@ -46,6 +46,15 @@ contract WithdrawTest is EscrowBase {
         vm.assertEq(escrow.owed(provider), 0, "paid out");
     }
 
+    function test_the_guard_leaves_nothing_in_storage() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        _release(order);
+        escrow.withdraw(sink);
+        // where solady's guard writes if it does not use transient storage
+        vm.assertEq(vm.load(address(escrow), bytes32(uint256(0x8000000000ab143c06))), 0, "guard");
+    }
+
     function test_reverts_when_the_token_still_refuses_and_keeps_the_credit() public {
         IEscrow.Order memory order = _order();
         _fund(order);
