@@ -7,4 +7,5 @@ pub(crate) mod chain;
 pub(crate) mod faults;
 pub(crate) mod memory;
 pub(crate) mod money;
+pub(crate) mod token;
 pub(crate) mod trade;

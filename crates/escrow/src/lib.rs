@@ -39,6 +39,7 @@ mod registry;
 mod sender;
 mod stake;
 mod status;
+mod transfer;
 mod transport;
 mod watcher;
 
@@ -57,4 +58,5 @@ pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
+pub use transfer::TransferClient;
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

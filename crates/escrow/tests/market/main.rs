@@ -10,4 +10,5 @@ mod paying;
 mod quarrels;
 mod refusals;
 mod town;
+mod transfers;
 mod watching;
