@@ -17,6 +17,9 @@ mod layers;
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use layers::{ENV_PREFIX, set_in_file};
 
+/// Most calls or tasks that a bound may allow: each takes memory.
+const MOST_TASKS: usize = 1_000_000;
+
 /// Everything an operator may set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -113,11 +116,19 @@ pub struct Trade {
 }
 
 /// How agents speak with each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2a {
     /// Whether callers may have events pushed to this machine and its networks too, not only to public addresses.
     pub private_webhooks: bool,
+    /// Most calls at work at once; more are answered "busy".
+    pub open_calls: usize,
+    /// Most calls of one caller at work at once.
+    pub open_calls_per_caller: usize,
+    /// Most tasks kept; of those that ended the oldest makes room.
+    pub kept_tasks: usize,
+    /// Most tasks kept of one caller.
+    pub kept_tasks_per_caller: usize,
 }
 
 /// What may run this node's agents.
@@ -189,6 +200,18 @@ impl Default for Budget {
     }
 }
 
+impl Default for A2a {
+    fn default() -> Self {
+        Self {
+            private_webhooks: false,
+            open_calls: 1024,
+            open_calls_per_caller: 256,
+            kept_tasks: 10_000,
+            kept_tasks_per_caller: 1000,
+        }
+    }
+}
+
 impl Default for Trade {
     fn default() -> Self {
         Self { review: Duration::from_secs(3600), release_patience: Duration::from_secs(30) }
@@ -240,6 +263,11 @@ impl Config {
         }
         if !self.gateway.listen.ip().is_loopback() {
             return Err("gateway.listen is a loopback address".to_owned());
+        }
+        let a2a = &self.a2a;
+        let counts = [a2a.open_calls, a2a.open_calls_per_caller, a2a.kept_tasks, a2a.kept_tasks_per_caller];
+        if counts.iter().any(|count| !(1..=MOST_TASKS).contains(count)) {
+            return Err(format!("a2a.open_calls, a2a.kept_tasks and those per caller are between 1 and {MOST_TASKS}"));
         }
         if self.budget.per_call > self.budget.per_day {
             return Err("budget.per_call is at most budget.per_day".to_owned());

@@ -1,6 +1,7 @@
 //! A market to tell a story on.
 
 use haggle::cli::CliError;
+use haggle::config::A2a;
 use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE};
 use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
 use haggle_base::Usdc;
@@ -47,7 +48,8 @@ impl Stage {
     /// The chain does not start.
     pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
-        let options = Options { dir: dir.path().to_owned(), seed: 7, program: PathBuf::from(program), gossip, sync };
+        let (dir_path, program) = (dir.path().to_owned(), PathBuf::from(program));
+        let options = Options { dir: dir_path, seed: 7, program, gossip, sync, a2a: A2a::default() };
         let market = Devnet::start(options).await.expect("the chain starts");
         Self { market, dir }
     }

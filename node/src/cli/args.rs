@@ -360,13 +360,6 @@ pub(super) enum BenchPart {
         #[arg(long)]
         seconds: u64,
     },
-    /// A node's A2A room with a crowd, until it is killed.
-    Crowd {
-        #[arg(long)]
-        agents: u32,
-        #[arg(long)]
-        concurrent: u32,
-    },
 }
 
 #[derive(Debug, Subcommand)]

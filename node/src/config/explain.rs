@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 21] = [
+pub const EXPLANATIONS: [Explanation; 25] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -31,6 +31,10 @@ pub const EXPLANATIONS: [Explanation; 21] = [
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
     row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
+    row("a2a.open_calls", "most calls at work at once; more are answered \"busy\""),
+    row("a2a.open_calls_per_caller", "most calls of one caller at work at once"),
+    row("a2a.kept_tasks", "most tasks kept; of those that ended the oldest makes room"),
+    row("a2a.kept_tasks_per_caller", "most tasks kept of one caller"),
     row("agents.commands", "whether whoever holds the API token may add programs, which run as the node's user"),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
     row("log.level", "filter such as info or haggle_trade=debug,warn"),
