@@ -13,9 +13,11 @@ use std::time::Duration;
 
 mod explain;
 mod layers;
+mod rpc;
 
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use layers::{ENV_PREFIX, set_in_file};
+pub use rpc::RpcUrls;
 
 /// Most calls or tasks that a bound may allow: each takes memory.
 const MOST_TASKS: usize = 1_000_000;
@@ -84,13 +86,18 @@ pub struct P2p {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chain {
-    /// JSON-RPC URL. One URL is trusted with what it says; the node's status says so.
-    pub rpc: String,
+    /// JSON-RPC URL, or several, eight at most. One is trusted with what it says, and the node's status says so; of
+    /// three or more, two must agree.
+    pub rpc: RpcUrls,
     /// Blocks below the newest one that count as settled.
     pub confirmations: u64,
     /// How often the chain is asked for news.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
+    /// Most gas one transaction may use.
+    pub gas_cap: u64,
+    /// Gwei per gas above which the node waits rather than pays.
+    pub max_gas_price_gwei: u32,
 }
 
 /// What an agent may spend, fee included.
@@ -190,7 +197,13 @@ impl Default for P2p {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { rpc: "http://127.0.0.1:8545".to_owned(), confirmations: 0, poll: Duration::from_secs(2) }
+        Self {
+            rpc: RpcUrls::from("http://127.0.0.1:8545"),
+            confirmations: 0,
+            poll: Duration::from_secs(2),
+            gas_cap: haggle_escrow::DEFAULT_GAS_CAP,
+            max_gas_price_gwei: 500,
+        }
     }
 }
 
@@ -260,6 +273,9 @@ impl Config {
         let review = self.trade.review.as_secs();
         if !(3600..=30 * 86_400).contains(&review) {
             return Err("trade.review is between 1h and 30days, as the escrow contract asks".to_owned());
+        }
+        if !(1..=haggle_escrow::MAX_RPC_URLS).contains(&self.chain.rpc.as_slice().len()) {
+            return Err("chain.rpc has one URL to eight".to_owned());
         }
         if !self.gateway.listen.ip().is_loopback() {
             return Err("gateway.listen is a loopback address".to_owned());

@@ -267,7 +267,7 @@ impl Devnet {
                 sync: self.options.sync,
                 ..P2p::default()
             },
-            chain: Chain { rpc: self.chain.rpc_url(), poll: Duration::from_millis(100), ..Chain::default() },
+            chain: Chain { rpc: self.chain.rpc_url().into(), poll: Duration::from_millis(100), ..Chain::default() },
             budget: Budget { per_call: Usdc::from_units(1_000_000), per_day: Usdc::from_units(20_000_000) },
             a2a: A2a { private_webhooks: true, ..self.options.a2a.clone() },
             gateway: Gateway { listen: loopback },

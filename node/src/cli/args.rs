@@ -139,7 +139,7 @@ pub(super) struct Init {
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
-    /// JSON-RPC URL of the chain, over the configured one.
+    /// JSON-RPC URL of the chain, or several with commas between them, over the configured ones.
     #[arg(long)]
     pub(super) rpc: Option<String>,
     /// One more peer to dial first, with /p2p/<id>; may be given again.

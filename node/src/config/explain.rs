@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 25] = [
+pub const EXPLANATIONS: [Explanation; 27] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -23,9 +23,11 @@ pub const EXPLANATIONS: [Explanation; 25] = [
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled on connect; off leaves gossip alone"),
-    row("chain.rpc", "JSON-RPC URL of the chain; it is trusted with what it says"),
+    row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),
+    row("chain.gas_cap", "most gas one transaction may use"),
+    row("chain.max_gas_price_gwei", "gwei per gas above which the node waits rather than pays"),
     row("budget.per_call", "most one call may cost in USDC, fee included, such as \"0.25\""),
     row("budget.per_day", "most the calls of one day (UTC) may cost in USDC, fee included"),
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),

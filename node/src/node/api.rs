@@ -160,7 +160,8 @@ impl NodeApi for Inner {
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
                 escrow: self.file.escrow.to_string(),
                 token: self.file.token.address.to_string(),
-                trust: format!("one RPC, {}, is trusted with what it says", views::host_of(&self.config.chain.rpc)),
+                trust: self.chain_trust(),
+                endpoints: self.reader.endpoints().into_iter().map(views::endpoint).collect(),
             },
             market: MarketStatus {
                 listings: held.listings as u64,

@@ -6,6 +6,7 @@ use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
 use crate::adapters::catalog::{Gossip, LateReputation};
 use crate::adapters::chain::ChainPort;
+use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
@@ -70,7 +71,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
 
     let (network, inbox) =
         start_network(&config, &file, &node_key, vec![Arc::clone(&own.agent)], &clock, &registry).await?;
-    let reader = ChainReader::new(EscrowConfig::for_network(&file, vec![config.chain.rpc.clone()])).map_err(room)?;
+    let reader = open_chain(&config, &file, &registry)?;
     let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
 
     let late = LateReputation::default();
@@ -260,6 +261,18 @@ async fn start_network(
     let started = Network::start(settings, key, Arc::clone(clock), Some(&mut libp2p)).await.map_err(room)?;
     *registry.lock() = libp2p;
     Ok(started)
+}
+
+fn open_chain(config: &Config, file: &NetworkFile, registry: &Mutex<Registry>) -> Result<ChainReader, NodeError> {
+    let settings = EscrowConfig {
+        gas_cap: config.chain.gas_cap,
+        max_gas_price: u128::from(config.chain.max_gas_price_gwei) * 1_000_000_000,
+        ..EscrowConfig::for_network(file, config.chain.rpc.as_slice().to_vec())
+    };
+    let reader = ChainReader::new(settings).map_err(room)?;
+    tracing::info!(chain.rpcs = config.chain.rpc.as_slice().len(), "{}", reader.trust().explained());
+    registry.lock().register_collector(Box::new(Endpoints(reader.clone())));
+    Ok(reader)
 }
 
 async fn open_settlement(
