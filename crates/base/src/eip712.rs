@@ -10,6 +10,7 @@ use crate::ids::OrderId;
 use crate::network_file::TokenFacts;
 
 pub mod channel;
+pub mod statement;
 mod structs;
 
 pub use structs::{

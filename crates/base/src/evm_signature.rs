@@ -34,6 +34,11 @@ impl EvmSignature {
         Ok(Self(bytes))
     }
 
+    /// From bytes that were checked as [`EvmSignature::from_bytes`] checks them, and have v 27 or 28.
+    pub(crate) const fn from_checked(bytes: [u8; 65]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn from_recoverable(signature: &RecoverableSignature) -> Self {
         let (recovery, compact) = signature.serialize_compact();
         let mut bytes = [0; 65];

@@ -88,6 +88,7 @@ pub mod keys;
 pub mod money;
 pub mod network_file;
 pub mod record;
+pub mod secp;
 mod slip10;
 
 pub use alloy_primitives::{Address, B256, U256};

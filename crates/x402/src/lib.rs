@@ -2,12 +2,15 @@
 //!
 //! A seller says what it wants in a [`PaymentRequired`], a list of [`PaymentRequirements`]. A buyer picks one with
 //! [`choose`], copies it into a [`PaymentPayload`] and signs. The answer is a [`SettleResponse`]. The same objects travel
-//! in HTTP headers ([`header`]), in A2A metadata and inside haggle's own trade messages.
+//! in HTTP headers ([`header`]), in A2A metadata and inside haggle's own trade messages. What a facilitator is asked and
+//! answers is in [`facilitator`]; why a payment is refused is a [`Reason`]; [`extensions`] holds identifiers, signed offers
+//! and receipts, and discovery.
 //!
 //! The objects are lossless: a field this version does not know survives being read and written again, because x402
 //! grows in place and a payload has to carry the chosen entry as it was offered.
 //!
-//! haggle's own rail is the scheme `haggle-escrow` ([`escrow`], `docs/protocols/x402-haggle-escrow.md`): one EIP-3009
+//! The rail that every client speaks is `exact` ([`exact`], `docs/protocols/x402-exact.md`): one signed transfer of the
+//! token. haggle's own rail is the scheme `haggle-escrow` ([`escrow`], `docs/protocols/x402-haggle-escrow.md`): one EIP-3009
 //! signature funds an order in an escrow contract and is, at the same time, the buyer's agreement to every field of the
 //! order. A client that does not know the scheme skips it.
 //!
@@ -25,10 +28,14 @@
 
 pub mod choose;
 pub mod escrow;
+pub mod exact;
+pub mod extensions;
+pub mod facilitator;
 pub mod header;
 
 mod chain;
 mod error;
+mod reason;
 mod wire;
 mod words;
 
@@ -39,5 +46,8 @@ pub use escrow::{
     EscrowExtra, EscrowFacts, EscrowPayload, check_payload_against_order, check_requirement_against_order, deposit_of,
     payload_for_order, requirement_for_order, settle_response_for_order,
 };
+pub use exact::ExactFacts;
+pub use facilitator::{FacilitatorRequest, SupportedKind, SupportedResponse, VerifyResponse};
+pub use reason::Reason;
 pub use wire::{Atomic, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, SettleResponse};
 pub use words::{PaymentFlow, Scheme, X402Version};

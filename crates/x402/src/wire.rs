@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use haggle_base::Usdc;
 
-use crate::{ChainRef, PaymentFlow, Scheme, X402Version};
+use crate::{ChainRef, PaymentFlow, Reason, Scheme, X402Version};
 
 /// An amount in a token's base units, written as a decimal string. Up to 78 digits (a `uint256`), no leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +22,12 @@ impl Atomic {
     #[must_use]
     pub fn to_usdc(&self) -> Option<Usdc> {
         self.0.parse().ok().map(Usdc::from_units)
+    }
+
+    /// The number, if it fits a `uint256`.
+    #[must_use]
+    pub fn to_u256(&self) -> Option<U256> {
+        U256::from_str_radix(&self.0, 10).ok()
     }
 
     /// The text on the wire.
@@ -106,6 +113,13 @@ impl PaymentRequired {
     pub fn new(resource: Resource, accepts: Vec<PaymentRequirements>) -> Self {
         Self { x402_version: X402Version, resource, accepts, rest: Map::new() }
     }
+
+    /// The same with a text for people that says why payment is asked, or what was wrong with the last one.
+    #[must_use]
+    pub fn with_error(mut self, error: &str) -> Self {
+        self.rest.insert("error".to_owned(), error.into());
+        self
+    }
 }
 
 /// One way to pay.
@@ -163,6 +177,14 @@ pub struct PaymentPayload {
     pub rest: Map<String, Value>,
 }
 
+impl PaymentPayload {
+    /// The resource it says it pays for, if it says one.
+    #[must_use]
+    pub fn resource_url(&self) -> Option<&str> {
+        self.rest.get("resource")?.get("url")?.as_str()
+    }
+}
+
 /// What came of a payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,4 +198,53 @@ pub struct SettleResponse {
     /// Everything else, as it came (`payer`, `errorReason`, `amount` ...).
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+impl SettleResponse {
+    /// The payment stands.
+    #[must_use]
+    pub fn paid(network: ChainRef, transaction: B256, payer: Address, amount: Usdc) -> Self {
+        let mut rest = Map::new();
+        rest.insert("payer".to_owned(), payer.to_string().into());
+        rest.insert("amount".to_owned(), amount.units().to_string().into());
+        Self { success: true, transaction: transaction.to_string().into(), network, rest }
+    }
+
+    /// The payment does not stand. `transaction` is what was sent, if anything was; it goes with
+    /// [`Reason::Pending`].
+    #[must_use]
+    pub fn refused(
+        network: ChainRef,
+        reason: Reason,
+        message: &str,
+        payer: Option<Address>,
+        transaction: Option<B256>,
+    ) -> Self {
+        let mut rest = Map::new();
+        rest.insert("errorReason".to_owned(), reason.word().into());
+        rest.insert("errorMessage".to_owned(), message.into());
+        if let Some(payer) = payer {
+            rest.insert("payer".to_owned(), payer.to_string().into());
+        }
+        let transaction = transaction.map(|hash| hash.to_string()).unwrap_or_default();
+        Self { success: false, transaction: transaction.into(), network, rest }
+    }
+
+    /// Why it does not stand, as it was written.
+    #[must_use]
+    pub fn error_reason(&self) -> Option<&str> {
+        self.rest.get("errorReason")?.as_str()
+    }
+
+    /// Who paid, if it was said.
+    #[must_use]
+    pub fn payer(&self) -> Option<&str> {
+        self.rest.get("payer")?.as_str()
+    }
+
+    /// Whether the payment was sent and is not through: to be asked again with the same payload, never signed again.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        !self.success && self.error_reason().and_then(Reason::of) == Some(Reason::Pending)
+    }
 }

@@ -5,8 +5,8 @@ use haggle_base::{
     eip712::{FLAG_FEE_ON_TOP, TransferWithAuthorization, digest, token_domain},
 };
 use haggle_x402::{
-    ChainRef, EscrowFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, check_payload_against_order,
-    check_requirement_against_order,
+    EscrowFacts, ExactFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, Scheme,
+    check_payload_against_order, check_requirement_against_order,
     choose::{Choice, Means, choose},
     deposit_of, payload_for_order, requirement_for_order, settle_response_for_order,
 };
@@ -203,7 +203,8 @@ fn the_answer_to_a_funded_order_names_payer_and_transaction() {
 }
 
 fn means(budget: u64) -> Means {
-    Means { network: ChainRef::eip155(31_337), asset: token().address, budget: Usdc::from_units(budget) }
+    let schemes = vec![Scheme::HaggleEscrow, Scheme::Exact, Scheme::BatchSettlement];
+    Means { facts: ExactFacts::new(31_337, token()), schemes, budget: Usdc::from_units(budget) }
 }
 
 fn offer(accepts: Vec<PaymentRequirements>) -> PaymentRequired {

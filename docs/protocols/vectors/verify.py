@@ -258,6 +258,33 @@ def verify_contracts():
     check("0x" + keccak(content).hex() == nonce["nonce"], "nonce of a deposit")
 
 
+def verify_exact():
+    vectors = load("x402-exact.json")
+    payer, seller = vectors["payer_key"], vectors["seller_key"]
+    payload, paid = vectors["payload"], vectors["settlement"]
+    accepted, extra = payload["accepted"], payload["accepted"]["extra"]
+    token = {"name": extra["name"], "version": extra["version"], "chainId": accepted["network"].split(":")[1]}
+    token["verifyingContract"] = accepted["asset"]
+    types = {"TransferWithAuthorization": PAYMENT}
+    made = signed(payer, token, types, "TransferWithAuthorization", payload["payload"]["authorization"])
+    check(made == (vectors["transfer_with_authorization_digest"], payload["payload"]["signature"]), "exact: the payment")
+    texts = "resourceUrl scheme network asset payTo amount".split()
+    offer = {"version": "uint256"} | dict.fromkeys(texts, "string") | {"validUntil": "uint256"}
+    receipt = {"version": "uint256", "network": "string", "resourceUrl": "string", "payer": "string"}
+    receipt |= {"issuedAt": "uint256", "transaction": "string"}
+    offered = vectors["payment_required"]["extensions"]["offer-receipt"]["info"]["offers"][0]
+    given = paid["extensions"]["offer-receipt"]["info"]["receipt"]
+    for name, fields, statement, digest in (
+        ("Offer", offer, offered, "offer_digest"),
+        ("Receipt", receipt, given, "receipt_digest"),
+    ):
+        domain = {"name": f"x402 {name.lower()}", "version": "1", "chainId": 1}
+        made = signed(seller, domain, {name: fields}, name, statement["payload"])
+        check(made == (vectors[digest], statement["signature"]), f"exact: the {name.lower()}")
+    for header, value in (("payment_required_header", "payment_required"), ("payload_header", "payload")):
+        check(json.loads(base64.b64decode(vectors[header])) == vectors[value], f"exact: {header}")
+
+
 class Refused(Exception):
     """Why a card counts for nothing, as a code."""
 
@@ -430,7 +457,7 @@ def verify_negotiation():
 
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
-             verify_negotiation)
+             verify_negotiation, verify_exact)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")
