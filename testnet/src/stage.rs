@@ -2,6 +2,7 @@
 
 use crate::Anvil;
 use haggle::cli::CliError;
+use haggle::config::A2a;
 use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE, START_BALANCE};
 use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
 use haggle_base::{Address, Seed, Usdc};
@@ -64,7 +65,8 @@ impl Stage {
     /// The chain does not start.
     pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
-        let options = Options { dir: dir.path().to_owned(), seed: SEED, program: PathBuf::from(program), gossip, sync };
+use haggle::config::A2a;
+use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE, START_BALANCE};
         let market = Devnet::start(options).await.expect("the chain starts");
         Self { market, anvil: None, dir }
     }
