@@ -65,8 +65,8 @@ impl Stage {
     /// The chain does not start.
     pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
-use haggle::config::A2a;
-use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE, START_BALANCE};
+        let (folder, program) = (dir.path().to_owned(), PathBuf::from(program));
+        let options = Options { dir: folder, seed: SEED, program, gossip, sync, a2a: A2a::default() };
         let market = Devnet::start(options).await.expect("the chain starts");
         Self { market, anvil: None, dir }
     }
