@@ -41,6 +41,7 @@ mod registry;
 mod sender;
 mod stake;
 mod status;
+mod transfer;
 mod transport;
 mod watcher;
 
@@ -60,4 +61,5 @@ pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
+pub use transfer::TransferClient;
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

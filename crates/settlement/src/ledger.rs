@@ -22,7 +22,8 @@ pub enum Account {
     Fees,
     /// Received as a provider. As an income account it stands below zero.
     Earned,
-    /// Where money from outside the market came from. Stands below zero by what was deposited.
+    /// Where money from outside the market came from, and where direct transfers went. Stands below zero by what was
+    /// deposited and not sent on.
     Outside,
 }
 
@@ -42,6 +43,12 @@ pub enum EntryKind {
     Refunded,
     /// The agent was paid for its work.
     Earned,
+    /// A payment went straight to a seller.
+    Paid,
+    /// A direct transfer left the wallet.
+    Sent,
+    /// The chain took back a payment or transfer of this agent's.
+    PaymentUndone,
     /// Money came in from outside.
     Deposited,
     /// The chain took back a funding.

@@ -26,6 +26,7 @@ pub mod facts;
 pub mod ledger;
 pub mod payment;
 pub mod ports;
+pub mod purse;
 
 mod books;
 mod config;

@@ -11,13 +11,14 @@ use haggle_base::{
     Usdc, eip712::FLAG_FEE_ON_TOP,
 };
 use haggle_store::Store;
-use haggle_x402::{EscrowFacts, deposit_of};
+use haggle_x402::{EscrowFacts, deposit_of, exact::Transfer};
 
 use crate::{
     Settlement, SettlementConfig,
     budget::Limits,
     facts::{ClosedOrder, Cursor, DeliveredFact, Fact, FundedFact, Place, SettledFact},
     ports::{Chain, ChainError, News, NoKey, OnChain, TxRef, Wallet},
+    purse::TokenChain,
 };
 
 pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_800_014_400);
@@ -43,6 +44,8 @@ struct State {
     forks: u64,
     down: bool,
     lose_answers: bool,
+    /// Signed transfers of the token, each with its block.
+    transfers: Vec<(u64, Transfer)>,
 }
 
 impl MemoryChain {
@@ -56,6 +59,7 @@ impl MemoryChain {
             forks: 0,
             down: false,
             lose_answers: false,
+            transfers: Vec::new(),
         };
         Self { escrow, state: Mutex::new(state) }
     }
@@ -79,6 +83,11 @@ impl MemoryChain {
         self.state.lock().await.lose_answers = true;
     }
 
+    /// Whether a transfer is on the chain, RPC or not.
+    pub(crate) async fn has(&self, transfer: &Transfer) -> bool {
+        self.state.lock().await.is_used(transfer.from, transfer.nonce)
+    }
+
     /// How many transactions were sent.
     pub(crate) async fn sent(&self) -> usize {
         self.state.lock().await.sent
@@ -99,6 +108,7 @@ impl MemoryChain {
     pub(crate) async fn reorganise(&self, block: u64) {
         let mut state = self.state.lock().await;
         state.blocks.truncate(usize::try_from(block).unwrap() + 1);
+        state.transfers.retain(|(mined, _)| *mined <= block);
         state.forks += 1;
         state.mine(|_| None);
     }
@@ -178,7 +188,52 @@ impl State {
                 _ => {}
             }
         }
+        for (_, transfer) in &self.transfers {
+            let value = i128::from(transfer.value.units());
+            balance -= if transfer.from == account { value } else { 0 };
+            balance += if transfer.to == account { value } else { 0 };
+        }
         usdc(u64::try_from(balance).unwrap())
+    }
+
+    fn is_used(&self, payer: Address, nonce: B256) -> bool {
+        self.transfers.iter().any(|(_, made)| (made.from, made.nonce) == (payer, nonce))
+    }
+}
+
+#[async_trait]
+impl TokenChain for MemoryChain {
+    async fn is_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+        let state = self.state.lock().await;
+        if state.down { Err(ChainError::Down) } else { Ok(state.is_used(payer, nonce)) }
+    }
+
+    async fn transfer(&self, _: &Did, transfer: &Transfer) -> Result<TxRef, ChainError> {
+        let mut state = self.state.lock().await;
+        if state.down {
+            return Err(ChainError::Down);
+        }
+        let reason = if U256::from(state.time.as_secs()) >= transfer.valid_before {
+            Some("expired")
+        } else if state.is_used(transfer.from, transfer.nonce) {
+            Some("used")
+        } else if state.balance(transfer.from) < transfer.value {
+            Some("poor")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
+        }
+        state.sent += 1;
+        let place = state.next_place();
+        state.mine(|_| None);
+        state.transfers.push((place.block, transfer.clone()));
+        if state.lose_answers {
+            Err(ChainError::OutcomeUnknown)
+        } else {
+            Ok(TxRef { hash: place.tx, block: place.block })
+        }
     }
 }
 

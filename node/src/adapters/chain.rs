@@ -85,7 +85,7 @@ const fn is_settled(event: &EscrowEvent) -> bool {
     matches!(event, EscrowEvent::Settled { .. })
 }
 
-fn refused(error: &EscrowError) -> ChainError {
+pub(super) fn refused(error: &EscrowError) -> ChainError {
     match error {
         EscrowError::RpcDown { .. }
         | EscrowError::RpcBadAnswer

@@ -7,9 +7,10 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, Invocation, Invoked, ListingDetail,
-    ListingPage, ListingQuery, LogView, MarketStatus, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList,
-    Probe, ProbeView, QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation,
+    Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, TransferRequest, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -392,6 +393,22 @@ impl NodeApi for Inner {
             items.push(self.wallet_view(&served.row.did).await?);
         }
         Ok(WalletList { items })
+    }
+
+    async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
+        self.pay_url(key, request).await
+    }
+
+    async fn payment(&self, key: &str) -> Result<PaymentView, ApiError> {
+        self.payment_of(key)
+    }
+
+    async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
+        self.send_money(key, request).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
+        self.history_page(&query)
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {
