@@ -71,7 +71,7 @@ impl MemoryChain {
     }
 
     /// Tokens that move outside the escrow. Nothing moves, and the answer is no, if there are not enough.
-    pub(crate) async fn transfer(&self, from: Address, to: Address, amount: Usdc) -> bool {
+    pub(crate) async fn move_tokens(&self, from: Address, to: Address, amount: Usdc) -> bool {
         let mut state = self.state.lock().await;
         if state.balance(from) < amount {
             return false;

@@ -101,7 +101,7 @@ impl MemoryChannels {
     }
 
     async fn pay_out(&self, to: Address, amount: Usdc) -> bool {
-        !self.state.lock().refuse_transfer && self.chain.transfer(CONTRACT, to, amount).await
+        !self.state.lock().refuse_transfer && self.chain.move_tokens(CONTRACT, to, amount).await
     }
 }
 
@@ -130,7 +130,7 @@ impl ChannelChain for MemoryChannels {
         if self.chain.now().await? >= deposit.terms.valid_before {
             return Err(refused("AuthorizationExpired"));
         }
-        if !self.chain.transfer(channel.payer, CONTRACT, deposit.terms.amount).await {
+        if !self.chain.move_tokens(channel.payer, CONTRACT, deposit.terms.amount).await {
             return Err(refused("InsufficientBalance"));
         }
         {
