@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod payment;
 pub mod ports;
 
+mod bond;
 mod books;
 mod config;
 mod error;
