@@ -423,7 +423,7 @@ impl Settlement {
     }
 
     /// Checks that the agent's key is here and that it is the one the order names.
-    fn own(&self, agent: &Did, address: Address) -> Result<(), SettlementError> {
+    pub(crate) fn own(&self, agent: &Did, address: Address) -> Result<(), SettlementError> {
         match self.payment_address(agent) {
             None => Err(SettlementError::WalletMissing),
             Some(own) if own == address => Ok(()),

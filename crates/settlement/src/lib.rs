@@ -29,6 +29,7 @@ pub mod payment;
 pub mod ports;
 pub mod purse;
 
+mod bond;
 mod books;
 mod config;
 mod error;

@@ -40,6 +40,7 @@ struct State {
     time: Timestamp,
     minted: HashMap<Address, Usdc>,
     orders: HashMap<OrderId, Order>,
+    disputes: HashMap<OrderId, OnChain>,
     sent: usize,
     forks: u64,
     down: bool,
@@ -55,6 +56,7 @@ impl MemoryChain {
             time: NOON,
             minted: HashMap::new(),
             orders: HashMap::new(),
+            disputes: HashMap::new(),
             sent: 0,
             forks: 0,
             down: false,
@@ -184,7 +186,18 @@ impl State {
                 Fact::Credited(_) | Fact::Withdrawn(_) => status,
             };
         }
-        status
+        match (status, self.disputes.get(id)) {
+            (OnChain::Delivered { .. }, Some(disputed)) => *disputed,
+            _ => status,
+        }
+    }
+
+    /// A block in which nothing happens that settlement books.
+    fn quiet_block(&mut self) -> TxRef {
+        let place = self.next_place();
+        self.sent += 1;
+        self.mine(|_| None);
+        TxRef { hash: place.tx, block: place.block }
     }
 
     fn balance(&self, account: Address) -> Usdc {
@@ -308,6 +321,34 @@ impl Chain for MemoryChain {
             Ok(Fact::Delivered(DeliveredFact { order: id, deliverable, review_ends, place }))
         })
         .await
+    }
+
+    async fn dispute(&self, order: &Order, evidence: B256, _: &EvmSignature) -> Result<TxRef, ChainError> {
+        let id = self.escrow.order_id(order);
+        let mut state = self.state.lock().await;
+        let refused = |reason: &str| Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
+        match state.status(&id) {
+            OnChain::Delivered { review_ends } if state.time < review_ends => {}
+            OnChain::Delivered { .. } => return refused("TooLate"),
+            _ => return refused("BadState"),
+        }
+        let ends = state.time.plus(Duration::from_secs(order.counterSecs.into()));
+        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: false, evidence });
+        Ok(state.quiet_block())
+    }
+
+    async fn counter(&self, order: &Order, _: &EvmSignature) -> Result<TxRef, ChainError> {
+        let id = self.escrow.order_id(order);
+        let mut state = self.state.lock().await;
+        let OnChain::Disputed { ends, is_countered: false, evidence } = state.status(&id) else {
+            return Err(ChainError::Refused { reason: Text::try_from("BadState").unwrap() });
+        };
+        if state.time >= ends {
+            return Err(ChainError::Refused { reason: Text::try_from("TooLate").unwrap() });
+        }
+        let ends = state.time.plus(Duration::from_secs(order.ruleSecs.into()));
+        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: true, evidence });
+        Ok(state.quiet_block())
     }
 
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError> {

@@ -73,6 +73,14 @@ impl fmt::Debug for ChainPort {
     }
 }
 
+const fn is_disputed(event: &EscrowEvent) -> bool {
+    matches!(event, EscrowEvent::Disputed { .. })
+}
+
+const fn is_countered(event: &EscrowEvent) -> bool {
+    matches!(event, EscrowEvent::Countered { .. })
+}
+
 const fn is_funded(event: &EscrowEvent) -> bool {
     matches!(event, EscrowEvent::Funded { .. })
 }
@@ -126,19 +134,33 @@ impl Chain for ChainPort {
         self.tx(order, sent, is_delivered).await
     }
 
+    async fn dispute(&self, order: &Order, evidence: B256, bond: &EvmSignature) -> Result<TxRef, ChainError> {
+        let sent = self.client(order)?.dispute(order, evidence, bond).await.map_err(|error| refused(&error))?;
+        self.tx(order, sent, is_disputed).await
+    }
+
+    async fn counter(&self, order: &Order, bond: &EvmSignature) -> Result<TxRef, ChainError> {
+        let sent = self.client(order)?.counter(order, bond).await.map_err(|error| refused(&error))?;
+        self.tx(order, sent, is_countered).await
+    }
+
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError> {
         let sent = self.client(order)?.finalize(order).await.map_err(|error| refused(&error))?;
         self.tx(order, sent, is_settled).await
     }
 
     async fn status(&self, order: &Order) -> Result<OnChain, ChainError> {
-        let id = self.client(order)?.order_id(order);
-        let seen = self.reader.status(&id).await.map_err(|error| refused(&error))?;
+        let client = self.client(order)?;
+        let seen = self.reader.status(&client.order_id(order)).await.map_err(|error| refused(&error))?;
         match (seen.status, seen.window_ends, seen.closed_by) {
             (Status::None, ..) => Ok(OnChain::None),
             (Status::Funded, ..) => Ok(OnChain::Funded),
             (Status::Delivered, Some(review_ends), _) => Ok(OnChain::Delivered { review_ends }),
-            (Status::Disputed | Status::Arbitrating, Some(ends), _) => Ok(OnChain::Disputed { ends }),
+            (Status::Disputed | Status::Arbitrating, Some(ends), _) => {
+                let evidence = client.evidence_of(order).await.map_err(|error| refused(&error))?;
+                let is_countered = seen.status == Status::Arbitrating;
+                Ok(OnChain::Disputed { ends, is_countered, evidence: evidence.unwrap_or_default() })
+            }
             (Status::Settled, _, Some(closed_by)) => Ok(OnChain::Settled { closed_by }),
             (Status::Delivered | Status::Disputed | Status::Arbitrating | Status::Settled | Status::Unknown, ..) => {
                 Err(ChainError::Refused { reason: Text::try_from("status_of_a_later_contract").unwrap_or_default() })
