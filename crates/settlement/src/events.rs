@@ -1,5 +1,6 @@
 //! What settlement tells the rest of the node, in the past tense.
 
+use alloy_primitives::{Address, B256};
 use haggle_base::{Did, OrderId, Usdc};
 
 use crate::{
@@ -51,6 +52,26 @@ pub enum PaymentEvent {
     Delivered(DeliveredFact),
     /// The chain says an order is over. Told of every order.
     Settled(SettledFact),
+    /// An agent of this home was paid without an order.
+    Received {
+        /// Who was paid.
+        agent: Did,
+        /// Who paid.
+        payer: Address,
+        /// How much.
+        amount: Usdc,
+        /// By which transaction.
+        tx: B256,
+    },
+    /// The chain took such a payment back.
+    ReceivedUndone {
+        /// Who is no longer paid.
+        agent: Did,
+        /// How much.
+        amount: Usdc,
+        /// Which transaction is gone.
+        tx: B256,
+    },
     /// The chain took back what it said about this order.
     Undone {
         /// The order.

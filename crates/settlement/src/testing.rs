@@ -289,7 +289,7 @@ impl Chain for MemoryChain {
 
 /// The payment keys of Alice and Bob.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<(Did, PaymentKey)>);
+pub(crate) struct Keys(pub(crate) Vec<(Did, PaymentKey)>);
 
 impl Wallet for Keys {
     fn address(&self, agent: &Did) -> Option<Address> {
