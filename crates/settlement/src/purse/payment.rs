@@ -99,6 +99,7 @@ impl Purchase {
             valid_before: message.validBefore,
             nonce: message.nonce,
             signature: Bytes::copy_from_slice(self.signature.as_bytes()),
+            contract: false,
         })
     }
 
