@@ -119,6 +119,14 @@ impl MemoryChain {
         self.state.lock().await.head()
     }
 
+    /// Blocks in which nothing happens.
+    pub(crate) async fn pass(&self, blocks: u64) {
+        let mut state = self.state.lock().await;
+        for _ in 0..blocks {
+            state.mine(|_| None);
+        }
+    }
+
     /// Throws away every block after `block` and mines one empty block in their place.
     pub(crate) async fn reorganise(&self, block: u64) {
         let mut state = self.state.lock().await;

@@ -27,6 +27,9 @@ enum Step {
     LoseAnswers,
 }
 
+/// Time between two blocks, in seconds.
+const BLOCK_SECS: u64 = 12;
+
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3u8).prop_map(Step::Buy),
@@ -81,7 +84,10 @@ impl Life {
             Step::SettleUp => drop(self.alice.purse.settle_up_all().await),
             Step::LookAgain => drop(self.alice.purse.look_again().await),
             Step::ChainTime(secs) => {
+                // the time of a chain passes with its blocks
+                let blocks = (self.chain_secs + secs) / BLOCK_SECS - self.chain_secs / BLOCK_SECS;
                 self.chain_secs += secs;
+                self.alice.home.chain.pass(blocks).await;
                 self.alice.home.chain.set_time(NOON.plus(Duration::from_secs(self.chain_secs))).await;
             }
             Step::Reorganise(depth) => {

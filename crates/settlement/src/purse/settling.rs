@@ -14,8 +14,9 @@ use crate::{
 
 /// Payments looked at in one round.
 const AT_ONCE: usize = 256;
-/// How much chain time has to pass after the last moment a signature was good before it counts as unused: a
-/// reorganisation may have put another block there.
+/// How much chain time has to pass until the chain is believed: after the last moment a signature was good before it
+/// counts as unused, and after a payment was seen before it counts as made for good. A reorganisation may have put another
+/// block there.
 const GRACE: Duration = Duration::from_secs(60);
 
 impl Purse {
@@ -69,9 +70,14 @@ impl Purse {
         let chain_now = self.settlement.chain_now().await?;
         let used = self.chain.is_used(from, nonce).await.map_err(SettlementError::from)?;
         let over = chain_now >= purchase.ends.plus(GRACE);
-        if (purchase.state, used, over) == (PurchaseState::Signed, false, false)
-            || (purchase.state, used, over) == (PurchaseState::Paid, true, false)
-        {
+        let fresh_until = self.settlement.inner.store.get::<FreshPayments>(&row).map_err(SettlementError::from)?;
+        let fresh = fresh_until.is_some_and(|until| chain_now < until);
+        let nothing_new = match (purchase.state, used) {
+            (PurchaseState::Signed, false) => !over,
+            (PurchaseState::Paid, true) => fresh,
+            _ => false,
+        };
+        if nothing_new {
             return Ok(purchase.clone());
         }
         let looked = self.settlement.change(move |inner, change| {
@@ -79,13 +85,14 @@ impl Purse {
             if purchase.nonce() != nonce {
                 return Ok(purchase);
             }
-            let next = match (purchase.state, used) {
+            let was = purchase.state;
+            let next = match (was, used) {
                 (PurchaseState::Signed, true) => PurchaseState::Paid,
                 (PurchaseState::Signed, false) if over => PurchaseState::Lapsed,
                 (PurchaseState::Paid, false) => PurchaseState::Signed,
                 (state, _) => state,
             };
-            if next != purchase.state {
+            if next != was {
                 book(change, &purchase, next)?;
                 purchase.state = next;
                 change.batch.put::<Purchases>(&row, &purchase)?;
@@ -95,7 +102,10 @@ impl Purse {
                 PurchaseState::Paid | PurchaseState::Lapsed => change.batch.delete::<OpenPurchases>(&row),
             };
             match next {
-                PurchaseState::Paid if !over => change.batch.put::<FreshPayments>(&row, &0)?,
+                PurchaseState::Paid if was == PurchaseState::Signed => {
+                    change.batch.put::<FreshPayments>(&row, &chain_now.plus(GRACE))?
+                }
+                PurchaseState::Paid if fresh => &mut change.batch,
                 _ => change.batch.delete::<FreshPayments>(&row),
             };
             Ok(purchase)
