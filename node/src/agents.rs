@@ -15,7 +15,7 @@ use haggle_gateway::view::{self, NewAgent};
 use haggle_trade::ports::WorkError;
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ mod tests;
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
-/// Most agents on one node: a connection proves 32 DIDs, one of them is the node's own.
-pub(crate) const MAX_AGENTS: u64 = 31;
+/// Most agents on one node.
+pub(crate) const MAX_AGENTS: u64 = 10_000;
 
 /// A task that ends with whoever waits for it.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
@@ -125,25 +125,47 @@ pub(crate) struct Served {
 
 /// The agents of this node; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Agents(Arc<RwLock<BTreeMap<Did, Served>>>);
+pub(crate) struct Agents(Arc<RwLock<Book>>);
+
+/// Agents by what they are asked for by. An agent keeps its place, its name and its DID.
+#[derive(Debug, Default)]
+struct Book {
+    served: BTreeMap<u64, Served>,
+    by_did: HashMap<Did, u64>,
+    by_name: HashMap<String, u64>,
+}
 
 impl Agents {
     pub(crate) fn insert(&self, served: Served) {
-        self.0.write().insert(served.row.did, served);
+        let mut book = self.0.write();
+        book.by_did.insert(served.row.did, served.index);
+        book.by_name.insert(served.row.name.as_str().to_owned(), served.index);
+        book.served.insert(served.index, served);
     }
 
     pub(crate) fn get(&self, did: &Did) -> Option<Served> {
-        self.0.read().get(did).cloned()
+        let book = self.0.read();
+        book.by_did.get(did).and_then(|index| book.served.get(index)).cloned()
     }
 
+    /// All of them, in the order they were added.
     pub(crate) fn all(&self) -> Vec<Served> {
-        let mut all: Vec<_> = self.0.read().values().cloned().collect();
-        all.sort_by_key(|served| served.index);
-        all
+        self.0.read().served.values().cloned().collect()
+    }
+
+    /// Their DIDs, in the order they were added.
+    pub(crate) fn dids(&self) -> Vec<Did> {
+        self.0.read().served.values().map(|served| served.row.did).collect()
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<Served> {
-        self.all().into_iter().find(|served| served.row.name.as_str() == name)
+        let book = self.0.read();
+        book.by_name.get(name).and_then(|index| book.served.get(index)).cloned()
+    }
+
+    /// The place of the next one; the first is 1.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.0.read().served.keys().next_back().map_or(1, |last| last + 1)
     }
 
     pub(crate) fn is_free(&self, did: &Did) -> bool {

@@ -13,9 +13,14 @@ use std::time::Duration;
 
 mod explain;
 mod layers;
+mod rpc;
 
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use layers::{ENV_PREFIX, set_in_file};
+pub use rpc::RpcUrls;
+
+/// Most calls or tasks that a bound may allow: each takes memory.
+const MOST_TASKS: usize = 1_000_000;
 
 /// Everything an operator may set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,13 +86,18 @@ pub struct P2p {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chain {
-    /// JSON-RPC URL. One URL is trusted with what it says; the node's status says so.
-    pub rpc: String,
+    /// JSON-RPC URL, or several, eight at most. One is trusted with what it says, and the node's status says so; of
+    /// three or more, two must agree.
+    pub rpc: RpcUrls,
     /// Blocks below the newest one that count as settled.
     pub confirmations: u64,
     /// How often the chain is asked for news.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
+    /// Most gas one transaction may use.
+    pub gas_cap: u64,
+    /// Gwei per gas above which the node waits rather than pays.
+    pub max_gas_price_gwei: u32,
 }
 
 /// What an agent may spend, fee included.
@@ -113,11 +123,19 @@ pub struct Trade {
 }
 
 /// How agents speak with each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2a {
     /// Whether callers may have events pushed to this machine and its networks too, not only to public addresses.
     pub private_webhooks: bool,
+    /// Most calls at work at once; more are answered "busy".
+    pub open_calls: usize,
+    /// Most calls of one caller at work at once.
+    pub open_calls_per_caller: usize,
+    /// Most tasks kept; of those that ended the oldest makes room.
+    pub kept_tasks: usize,
+    /// Most tasks kept of one caller.
+    pub kept_tasks_per_caller: usize,
 }
 
 /// What may run this node's agents.
@@ -179,13 +197,31 @@ impl Default for P2p {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { rpc: "http://127.0.0.1:8545".to_owned(), confirmations: 0, poll: Duration::from_secs(2) }
+        Self {
+            rpc: RpcUrls::from("http://127.0.0.1:8545"),
+            confirmations: 0,
+            poll: Duration::from_secs(2),
+            gas_cap: haggle_escrow::DEFAULT_GAS_CAP,
+            max_gas_price_gwei: 500,
+        }
     }
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self { per_call: Usdc::from_units(250_000), per_day: Usdc::from_units(2_000_000) }
+    }
+}
+
+impl Default for A2a {
+    fn default() -> Self {
+        Self {
+            private_webhooks: false,
+            open_calls: 1024,
+            open_calls_per_caller: 256,
+            kept_tasks: 10_000,
+            kept_tasks_per_caller: 1000,
+        }
     }
 }
 
@@ -238,8 +274,16 @@ impl Config {
         if !(3600..=30 * 86_400).contains(&review) {
             return Err("trade.review is between 1h and 30days, as the escrow contract asks".to_owned());
         }
+        if !(1..=haggle_escrow::MAX_RPC_URLS).contains(&self.chain.rpc.as_slice().len()) {
+            return Err("chain.rpc has one URL to eight".to_owned());
+        }
         if !self.gateway.listen.ip().is_loopback() {
             return Err("gateway.listen is a loopback address".to_owned());
+        }
+        let a2a = &self.a2a;
+        let counts = [a2a.open_calls, a2a.open_calls_per_caller, a2a.kept_tasks, a2a.kept_tasks_per_caller];
+        if counts.iter().any(|count| !(1..=MOST_TASKS).contains(count)) {
+            return Err(format!("a2a.open_calls, a2a.kept_tasks and those per caller are between 1 and {MOST_TASKS}"));
         }
         if self.budget.per_call > self.budget.per_day {
             return Err("budget.per_call is at most budget.per_day".to_owned());

@@ -47,6 +47,8 @@ pub struct Options {
     pub gossip: bool,
     /// Whether nodes reconcile.
     pub sync: bool,
+    /// The bounds of calls between agents.
+    pub a2a: A2a,
 }
 
 impl Options {
@@ -57,7 +59,7 @@ impl Options {
     pub fn here(dir: PathBuf, seed: u64) -> Result<Self, CliError> {
         let program = std::env::current_exe()
             .map_err(|cause| CliError::failure("file_error", cause.to_string(), "run haggle by its full path"))?;
-        Ok(Self { dir, seed, program, gossip: true, sync: true })
+        Ok(Self { dir, seed, program, gossip: true, sync: true, a2a: A2a::default() })
     }
 }
 
@@ -265,9 +267,9 @@ impl Devnet {
                 sync: self.options.sync,
                 ..P2p::default()
             },
-            chain: Chain { rpc: self.chain.rpc_url(), poll: Duration::from_millis(100), ..Chain::default() },
+            chain: Chain { rpc: self.chain.rpc_url().into(), poll: Duration::from_millis(100), ..Chain::default() },
             budget: Budget { per_call: Usdc::from_units(1_000_000), per_day: Usdc::from_units(20_000_000) },
-            a2a: A2a { private_webhooks: true },
+            a2a: A2a { private_webhooks: true, ..self.options.a2a.clone() },
             gateway: Gateway { listen: loopback },
             ..Config::default()
         }

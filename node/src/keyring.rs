@@ -7,7 +7,7 @@ use haggle_base::{Address, AgentKey, B256, Clock, Did, EvmSignature, NetworkFile
 use haggle_settlement::ports::{NoKey, Wallet};
 use parking_lot::RwLock;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,38 +29,39 @@ pub(crate) struct Keyring {
     seed: Seed,
     network: NetworkFile,
     clock: Arc<dyn Clock>,
-    agents: RwLock<BTreeMap<Did, AgentKeys>>,
+    held: RwLock<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    agents: HashMap<Did, AgentKeys>,
+    by_address: HashMap<Address, Did>,
 }
 
 impl Keyring {
     pub(crate) fn new(seed: Seed, network: NetworkFile, clock: Arc<dyn Clock>) -> Self {
-        Self { seed, network, clock, agents: RwLock::default() }
+        Self { seed, network, clock, held: RwLock::default() }
     }
 
     /// Derives the keys of agent `index` and holds them from now on.
     pub(crate) fn add(&self, index: u32) -> AgentKeys {
         let keys = AgentKeys { agent: Arc::new(self.seed.agent_key(index)), payment: self.seed.payment_key(index) };
-        self.agents.write().insert(keys.agent.did(), keys.clone());
+        let mut held = self.held.write();
+        held.by_address.insert(keys.payment.address(), keys.agent.did());
+        held.agents.insert(keys.agent.did(), keys.clone());
         keys
-    }
-
-    /// The agent keys held now, to be proved from the first connection on.
-    pub(crate) fn agent_keys(&self) -> Vec<Arc<AgentKey>> {
-        self.agents.read().values().map(|keys| Arc::clone(&keys.agent)).collect()
     }
 
     /// The keys of one agent.
     pub(crate) fn get(&self, did: &Did) -> Option<AgentKeys> {
-        self.agents.read().get(did).cloned()
+        self.held.read().agents.get(did).cloned()
     }
 
     /// The agent and the payment key behind an address.
     pub(crate) fn at(&self, address: &Address) -> Option<(Did, PaymentKey)> {
-        let agents = self.agents.read();
-        agents
-            .iter()
-            .find(|(_, keys)| keys.payment.address() == *address)
-            .map(|(did, keys)| (*did, keys.payment.clone()))
+        let held = self.held.read();
+        let did = held.by_address.get(address)?;
+        held.agents.get(did).map(|keys| (*did, keys.payment.clone()))
     }
 
     /// A fresh binding of the agent's address to its DID.
@@ -73,7 +74,7 @@ impl Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("agents", &self.agents.read().len()).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("agents", &self.held.read().agents.len()).finish_non_exhaustive()
     }
 }
 

@@ -50,7 +50,7 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("libp2p-stream", &["haggle-network"]),
     ("sled", &["haggle-store"]),
     ("alloy", &["haggle-escrow", "haggle-devchain"]),
-    ("axum", &["haggle-gateway", "haggle-a2a-transport", "haggle-devchain", "haggle-bench"]),
+    ("axum", &["haggle-gateway", "haggle-a2a-transport", "haggle-devchain"]),
     ("tantivy", &["haggle-catalog"]),
 ];
 

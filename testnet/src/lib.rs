@@ -3,10 +3,14 @@
 //! Each file in `tests/` is one story. A [`Stage`] is a devnet whose nodes run the program that cargo built beside the
 //! tests; the stories move its chain's clock, kill its nodes and count its money to the unit.
 
+mod anvil;
 mod crash;
 mod stage;
+mod strangers;
 mod terminal;
 
+pub use anvil::Anvil;
 pub use crash::killed_after_each;
-pub use stage::{DOCUMENT, Hired, Stage};
+pub use stage::{DOCUMENT, Ground, Hired, Stage};
+pub use strangers::{Sdk, Shop, paid};
 pub use terminal::Terminal;

@@ -1,9 +1,12 @@
 //! A market to tell a story on.
 
+use crate::Anvil;
 use haggle::cli::CliError;
-use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE};
+use haggle::config::A2a;
+use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE, START_BALANCE};
 use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
-use haggle_base::Usdc;
+use haggle_base::{Address, Seed, Usdc};
+use haggle_escrow::{ChainReader, EscrowConfig};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,11 +18,26 @@ pub const DOCUMENT: &str = "The market opens at nine. Agents sell, agents buy, a
 /// How often a waiting story looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// Seed of every market's keys.
+const SEED: u64 = 7;
+/// Accounts of a node that get ether for gas.
+const ACCOUNTS: u32 = 8;
+
+/// Which chain a story is told on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// haggle's own.
+    Devchain,
+    /// Foundry's anvil, with the same contracts.
+    Anvil,
+}
+
 /// A running market in a temporary directory.
 #[derive(Debug)]
 pub struct Stage {
     /// The market.
     pub market: Devnet,
+    anvil: Option<Anvil>,
     dir: TempDir,
 }
 
@@ -47,9 +65,69 @@ impl Stage {
     /// The chain does not start.
     pub async fn with(program: &str, gossip: bool, sync: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
-        let options = Options { dir: dir.path().to_owned(), seed: 7, program: PathBuf::from(program), gossip, sync };
+        let (folder, program) = (dir.path().to_owned(), PathBuf::from(program));
+        let options = Options { dir: folder, seed: SEED, program, gossip, sync, a2a: A2a::default() };
         let market = Devnet::start(options).await.expect("the chain starts");
-        Self { market, dir }
+        Self { market, anvil: None, dir }
+    }
+
+    /// A market of `count` nodes on the chain that is asked for.
+    ///
+    /// # Panics
+    /// The chain or a node does not start.
+    pub async fn on(program: &str, ground: Ground, count: u32) -> Self {
+        let mut stage = Self::new(program).await;
+        if ground == Ground::Devchain {
+            stage.market.add_nodes(count).await.expect("the nodes start");
+            return stage;
+        }
+        let chain = stage.market.chain();
+        let anvil = Anvil::beside(&chain.rpc_url(), chain.deployment().expect("it has contracts")).await;
+        for number in 1..=count {
+            let seed = Seed::devnet(SEED, number);
+            for account in 0..ACCOUNTS {
+                anvil.give_gas(seed.payment_key(account).address()).await;
+            }
+            anvil.mint(seed.payment_key(0).address(), START_BALANCE.units()).await;
+            let env = [("HAGGLE_CHAIN__RPC", anvil.url())];
+            stage.market.add_node_with(&env).await.expect("the node starts");
+        }
+        stage.anvil = Some(anvil);
+        stage
+    }
+
+    /// Where the chain of the story answers.
+    #[must_use]
+    pub fn rpc(&self) -> String {
+        self.anvil.as_ref().map_or_else(|| self.market.chain().rpc_url(), |anvil| anvil.url().to_owned())
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> Address {
+        self.market.network().token.address
+    }
+
+    /// Mints to anybody.
+    ///
+    /// # Panics
+    /// The chain refuses.
+    pub async fn mint(&self, to: Address, amount: Usdc) {
+        match &self.anvil {
+            Some(anvil) => anvil.mint(to, amount.units()).await,
+            None => drop(self.market.chain().mint_usdc(to, amount.units()).expect("the chain mints")),
+        }
+    }
+
+    /// What anybody has on the chain.
+    ///
+    /// # Panics
+    /// The chain does not answer.
+    pub async fn holds(&self, account: Address) -> Usdc {
+        let network = self.market.network();
+        let config = EscrowConfig::for_network(network, vec![self.rpc()]);
+        let reader = ChainReader::new(config).expect("the chain's URL is one");
+        reader.balance_of(account).await.expect("the chain answers")
     }
 
     /// A market of `count` nodes.

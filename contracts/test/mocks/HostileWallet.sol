@@ -33,7 +33,7 @@ contract HostileWallet {
             while (true) {}
         }
         require(answers != Answers.Revert, "refused");
-        uint256 length = answers == Answers.Short ? 4 : answers == Answers.Long ? 20_000 : 32;
+        uint256 length = answers == Answers.Short ? 31 : answers == Answers.Long ? 20_000 : 32;
         bytes32 word = bytes32(bytes4(0x1626ba7e)) | (answers == Answers.Dirty ? bytes32(uint256(1)) : bytes32(0));
         assembly {
             mstore(0, word)

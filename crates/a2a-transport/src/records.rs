@@ -76,6 +76,8 @@ struct Entry {
     ended: bool,
     context: String,
     state: TaskState,
+    /// The file that holds the body, if it did not fit the row.
+    file: Option<Hash>,
 }
 
 impl Entry {
@@ -87,6 +89,7 @@ impl Entry {
             ended: row.ended,
             context: row.context.clone(),
             state: row.state.clone(),
+            file: file_of(row),
         }
     }
 }
@@ -276,9 +279,9 @@ impl Shelf {
             state: task.state().clone(),
             body,
         };
-        let before = self.row(&id)?;
-        let evicted = {
+        let (before, evicted) = {
             let mut index = self.index();
+            let before = index.remove(&id);
             let gone = if before.is_some() {
                 Vec::new()
             } else {
@@ -287,13 +290,12 @@ impl Shelf {
                     .ok_or_else(|| A2aError::new(Kind::Busy, "too many open tasks: end or cancel some first"))?
             };
             index.insert(id.clone(), Entry::of(&row));
-            gone
+            (before, gone)
         };
-        let mut leftover: Vec<Hash> = before.iter().filter_map(file_of).collect();
-        leftover.retain(|old| Some(*old) != file_of(&row));
+        let replaced = before.iter().filter_map(|entry| entry.file).filter(|old| Some(*old) != file_of(&row));
+        let leftover: Vec<Hash> = replaced.chain(evicted.iter().filter_map(|(_, entry)| entry.file)).collect();
         let mut batch = Batch::new();
         for (gone, _) in &evicted {
-            leftover.extend(self.row(gone)?.as_ref().and_then(file_of));
             batch.delete::<Tasks>(gone);
         }
         let written = match batch.put::<Tasks>(&id, &row) {
@@ -304,7 +306,7 @@ impl Shelf {
             let mut index = self.index();
             index.remove(&id);
             if let Some(old) = before {
-                index.insert(id, Entry::of(&old));
+                index.insert(id, old);
             }
             for (gone, entry) in evicted {
                 index.insert(gone, entry);

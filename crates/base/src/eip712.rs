@@ -109,10 +109,15 @@ fn domain(name: &str, version: &str, chain_id: u64, contract: Option<Address>) -
 /// The digest that is signed: `keccak256(0x1901 ‖ separator ‖ hashStruct(message))`.
 #[must_use]
 pub fn digest<T: SolStruct>(message: &T, domain: &Domain) -> B256 {
+    prefixed(&message.eip712_hash_struct(), domain)
+}
+
+/// The digest of a structure's hash in a domain.
+fn prefixed(structure: &B256, domain: &Domain) -> B256 {
     let mut preimage = [0; 66];
     preimage[..2].copy_from_slice(&[0x19, 0x01]);
     preimage[2..34].copy_from_slice(domain.separator.as_slice());
-    preimage[34..].copy_from_slice(message.eip712_hash_struct().as_slice());
+    preimage[34..].copy_from_slice(structure.as_slice());
     keccak256(preimage)
 }
 

@@ -3,13 +3,12 @@
 //! - [`raw`] is a pair of plain libp2p nodes that exchange bytes by request-response.
 //! - [`a2a`] is a pair of haggle nodes whose A2A client calls an agent.
 //! - [`pairs`] lets the two take turns; [`load`] calls and counts.
-//! - [`crowd`] is one node's A2A room with thousands of agents, and [`http`] the client that calls it.
+//! - [`http`] is a client that calls a node's gateway and costs little itself.
 //!
 //! The pairs run over TCP, noise and yamux on loopback, in one process, and carry bodies of equal size, so that a bench
 //! can report the ratio from one run. `haggle bench` puts everything together.
 
 pub mod a2a;
-pub mod crowd;
 pub mod http;
 pub mod load;
 pub mod pairs;

@@ -2,6 +2,7 @@
 
 mod evm;
 mod history;
+mod reorg;
 mod time;
 
 use alloy::consensus::transaction::Recovered;
@@ -16,10 +17,12 @@ use revm::{DatabaseCommit as _, DatabaseRef as _};
 
 use crate::error::RpcError;
 use evm::{BlockAt, Rules, State};
+use reorg::{Undo, Undone};
 use time::ChainTime;
 
 pub use evm::HARDFORK;
 pub(crate) use history::{History, Mined, Sealed};
+pub use reorg::{MAX_REORG, Taken};
 
 /// Bytes of one signed transaction, as geth's pool allows.
 const MAX_TX_BYTES: usize = 128 * 1024;
@@ -50,6 +53,7 @@ pub(crate) struct Chain {
     time: ChainTime,
     snapshots: Vec<Snapshot>,
     next_snapshot: u64,
+    undo: Undo,
 }
 
 impl Chain {
@@ -63,6 +67,7 @@ impl Chain {
             time: ChainTime::default(),
             snapshots: Vec::new(),
             next_snapshot: 1,
+            undo: Undo::default(),
         }
     }
 
@@ -99,9 +104,13 @@ impl Chain {
     ///
     /// A transaction that reverts is mined like any other; its receipt says so.
     pub(crate) fn send_raw(&mut self, raw: &[u8], now: u64) -> Result<B256, RpcError> {
-        let tx = decode(raw)?;
+        self.execute(decode(raw)?, now)
+    }
+
+    fn execute(&mut self, tx: Recovered<TxEnvelope>, now: u64) -> Result<B256, RpcError> {
         let timestamp = self.time.next(now, self.history.latest().timestamp);
         let done = evm::run(&self.state, self.block_at(timestamp), evm::signed(&tx), Rules::Transaction)?;
+        let before = Undone::of(&self.state, &done.state);
         self.state.commit(done.state);
         let hash = *tx.tx_hash();
         // Like geth, the address is told whether or not the creation went well.
@@ -113,7 +122,8 @@ impl Chain {
             logs: if let ExecutionResult::Success { logs, .. } = done.result { logs } else { Vec::new() },
             created,
         };
-        self.push(timestamp, Some(mined));
+        let sealed = self.push(timestamp, Some(mined));
+        self.undo.keep(sealed.number, before);
         Ok(hash)
     }
 
@@ -200,6 +210,7 @@ impl Chain {
         if let Some(snapshot) = self.snapshots.drain(index..).next() {
             self.state = snapshot.state;
             self.history.truncate(snapshot.height);
+            self.undo.forget_above(snapshot.height);
         }
         true
     }

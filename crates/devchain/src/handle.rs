@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Taken};
 use crate::config::Config;
 use crate::deployment::{self, Deployment};
 use crate::error::DevChainError;
@@ -158,6 +158,16 @@ impl DevChain {
     #[must_use]
     pub fn revert(&self, id: u64) -> bool {
         self.rpc.with(|world| world.chain.revert(id))
+    }
+
+    /// Takes the latest `depth` blocks back and builds another branch that is one block longer; answers how many
+    /// transactions were not mined again. What was set without a transaction stays.
+    ///
+    /// # Errors
+    /// [`DevChainError::Rpc`] for more blocks than there are, or than [`MAX_REORG`](crate::MAX_REORG).
+    pub fn reorg(&self, depth: u64, taken: Taken) -> Result<u64, DevChainError> {
+        let now = self.rpc.now();
+        Ok(self.rpc.with(|world| world.chain.reorg(depth, taken, now))?)
     }
 
     /// Stops ticking and serving, and waits until both have ended.

@@ -15,6 +15,10 @@
 //! - The base fee never moves, two blocks may share a second, and the state root is zero.
 //! - Anybody may mint, set balances and move time: the endpoint listens on loopback only.
 //!
+//! # Reorganisations
+//! [`DevChain::reorg`] (`haggle_reorg` over RPC) takes up to [`MAX_REORG`] blocks back and builds a longer branch, with
+//! their transactions mined again or lost.
+//!
 //! # Time
 //! A block's time is the wall clock plus an offset that only `evm_increaseTime` and its relatives move, never back.
 //!
@@ -44,7 +48,7 @@ mod rpc;
 mod transport;
 
 pub use accounts::{DEV_ACCOUNTS, DevAccount};
-pub use chain::HARDFORK;
+pub use chain::{HARDFORK, MAX_REORG, Taken};
 pub use config::{BLOCK_GAS_LIMIT, Config, DEFAULT_BASE_FEE, DEV_CHAIN_ID, NowSecs, wall_clock};
 pub use deployment::{
     CHANNEL_ADDRESS, COLLECTOR_ADDRESS, Deployment, ESCROW_ADDRESS, MULTICALL_ADDRESS, TOKEN_ADDRESS,

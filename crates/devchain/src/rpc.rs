@@ -179,6 +179,7 @@ impl Rpc {
             "anvil_setStorageAt" => dev::set_storage(self, params),
             // ours
             "haggle_deployment" => json(&self.deployment()),
+            "haggle_reorg" => dev::reorg(self, params),
             "haggle_faucet" => dev::faucet(self, params),
             _ => Err(RpcError::MethodNotFound(method.chars().take(64).collect())),
         }

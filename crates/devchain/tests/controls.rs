@@ -11,7 +11,7 @@ use alloy::providers::{Provider, ProviderBuilder, RootProvider};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::types::{Filter, TransactionRequest};
 use alloy::signers::local::PrivateKeySigner;
-use haggle_devchain::{Config, DevAccount, DevChain, DevChainError};
+use haggle_devchain::{Config, DevAccount, DevChain, DevChainError, MAX_REORG, Taken};
 use serde_json::{Value, json};
 
 /// A chain whose wall clock stands still until the test moves it.
@@ -231,4 +231,59 @@ async fn hundreds_of_transactions_are_mined_one_to_a_block() {
         chain.mint_usdc(alice, 1).unwrap();
     }
     assert_eq!((chain.head().0, chain.balance_usdc(alice).unwrap()), (MINTS, MINTS));
+}
+
+#[tokio::test]
+async fn a_reorganisation_mines_the_transactions_again_in_other_blocks() {
+    let chain = DevChain::start(Config::for_testing()).await.unwrap();
+    let provider = provider(&chain);
+    let alice = Address::repeat_byte(0xa1);
+    chain.mint_usdc(alice, 5).unwrap();
+    let minted = chain.mint_usdc(alice, 7).unwrap();
+    chain.mine(3);
+    let (height, _) = chain.head();
+    let before = provider.get_transaction_receipt(minted).await.unwrap().unwrap();
+
+    assert_eq!(chain.reorg(4, Taken::MinedAgain).unwrap(), 0);
+
+    assert_eq!(chain.head().0, height + 1);
+    assert_eq!(chain.balance_usdc(alice).unwrap(), 12);
+    let after = provider.get_transaction_receipt(minted).await.unwrap().unwrap();
+    assert_ne!(after.block_hash, before.block_hash);
+    assert_eq!(after.block_number.unwrap(), before.block_number.unwrap() + 1);
+    assert!(provider.get_block_by_hash(before.block_hash.unwrap()).await.unwrap().is_none());
+    let block = provider.get_block_by_number(after.block_number.unwrap().into()).await.unwrap().unwrap();
+    assert_eq!(Some(block.header.hash), after.block_hash);
+    assert_eq!(block.header.hash, block.header.inner.hash_slow());
+}
+
+#[tokio::test]
+async fn a_reorganisation_can_lose_transactions_and_leaves_the_state_as_before_them() {
+    let chain = DevChain::start(Config::for_testing()).await.unwrap();
+    let provider = provider(&chain);
+    let (alice, minter) = (Address::repeat_byte(0xa1), DevAccount::numbered(0).address());
+    chain.mint_usdc(alice, 5).unwrap();
+    let (supply, wei) = (chain.total_supply_usdc().unwrap(), provider.get_balance(minter).await.unwrap());
+    let lost = chain.mint_usdc(alice, 7).unwrap();
+
+    let gone = raw(&provider, "haggle_reorg", json!([1, true])).await;
+
+    assert_eq!(gone, json!("0x1"));
+    assert_eq!(chain.balance_usdc(alice).unwrap(), 5);
+    assert_eq!(chain.total_supply_usdc().unwrap(), supply);
+    assert_eq!(provider.get_balance(minter).await.unwrap(), wei);
+    assert!(provider.get_transaction_receipt(lost).await.unwrap().is_none());
+    chain.mint_usdc(alice, 7).unwrap();
+    assert_eq!(chain.balance_usdc(alice).unwrap(), 12);
+}
+
+#[tokio::test]
+async fn no_more_blocks_are_taken_back_than_there_are() {
+    let chain = DevChain::start(Config::for_testing()).await.unwrap();
+    chain.mine(2);
+    assert!(chain.reorg(3, Taken::Lost).is_err());
+    chain.mine(MAX_REORG);
+    assert!(chain.reorg(MAX_REORG + 1, Taken::Lost).is_err());
+    assert_eq!(chain.head().0, MAX_REORG + 2);
+    assert_eq!(chain.reorg(MAX_REORG, Taken::Lost).unwrap(), 0);
 }

@@ -12,6 +12,7 @@ use haggle_base::{OrderId, Timestamp, Usdc};
 
 use crate::bindings::{Escrow, TestUSDC};
 use crate::config::EscrowConfig;
+use crate::endpoints::{EndpointReport, Endpoints, Trust};
 use crate::error::EscrowError;
 use crate::nonce::Signers;
 use crate::status::{OnChain, Status};
@@ -34,6 +35,7 @@ pub struct ChainReader {
     pub(crate) provider: RootProvider,
     pub(crate) config: Arc<EscrowConfig>,
     pub(crate) signers: Arc<Signers>,
+    endpoints: Option<Arc<Endpoints>>,
 }
 
 impl ChainReader {
@@ -42,8 +44,9 @@ impl ChainReader {
     /// # Errors
     /// [`EscrowError::BadUrl`].
     pub fn new(config: EscrowConfig) -> Result<Self, EscrowError> {
-        let transport = Failover::new(&config.rpc_urls, config.request_timeout)?;
-        Ok(Self::over(transport, config))
+        let transport = Failover::new(&config)?;
+        let endpoints = transport.endpoints();
+        Ok(Self { endpoints: Some(endpoints), ..Self::over(transport, config) })
     }
 
     /// A reader over any alloy transport, such as a chain in the same process.
@@ -51,7 +54,19 @@ impl ChainReader {
     pub fn over<T: Transport + Clone>(transport: T, config: EscrowConfig) -> Self {
         let client = RpcClient::new(transport, true);
         client.set_poll_interval(config.poll_interval);
-        Self { provider: RootProvider::new(client), config: Arc::new(config), signers: Arc::default() }
+        Self { provider: RootProvider::new(client), config: Arc::new(config), signers: Arc::default(), endpoints: None }
+    }
+
+    /// How each endpoint stands, in the order of the configuration; empty over a transport of one's own.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointReport> {
+        self.endpoints.as_ref().map(|known| known.report()).unwrap_or_default()
+    }
+
+    /// How far the endpoints' word is taken.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.endpoints.as_ref().map_or(Trust::Single, |known| known.trust())
     }
 
     /// Asks whether the endpoint serves the right chain, and the escrow's address holds the right contract.

@@ -16,7 +16,7 @@ pub const MAX_RPC_URLS: usize = 8;
 /// Settings of an [`EscrowClient`](crate::EscrowClient) and a [`Watcher`](crate::Watcher).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EscrowConfig {
-    /// RPC endpoints, the preferred first. The next is used when one does not answer.
+    /// RPC endpoints, the preferred first. With three or more, two must say the same for it to be believed.
     pub rpc_urls: Vec<String>,
     /// The chain all of them must serve.
     pub chain_id: u64,
@@ -30,6 +30,10 @@ pub struct EscrowConfig {
     pub poll_interval: Duration,
     /// How long an endpoint may take to answer one request.
     pub request_timeout: Duration,
+    /// How long an endpoint may let others wait before the next is asked too.
+    pub slow_after: Duration,
+    /// How long a transaction may lie about before it is sent again with a higher price.
+    pub stuck_after: Duration,
     /// How long a sent transaction is waited for before its outcome counts as unknown.
     pub receipt_timeout: Duration,
     /// Most gas a transaction may use.
@@ -51,6 +55,8 @@ impl EscrowConfig {
             deployed_at: 0,
             poll_interval: if local { Duration::from_millis(100) } else { Duration::from_secs(1) },
             request_timeout: Duration::from_secs(10),
+            slow_after: Duration::from_secs(if local { 1 } else { 2 }),
+            stuck_after: Duration::from_secs(if local { 5 } else { 30 }),
             receipt_timeout: if local { Duration::from_secs(20) } else { Duration::from_secs(90) },
             gas_cap: DEFAULT_GAS_CAP,
             max_gas_price: DEFAULT_MAX_GAS_PRICE,

@@ -9,6 +9,8 @@ use alloy::transports::{TransportError, TransportErrorKind};
 use haggle_base::Coded;
 use thiserror::Error;
 
+use crate::transport::NoAgreement;
+
 pub use reasons::{
     AnchorRefusal, ChannelRefusal, FeedbackRefusal, PanelRefusal, RegistryRefusal, StakeRefusal, TokenRefusal,
 };
@@ -24,6 +26,12 @@ pub enum EscrowError {
         /// What the last endpoint tried said.
         #[source]
         source: Box<TransportErrorKind>,
+    },
+    /// The endpoints contradict each other, or too few of them answer to be believed.
+    #[error("the RPC endpoints do not agree about {about}")]
+    NoAgreement {
+        /// About what.
+        about: &'static str,
     },
     /// The endpoint answered with an error that is not the contract's.
     #[error("the RPC endpoint refused ({code}): {message}")]
@@ -98,6 +106,14 @@ pub enum EscrowError {
         /// Whose key is used in two places.
         signer: Address,
     },
+    /// More transactions of this signer wait to be mined than are kept track of.
+    #[error("{max} transactions of {signer} are under way")]
+    TooManyUnderWay {
+        /// Whose.
+        signer: Address,
+        /// The limit.
+        max: usize,
+    },
     /// The transaction may or may not be mined. Ask for the order's status before sending again.
     #[error("transaction {tx} was sent, its outcome is unknown")]
     UnknownOutcome {
@@ -123,12 +139,14 @@ impl EscrowError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::RpcDown { .. }
+            | Self::NoAgreement { .. }
             | Self::RpcRefused { .. }
             | Self::RpcBadAnswer
             | Self::RevertedOnChain { .. }
             | Self::NotEnoughGas { .. }
             | Self::GasPriceTooHigh { .. }
             | Self::NonceContention { .. }
+            | Self::TooManyUnderWay { .. }
             | Self::UnknownOutcome { .. } => true,
             Self::Reverted(revert) => revert.is_retryable(),
             Self::BadUrl(_)
@@ -153,6 +171,7 @@ impl Coded for EscrowError {
     fn code(&self) -> &'static str {
         match self {
             Self::RpcDown { .. } => "rpc_down",
+            Self::NoAgreement { .. } => "rpc_no_agreement",
             Self::RpcRefused { .. } => "rpc_refused",
             Self::RpcBadAnswer => "rpc_bad_answer",
             Self::BadUrl(_) => "rpc_bad_url",
@@ -166,6 +185,7 @@ impl Coded for EscrowError {
             Self::GasCapExceeded { .. } => "gas_cap_exceeded",
             Self::GasPriceTooHigh { .. } => "gas_price_too_high",
             Self::NonceContention { .. } => "nonce_contention",
+            Self::TooManyUnderWay { .. } => "too_many_under_way",
             Self::UnknownOutcome { .. } => "unknown_outcome",
             Self::BatchTooLarge { .. } => "batch_too_large",
             Self::BadKey => "bad_payment_key",
@@ -175,6 +195,9 @@ impl Coded for EscrowError {
     fn hint(&self) -> &'static str {
         match self {
             Self::RpcDown { .. } => "check that the RPC endpoint runs and that its URL is right, then try again",
+            Self::NoAgreement { .. } => {
+                "wait until two endpoints say the same; `haggle status` names the one that is down, behind or lies"
+            }
             Self::RpcRefused { .. } | Self::RpcBadAnswer => "look at the endpoint's log, or use another endpoint",
             Self::BadUrl(_) => "give the endpoint as http://host:port or https://host/path",
             Self::WrongChain { .. } => "use an endpoint of the chain that the network file names",
@@ -189,6 +212,7 @@ impl Coded for EscrowError {
             }
             Self::GasPriceTooHigh { .. } => "wait for cheaper gas, or raise the limit",
             Self::NonceContention { .. } => "use the payment key in one place only",
+            Self::TooManyUnderWay { .. } => "wait until some are mined, and look whether gas costs more than allowed",
             Self::UnknownOutcome { .. } => "ask for the order's status; it tells whether the transaction was mined",
             Self::BatchTooLarge { .. } => "send the rows in several batches",
             Self::BadKey => "the payment key is damaged; restore the seed",
@@ -200,6 +224,10 @@ impl From<TransportError> for EscrowError {
     fn from(error: TransportError) -> Self {
         match error {
             RpcError::ErrorResp(payload) => from_payload(&payload),
+            RpcError::Transport(TransportErrorKind::Custom(error)) if error.is::<NoAgreement>() => {
+                let about = error.downcast_ref().map_or("the chain", |NoAgreement(about)| *about);
+                Self::NoAgreement { about }
+            }
             RpcError::Transport(kind) => Self::RpcDown { source: Box::new(kind) },
             _ => Self::RpcBadAnswer,
         }

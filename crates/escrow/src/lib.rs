@@ -24,12 +24,14 @@
 //! One [`EscrowError`]. The variant to look at is [`EscrowError::UnknownOutcome`]: the transaction is out, and only the
 //! order's status tells what became of it. Everything else either happened or did not.
 
+mod agree;
 mod anchor;
 mod bindings;
 mod chain;
 mod channel;
 mod client;
 mod config;
+mod endpoints;
 mod error;
 mod facts;
 mod nonce;
@@ -47,6 +49,7 @@ pub use chain::{ChainHead, ChainReader, TokenClient};
 pub use channel::{ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, Claimed, MAX_CLAIMS, PendingWithdrawal};
 pub use client::{BatchSent, Decision, EscrowClient, MAX_BATCH, Row, Sent, ToFund, ToRelease};
 pub use config::{DEFAULT_GAS_CAP, DEFAULT_MAX_GAS_PRICE, EscrowConfig, MAX_RPC_URLS};
+pub use endpoints::{EndpointReport, MAX_LAG, Standing, Trust};
 pub use error::{
     AnchorRefusal, BadOrder, ChannelRefusal, EscrowError, FeedbackRefusal, PanelRefusal, RegistryRefusal, Revert, Skip,
     StakeRefusal, TokenRefusal,

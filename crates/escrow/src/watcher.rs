@@ -13,6 +13,7 @@ use haggle_base::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{ChainHead, ChainReader};
+use crate::endpoints::Trust;
 use crate::error::EscrowError;
 use crate::facts::{ChainFact, Place, event, placed};
 
@@ -152,7 +153,9 @@ impl Watcher {
                 tracing::warn!(tx.hash = ?log.transaction_hash, "a log of the escrow cannot be read");
                 continue;
             };
-            let time = match placed.time.or_else(|| times.get(&placed.block).copied()) {
+            // of several endpoints one may tell a wrong time with a right event
+            let told = placed.time.filter(|_| self.chain.trust() == Trust::Single);
+            let time = match told.or_else(|| times.get(&placed.block).copied()) {
                 Some(time) => time,
                 None => self.at(placed.block).await?.ok_or(EscrowError::RpcBadAnswer)?.time,
             };

@@ -17,5 +17,7 @@ pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
 };
-pub use node::{ChainStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView};
+pub use node::{
+    ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,
+};
 pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};

@@ -29,23 +29,33 @@ impl Settlement {
     pub async fn follow_once(&self) -> Result<usize, SettlementError> {
         let _alone = self.inner.following.lock().await;
         let cursor = self.cursor().await;
-        let booked = match self.inner.chain.poll(&cursor).await? {
-            News::Facts { facts, next } => self.ingest_facts(facts, next).await?,
-            News::Reorged => {
-                let back_to = self.checkpoint_before(cursor.block)?;
-                tracing::warn!(
-                    chain.block = cursor.block,
-                    chain.back_to = back_to.block,
-                    "block {} left the chain, going back to {}",
-                    cursor.block,
-                    back_to.block
-                );
-                self.rewind(back_to).await?;
-                0
-            }
-        };
+        let (from, facts, next) = self.read_on(cursor).await?;
+        if from != cursor {
+            tracing::warn!(
+                chain.block = cursor.block,
+                chain.back_to = from.block,
+                "block {} left the chain, going back to {}",
+                cursor.block,
+                from.block
+            );
+            self.rewind(from).await?;
+        }
+        let booked = self.ingest_facts(facts, next).await?;
         self.end_what_ran_out().await?;
         Ok(booked)
+    }
+
+    /// Reads on from the cursor. If its block left the chain, from the newest checkpoint whose block did not: nothing that
+    /// still holds is taken back, and one call finds the way however deep the reorganisation is.
+    async fn read_on(&self, cursor: Cursor) -> Result<(Cursor, Vec<Fact>, Cursor), SettlementError> {
+        let mut from = cursor;
+        loop {
+            match self.inner.chain.poll(&from).await? {
+                News::Facts { facts, next } => return Ok((from, facts, next)),
+                News::Reorged if from == self.inner.config.start => return Ok((from, Vec::new(), from)),
+                News::Reorged => from = self.checkpoint_before(from.block)?,
+            }
+        }
     }
 
     /// How far the chain was read.

@@ -14,6 +14,9 @@
 //! signature funds an order in an escrow contract and is, at the same time, the buyer's agreement to every field of the
 //! order. A client that does not know the scheme skips it.
 //!
+//! Repeated calls are paid on channels ([`batch`], `docs/protocols/x402-batch.md`): the scheme `batch-settlement`, where each
+//! call costs a signature and the chain is asked once in a while.
+//!
 //! ```
 //! use haggle_x402::{ChainRef, PaymentRequired};
 //!
@@ -26,6 +29,7 @@
 //!
 //! Not here: reaching a chain, keeping keys, deciding whether an agent may spend. Settlement does those.
 
+pub mod batch;
 pub mod choose;
 pub mod escrow;
 pub mod exact;
@@ -39,6 +43,9 @@ mod reason;
 mod wire;
 mod words;
 
+pub use batch::{
+    BatchExtra, BatchPayload, BatchSettled, ChannelFacts, ChannelState, Deposit, SignedVoucher, VoucherState,
+};
 pub use chain::{BadChainRef, ChainRef};
 pub use choose::choose;
 pub use error::X402Error;

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Pinned requirements of every Python check.
-const REQUIREMENTS: [&str; 2] =
-    ["docs/protocols/vectors/requirements.txt", "testnet/peers/a2a-python/requirements.txt"];
+const REQUIREMENTS: [&str; 3] = [
+    "docs/protocols/vectors/requirements.txt",
+    "testnet/peers/a2a-python/requirements.txt",
+    "testnet/peers/x402-python/requirements.txt",
+];
 /// Pinned requirements of the proofs about the contracts.
 const PROOF_REQUIREMENTS: [&str; 1] = ["contracts/test/halmos/requirements.txt"];
 

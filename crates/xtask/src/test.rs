@@ -12,7 +12,9 @@ pub(crate) fn everything() -> Result<()> {
     say("== contracts");
     contracts::run(&Contracts::default())?;
     let interpreter = python::environment()?;
-    npm::packages(&root().join("testnet/peers/a2a-js"))?;
+    for peer in ["a2a-js", "x402-js"] {
+        npm::packages(&root().join("testnet/peers").join(peer))?;
+    }
 
     say("== build");
     run(cargo(&["build", "--release", "--workspace", "--all-targets"]).current_dir(root()))?;

@@ -87,7 +87,10 @@ const fn is_settled(event: &EscrowEvent) -> bool {
 
 fn refused(error: &EscrowError) -> ChainError {
     match error {
-        EscrowError::RpcDown { .. } | EscrowError::RpcBadAnswer => ChainError::Down,
+        EscrowError::RpcDown { .. }
+        | EscrowError::RpcBadAnswer
+        | EscrowError::NoAgreement { .. }
+        | EscrowError::TooManyUnderWay { .. } => ChainError::Down,
         EscrowError::UnknownOutcome { .. } => ChainError::OutcomeUnknown,
         other => {
             let mut reason = format!("{}: {other}", other.code());

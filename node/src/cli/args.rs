@@ -139,7 +139,7 @@ pub(super) struct Init {
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
-    /// JSON-RPC URL of the chain, over the configured one.
+    /// JSON-RPC URL of the chain, or several with commas between them, over the configured ones.
     #[arg(long)]
     pub(super) rpc: Option<String>,
     /// One more peer to dial first, with /p2p/<id>; may be given again.
@@ -359,13 +359,6 @@ pub(super) enum BenchPart {
     Lost {
         #[arg(long)]
         seconds: u64,
-    },
-    /// A node's A2A room with a crowd, until it is killed.
-    Crowd {
-        #[arg(long)]
-        agents: u32,
-        #[arg(long)]
-        concurrent: u32,
     },
 }
 

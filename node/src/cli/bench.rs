@@ -50,7 +50,7 @@ async fn a2a(globals: &Globals, args: BenchA2a) -> Result<(), CliError> {
     progress.say(&format!("counting lost calls over libp2p for {} s", args.seconds));
     let lost = parts::lost(Duration::from_secs(args.seconds)).await?;
     progress.say(&format!("{} agents and {} open tasks on one node", args.agents, args.concurrent));
-    let crowd = crowd::run(args.agents, args.concurrent, args.quick).await?;
+    let crowd = crowd::run(args.agents, args.concurrent, args.quick, &progress).await?;
     progress.say("two nodes come up");
     let nodes = nodes::Nodes::start().await?;
     let beside = match &args.peers {

@@ -74,7 +74,7 @@ pub(super) async fn up(globals: &Globals, args: Up) -> Result<(), CliError> {
     let progress = Progress::start(globals.json || globals.quiet, "starting the node");
     let mut config = load(&globals.home)?;
     if let Some(rpc) = args.rpc {
-        config.chain.rpc = rpc;
+        config.chain.rpc = rpc.into();
     }
     config.p2p.bootstrap.extend(args.bootstrap);
     setup::start_logging(&config.log);
@@ -158,6 +158,12 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
         ("chain trust", chain.trust.clone()),
         ("escrow", chain.escrow.clone()),
     ]);
+    if chain.endpoints.len() > 1 {
+        terminal::pairs(chain.endpoints.iter().map(|endpoint| {
+            let block = endpoint.block.map_or_else(|| "no block yet".to_owned(), |block| format!("block {block}"));
+            ("rpc", format!("{} {}, {block}, {} behind", endpoint.host, endpoint.standing, endpoint.behind))
+        }));
+    }
     if status.peers == 0 {
         terminal::next(
             globals.quiet,

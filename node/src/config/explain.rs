@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 21] = [
+pub const EXPLANATIONS: [Explanation; 27] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -23,14 +23,20 @@ pub const EXPLANATIONS: [Explanation; 21] = [
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled on connect; off leaves gossip alone"),
-    row("chain.rpc", "JSON-RPC URL of the chain; it is trusted with what it says"),
+    row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),
+    row("chain.gas_cap", "most gas one transaction may use"),
+    row("chain.max_gas_price_gwei", "gwei per gas above which the node waits rather than pays"),
     row("budget.per_call", "most one call may cost in USDC, fee included, such as \"0.25\""),
     row("budget.per_day", "most the calls of one day (UTC) may cost in USDC, fee included"),
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
     row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
+    row("a2a.open_calls", "most calls at work at once; more are answered \"busy\""),
+    row("a2a.open_calls_per_caller", "most calls of one caller at work at once"),
+    row("a2a.kept_tasks", "most tasks kept; of those that ended the oldest makes room"),
+    row("a2a.kept_tasks_per_caller", "most tasks kept of one caller"),
     row("agents.commands", "whether whoever holds the API token may add programs, which run as the node's user"),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
     row("log.level", "filter such as info or haggle_trade=debug,warn"),

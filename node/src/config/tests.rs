@@ -34,6 +34,20 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn one_rpc_or_several_are_written_as_they_come() {
+    let read = |text: &str| layers::layered(text, iter::empty()).unwrap();
+    let one = read("[chain]\nrpc = \"http://a:1\"\n");
+    assert_eq!(one.chain.rpc.as_slice(), ["http://a:1"]);
+    let several = read("[chain]\nrpc = [\"http://a:1\", \"http://b:2\"]\n");
+    assert_eq!(several.chain.rpc.as_slice(), ["http://a:1", "http://b:2"]);
+    let typed = layers::layered("", env("HAGGLE_CHAIN__RPC", "http://a:1, http://b:2")).unwrap();
+    assert_eq!(typed, several);
+    assert_eq!(read(&several.to_toml()), several);
+    assert_eq!(read(&one.to_toml()), one);
+    assert!(read("[chain]\nrpc = []\n").check().is_err());
+}
+
+#[test]
 fn variables_without_a_section_are_no_configuration() {
     assert_eq!(layers::layered("", env("HAGGLE_HOME", "/nowhere")).unwrap(), Config::default());
 }

@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 /// Items of a page when nobody says.
 const DEFAULT_ITEMS: usize = 20;
 /// Most orders of a page.
-const MAX_ORDERS: usize = 100;
+pub(super) const MAX_ORDERS: usize = 100;
 /// Sales read to find the newest; they are kept by order id.
 const MAX_SALES_READ: usize = 10_000;
 
@@ -32,16 +32,18 @@ pub(super) fn coded<E: Coded>(error: E) -> ApiError {
 }
 
 impl Inner {
-    /// The buying agent of a request: the one named, which must be ours, else the node's own.
-    pub(super) fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+    /// The buying agent of a request: the one named, which must be ours, else the node's own. Sellers will know whom
+    /// this node speaks for.
+    pub(super) async fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
         let Some(named) = named else {
             return Ok(self.own_did());
         };
         let did = read_did(named)?;
-        if self.keys.get(&did).is_none() {
+        let Some(keys) = self.keys.get(&did) else {
             let hint = "leave `buyer` out, or name one of this node's agents";
             return Err(ApiError::not_found("agent_not_found", format!("{did} is not served here"), hint));
-        }
+        };
+        self.network.present(keys.agent).await.map_err(coded)?;
         Ok(did)
     }
 
@@ -58,7 +60,7 @@ impl Inner {
     }
 
     /// What a request to buy means to the trade room.
-    pub(super) fn wish(
+    pub(super) async fn wish(
         &self,
         listing: &str,
         input: &Value,
@@ -66,7 +68,7 @@ impl Inner {
         buyer: Option<&str>,
         key: Option<&str>,
     ) -> Result<Wish, ApiError> {
-        let agent = self.buyer_of(buyer)?;
+        let agent = self.buyer_of(buyer).await?;
         let listing = self.listing_by_id(listing)?;
         let input = serde_json::to_vec(input).map_err(|cause| ApiError::internal(&cause))?;
         if input.len() > MAX_PAYLOAD_BYTES {
@@ -118,7 +120,7 @@ impl Inner {
             return self.desk.show(&order).map_err(|_| missing());
         }
         let mut buyers = vec![self.own_did()];
-        buyers.extend(self.agents.all().into_iter().map(|served| served.row.did));
+        buyers.extend(self.agents.dids());
         for buyer in buyers {
             if let Some(hire) = self.buyer.find_key(&buyer, id).map_err(coded)? {
                 return self.buyer.show(hire).map_err(coded);
@@ -141,7 +143,6 @@ impl NodeApi for Inner {
         let latest = self.reader.latest().await;
         let read = self.settlement.cursor().await;
         let held = self.catalog.status();
-        let agents = self.agents.all();
         Ok(NodeStatus {
             name: self.config.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -151,10 +152,7 @@ impl NodeApi for Inner {
             gateway: self.gateway_url.clone(),
             uptime_seconds: self.clock.now().since(self.started).as_secs(),
             peers: self.network.peers().len() as u64,
-            agents: std::iter::once(self.own_did())
-                .chain(agents.iter().map(|served| served.row.did))
-                .map(|did| did.to_string())
-                .collect(),
+            agents: std::iter::once(self.own_did()).chain(self.agents.dids()).map(|did| did.to_string()).collect(),
             chain: ChainStatus {
                 chain_id: self.file.chain_id,
                 reachable: latest.is_ok(),
@@ -162,7 +160,8 @@ impl NodeApi for Inner {
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
                 escrow: self.file.escrow.to_string(),
                 token: self.file.token.address.to_string(),
-                trust: format!("one RPC, {}, is trusted with what it says", views::host_of(&self.config.chain.rpc)),
+                trust: self.chain_trust(),
+                endpoints: self.reader.endpoints().into_iter().map(views::endpoint).collect(),
             },
             market: MarketStatus {
                 listings: held.listings as u64,
@@ -305,24 +304,21 @@ impl NodeApi for Inner {
     }
 
     async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError> {
-        let wish = self.wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), None)?;
+        let wish =
+            self.wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), None).await?;
         let quote = self.buyer.quote(&wish).await.map_err(coded)?;
         Ok(self.quote_view(&quote))
     }
 
     async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError> {
-        let buyer = self.buyer_of(request.buyer.as_deref())?;
+        let buyer = self.buyer_of(request.buyer.as_deref()).await?;
         let known = self.buyer.find_key(&buyer, key).map_err(coded)?;
         let hire = match known {
             Some(hire) => hire,
             None => {
-                let wish = self.wish(
-                    &request.listing,
-                    &request.input,
-                    request.max_price,
-                    request.buyer.as_deref(),
-                    Some(key),
-                )?;
+                let wish = self
+                    .wish(&request.listing, &request.input, request.max_price, request.buyer.as_deref(), Some(key))
+                    .await?;
                 self.buyer.hire(wish).await.map_err(coded)?
             }
         };

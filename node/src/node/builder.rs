@@ -53,7 +53,7 @@ impl NodeBuilder {
         self
     }
 
-    /// The JSON-RPC URL of the chain.
+    /// The JSON-RPC URL of the chain; several with commas between them.
     #[must_use]
     pub fn chain(mut self, rpc: &str) -> Self {
         self.chain = Some(rpc.to_owned());
@@ -90,7 +90,7 @@ impl NodeBuilder {
             config.chain.poll = Duration::from_millis(100);
         }
         if let Some(rpc) = self.chain {
-            config.chain.rpc = rpc;
+            config.chain.rpc = rpc.into();
         }
         if !self.home.is_made() {
             let network = match self.network {

@@ -6,11 +6,12 @@ use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
 use crate::adapters::catalog::{Gossip, LateReputation};
 use crate::adapters::chain::ChainPort;
+use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
-use crate::agents::{Agents, Engine, Served};
+use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
 use crate::config::Config;
 use crate::error::NodeError;
 use crate::events::Events;
@@ -37,9 +38,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Most agents read back at the start.
-const AGENTS_AT_ONCE: usize = 1000;
 
 /// Starts the node of a made home.
 ///
@@ -71,8 +69,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let own = keys.add(0);
     let agents = read_agents(&money, &keys, &clock)?;
 
-    let (network, inbox) = start_network(&config, &file, &node_key, keys.agent_keys(), &clock, &registry).await?;
-    let reader = ChainReader::new(EscrowConfig::for_network(&file, vec![config.chain.rpc.clone()])).map_err(room)?;
+    let (network, inbox) =
+        start_network(&config, &file, &node_key, vec![Arc::clone(&own.agent)], &clock, &registry).await?;
+    let reader = open_chain(&config, &file, &registry)?;
     let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
 
     let late = LateReputation::default();
@@ -101,7 +100,14 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let door = FrontDoor { desk: Arc::clone(&desk_later), agents: agents.clone() };
     let bodies = home.path().join("bodies");
     let webhooks = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
-    let bounds = A2aLimits { webhooks, ..A2aLimits::default() };
+    let bounds = A2aLimits {
+        webhooks,
+        running: config.a2a.open_calls,
+        running_per_caller: config.a2a.open_calls_per_caller,
+        tasks: config.a2a.kept_tasks,
+        tasks_per_caller: config.a2a.kept_tasks_per_caller,
+        ..A2aLimits::default()
+    };
     let server =
         Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), bounds).await.map_err(room)?;
     let directory = Directory {
@@ -214,7 +220,8 @@ fn open_store(path: &Path) -> Result<Store, NodeError> {
 
 fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<Agents, NodeError> {
     let agents = Agents::default();
-    let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, AGENTS_AT_ONCE).map_err(room)?;
+    let most = usize::try_from(MAX_AGENTS).unwrap_or(usize::MAX);
+    let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, most).map_err(room)?;
     for (index, row) in rows {
         let Ok(key) = u32::try_from(index) else { continue };
         keys.add(key);
@@ -254,6 +261,18 @@ async fn start_network(
     let started = Network::start(settings, key, Arc::clone(clock), Some(&mut libp2p)).await.map_err(room)?;
     *registry.lock() = libp2p;
     Ok(started)
+}
+
+fn open_chain(config: &Config, file: &NetworkFile, registry: &Mutex<Registry>) -> Result<ChainReader, NodeError> {
+    let settings = EscrowConfig {
+        gas_cap: config.chain.gas_cap,
+        max_gas_price: u128::from(config.chain.max_gas_price_gwei) * 1_000_000_000,
+        ..EscrowConfig::for_network(file, config.chain.rpc.as_slice().to_vec())
+    };
+    let reader = ChainReader::new(settings).map_err(room)?;
+    tracing::info!(chain.rpcs = config.chain.rpc.as_slice().len(), "{}", reader.trust().explained());
+    registry.lock().register_collector(Box::new(Endpoints(reader.clone())));
+    Ok(reader)
 }
 
 async fn open_settlement(

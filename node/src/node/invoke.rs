@@ -39,7 +39,7 @@ impl Inner {
     /// Calls an agent and waits for its answer.
     pub(super) async fn call(&self, wanted: Invocation) -> Result<Invoked, ApiError> {
         let began = self.clock.now();
-        let buyer = self.buyer_of(wanted.buyer.as_deref())?;
+        let buyer = self.buyer_of(wanted.buyer.as_deref()).await?;
         let input = serde_json::to_vec(&wanted.input).map_err(|cause| ApiError::internal(&cause))?;
         if input.len() > MAX_PAYLOAD_BYTES {
             return Err(coded(TradeError::from(haggle_trade::Refusal::InputTooLarge)));
@@ -135,7 +135,7 @@ impl Inner {
     async fn buy(&self, call: &Call<'_>, listing: &Verified<ListingBody>, reason: &str) -> Result<Invoked, ApiError> {
         let wanted = call.wanted;
         let id = listing.id().to_string();
-        let mut wish = self.wish(&id, &wanted.input, None, wanted.buyer.as_deref(), Some(call.key))?;
+        let mut wish = self.wish(&id, &wanted.input, None, wanted.buyer.as_deref(), Some(call.key)).await?;
         wish.max_price = wanted.max_cost.unwrap_or(wish.max_price);
         wish.reason = Some(text(reason));
         wish.deadline = Some(call.deadline);

@@ -1,6 +1,7 @@
 //! Putting this node's agents on the market: keys, row, card, listing, in this order.
 
 use super::Inner;
+use super::api::MAX_ORDERS;
 use crate::adapters::trade::text;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::{self, Engine, MAX_AGENTS, Served};
@@ -16,7 +17,6 @@ use haggle_gateway::view::{AgentSummary, Republish};
 use haggle_store::Batch;
 use haggle_x402::Scheme;
 use serde_json::Value;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A card is signed anew when its binding ends sooner than this.
@@ -48,10 +48,11 @@ impl Inner {
         }
         let index = match &known {
             Some(known) => known.index,
-            None => self.agents.all().last().map_or(1, |last| last.index + 1),
+            None => self.agents.next_index(),
         };
         if index > MAX_AGENTS {
-            return Err(ApiError::bad_request("too_many_agents", "this node serves 31 agents", "start another node"));
+            let told = format!("this node serves {MAX_AGENTS} agents");
+            return Err(ApiError::bad_request("too_many_agents", told, "start another node"));
         }
         let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
         let keys = self.keys.add(key);
@@ -107,6 +108,7 @@ impl Inner {
     pub(super) async fn publish_all(&self) -> Result<(), NodeError> {
         let api = |problem: ApiError| NodeError::Api(Box::new(problem));
         self.publish_own_card().await.map_err(api)?;
+        self.present_buyers().await.map_err(api)?;
         for served in self.agents.all() {
             if served.engine.is_none() {
                 continue;
@@ -119,6 +121,16 @@ impl Inner {
             if let Err(problem) = published {
                 tracing::warn!(agent.id = %served.row.did, error.code = %problem.code, "agent {} is not published: {problem}", served.row.name.as_str());
             }
+        }
+        Ok(())
+    }
+
+    /// Lets sellers know again for which agents this node was buying when it stopped.
+    async fn present_buyers(&self) -> Result<(), ApiError> {
+        let orders = self.buyer.list(None, MAX_ORDERS).map_err(|error| ApiError::from_coded(&error))?;
+        for buyer in orders.iter().filter(|order| !order.is_final).map(|order| order.buyer) {
+            let Some(keys) = self.keys.get(&buyer) else { continue };
+            self.network.present(keys.agent).await.map_err(|error| ApiError::from_coded(&error))?;
         }
         Ok(())
     }
@@ -137,7 +149,7 @@ impl Inner {
                 told(&served.row.did, &problem);
             }
         }
-        for did in std::iter::once(own).chain(self.agents.all().into_iter().map(|served| served.row.did)) {
+        for did in std::iter::once(own).chain(self.agents.dids()) {
             let Some(keys) = self.keys.get(&did) else { continue };
             if let Err(error) = self.catalog.refresh(&keys.agent).await {
                 told(&did, &ApiError::from_coded(&error));
@@ -167,7 +179,6 @@ impl Inner {
     async fn publish_own_card(&self) -> Result<(), ApiError> {
         let did = self.own_did();
         let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
-        self.network.present(Arc::clone(&keys.agent)).await.map_err(|error| ApiError::from_coded(&error))?;
         let draft = AgentDraft::new("buyer").describe("Buys for its owner; it serves nothing.");
         let row = agents::row(did, draft, Runner::Embedded)?;
         let card = self.card_body(&row, text(&self.config.name))?;
@@ -192,8 +203,6 @@ impl Inner {
 
     async fn serve_now(&self, served: &Served) -> Result<(), ApiError> {
         let did = served.row.did;
-        let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
-        self.network.present(Arc::clone(&keys.agent)).await.map_err(|error| ApiError::from_coded(&error))?;
         if let Some(engine) = &served.engine {
             self.server.serve(did, self.cards(&served.row)?, engine.executor());
         }

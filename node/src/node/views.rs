@@ -3,8 +3,11 @@
 use super::Inner;
 use haggle_base::{Coded, Did, FeePayer, Usdc, Verified};
 use haggle_catalog::{ListingBody, PricingModel};
+use haggle_escrow::{EndpointReport, Standing, Trust};
 use haggle_gateway::ApiError;
-use haggle_gateway::view::{ListingView, OrderView, PeerView, QuoteView, Reputation, StepView, WalletView};
+use haggle_gateway::view::{
+    EndpointStatus, ListingView, OrderView, PeerView, QuoteView, Reputation, StepView, WalletView,
+};
 use haggle_network::PeerFacts;
 use haggle_trade::buyer::PriceQuote;
 use std::fmt::Write as _;
@@ -24,9 +27,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Scheme and host of a URL: the rest may hold a key.
-pub(super) fn host_of(url: &str) -> String {
-    url.parse::<url::Url>().map_or_else(|_| "an unreadable URL".to_owned(), |url| url.origin().ascii_serialization())
+pub(super) fn endpoint(report: EndpointReport) -> EndpointStatus {
+    EndpointStatus {
+        host: report.host,
+        standing: report.standing.as_str().to_owned(),
+        block: report.head,
+        behind: report.behind,
+        failures: report.failures,
+        contradictions: report.contradictions,
+    }
 }
 
 pub(super) fn peer(facts: &PeerFacts) -> PeerView {
@@ -41,6 +50,27 @@ pub(super) fn peer(facts: &PeerFacts) -> PeerView {
 }
 
 impl Inner {
+    /// How far the RPCs' word is taken, with those named that are not believed.
+    pub(super) fn chain_trust(&self) -> String {
+        let endpoints = self.reader.endpoints();
+        if let (Trust::Single, [one]) = (self.reader.trust(), endpoints.as_slice()) {
+            return format!("one RPC, {}, is trusted with what it says", one.host);
+        }
+        let mut text = self.reader.trust().explained().to_owned();
+        for odd in endpoints.iter().filter(|endpoint| endpoint.standing != Standing::Fresh) {
+            let why = match odd.standing {
+                Standing::Fresh => continue,
+                Standing::Lagging => "is behind",
+                Standing::Down => "does not answer",
+                Standing::SetAside => "contradicts the others and is not believed",
+                Standing::OtherChain => "serves another chain",
+            };
+            // writing to a string cannot fail
+            let _written = write!(text, "; {} {why}", odd.host);
+        }
+        text
+    }
+
     pub(super) fn reputation_view(&self, did: &Did) -> Reputation {
         let figures = self.reputation.figures(did);
         let called = figures.total_calls > 0;

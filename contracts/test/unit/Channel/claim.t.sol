@@ -33,6 +33,16 @@ contract ChannelClaimTest is ChannelBase {
         _assertReceiver(most, 0);
     }
 
+    function test_a_refused_claim_says_its_error_and_nothing_more() public {
+        _deposit(_config(), 100);
+        IChannel.VoucherClaim[] memory rows = _rows(_row(_config(), 101, 101));
+        vm.prank(receiver);
+        (bool done, bytes memory said) = address(channel).call(abi.encodeCall(IChannel.claim, (rows)));
+        vm.assertTrue(!done, "claimed");
+        vm.assertEq(said.length, 4, "length");
+        vm.assertTrue(bytes4(said) == IChannel.ClaimExceedsBalance.selector, "error");
+    }
+
     function test_a_voucher_counts_once_in_any_form() public {
         bytes32 id = _deposit(_config(), 100);
         _claim(_config(), 60);

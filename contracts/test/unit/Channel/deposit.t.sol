@@ -100,6 +100,14 @@ contract ChannelDepositTest is ChannelBase {
         _refused(config, 1, COLLECTOR, "", IChannel.InvalidChannel.selector);
     }
 
+    function test_the_longest_delay_is_30_days() public {
+        IChannel.ChannelConfig memory config = _config();
+        config.withdrawDelay = 30 days;
+        _assertChannel(_deposit(config, 100), 100, 0);
+        config.withdrawDelay = 30 days + 1;
+        _refused(config, 1, COLLECTOR, "", IChannel.WithdrawDelayOutOfRange.selector);
+    }
+
     function test_reverts_when_the_delay_is_out_of_range(uint40 delay) public {
         IChannel.ChannelConfig memory config = _config();
         config.withdrawDelay = delay < 30 days ? uint40(bound(delay, 0, 15 minutes - 1)) : delay;

@@ -40,6 +40,17 @@ contract CounterTest is EscrowBase {
         _refused(order, abi.encodeWithSelector(IEscrow.TooLate.selector, end + late, end));
     }
 
+    function test_a_counter_is_good_until_the_windows_last_second_and_not_in_it() public {
+        IEscrow.Order memory order = _seriousOrder();
+        _bringTo(order, IEscrow.Status.Disputed);
+        uint256 end = _windowEnd(order);
+        vm.warp(end);
+        _refused(order, abi.encodeWithSelector(IEscrow.TooLate.selector, end, end));
+        vm.warp(end - 1);
+        _counter(order);
+        _assertStatus(order, IEscrow.Status.Arbitrating);
+    }
+
     function test_reverts_when_the_order_is_not_disputed() public {
         IEscrow.Order memory order = _seriousOrder();
         _refused(order, _badState(order, IEscrow.Status.None));

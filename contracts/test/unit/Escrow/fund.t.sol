@@ -257,6 +257,23 @@ contract FundTest is EscrowBase {
         _refused(order, abi.encodeWithSelector(IEscrow.TooLate.selector, time, order.fundBy));
     }
 
+    function test_the_delivery_may_end_a_second_after_the_funding_and_no_sooner() public {
+        IEscrow.Order memory order = _order();
+        order.deliverBy = order.fundBy;
+        _refused(order, abi.encodeWithSelector(IEscrow.BadDeadlines.selector, order.fundBy, order.deliverBy));
+        order.deliverBy = order.fundBy + 1;
+        _fund(order);
+        _assertStatus(order, IEscrow.Status.Funded);
+    }
+
+    function test_without_a_stake_contract_orders_without_stake_are_funded_and_end() public {
+        escrow = _deployEscrow(address(usdc), address(0), address(0));
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        _release(order);
+        _assertMoney(0, 5_000_000, 125_000, 125_000);
+    }
+
     function test_reverts_when_delivery_is_not_after_funding(uint40 early) public {
         IEscrow.Order memory order = _order();
         order.deliverBy = uint40(order.fundBy - bound(early, 0, order.fundBy));

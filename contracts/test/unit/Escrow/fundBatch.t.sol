@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IEscrow} from "../../../src/interfaces/IEscrow.sol";
 import {EscrowBase} from "../../base/EscrowBase.sol";
 import {GasEdge} from "../../base/GasEdge.sol";
+import {Vm} from "../../base/TestBase.sol";
 import {HostileToken} from "../../mocks/HostileToken.sol";
 import {HostileWallet} from "../../mocks/HostileWallet.sol";
 import {StakeBook} from "../../mocks/StakeBook.sol";
@@ -28,6 +29,16 @@ contract FundBatchTest is EscrowBase, GasEdge {
             vm.assertTrue(consented, "consented");
         }
         _assertMoney(0, 0, 0, held);
+    }
+
+    function test_a_good_row_is_not_called_skipped() public {
+        IEscrow.Funding[] memory rows = _rows(2);
+        vm.recordLogs();
+        escrow.fundBatch(rows);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; i++) {
+            vm.assertTrue(logs[i].topics[0] != IEscrow.FundSkipped.selector, "skipped");
+        }
     }
 
     function test_a_row_without_the_providers_signature_is_not_consented() public {

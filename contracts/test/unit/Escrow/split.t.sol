@@ -56,6 +56,15 @@ contract SplitTest is EscrowBase {
         _refused(order, 1, until, abi.encodeWithSelector(IEscrow.TooLate.selector, NOW, until));
     }
 
+    function test_a_split_is_good_until_its_last_second_and_not_in_it() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        _refused(order, 1, uint40(NOW), abi.encodeWithSelector(IEscrow.TooLate.selector, NOW, NOW));
+        uint40 until = uint40(NOW + 1);
+        escrow.split(order, 1, until, _splitSig(BUYER_KEY, order, 1, until), _splitSig(PROVIDER_KEY, order, 1, until));
+        _assertOutcome(order, Outcomes.SPLIT);
+    }
+
     function test_reverts_when_one_side_did_not_sign() public {
         IEscrow.Order memory order = _order();
         _fund(order);

@@ -35,6 +35,20 @@ contract WithdrawTest is EscrowBase {
         vm.assertEq(usdc.balanceOf(sink), count * 125_000, "sink");
     }
 
+    function test_credits_of_several_orders_add_up() public {
+        usdc.deny(provider, true);
+        IEscrow.Order memory order = _order();
+        for (uint256 i = 0; i < 2; i++) {
+            order.salt = i;
+            _fund(order);
+            _release(order);
+        }
+        vm.assertEq(escrow.owed(provider), 10_000_000, "both orders");
+        usdc.deny(provider, false);
+        escrow.withdraw(provider);
+        vm.assertEq(usdc.balanceOf(provider), 10_000_000, "paid out");
+    }
+
     function test_a_party_gets_its_credit_when_the_token_accepts_it_again() public {
         IEscrow.Order memory order = _order();
         _fund(order);

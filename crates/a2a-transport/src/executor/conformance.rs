@@ -15,9 +15,11 @@ use crate::{Call, Executor, Outcome, Updates, id};
 const LONG: Duration = Duration::from_millis(4_500);
 /// How long it works where a suite wants to cancel it.
 const VERY_LONG: Duration = Duration::from_secs(30);
+/// How long it works for a caller that means to cancel it, at the most.
+const PATIENT: Duration = Duration::from_secs(600);
 
 /// What it does. The first that fits counts, so longer beginnings stand before shorter ones.
-const HABITS: [(&str, Habit); 22] = [
+const HABITS: [(&str, Habit); 23] = [
     ("tck-stream-artifact-chunked", Habit::Pieces),
     ("tck-stream-artifact-text", Habit::Show(Shown::Text)),
     ("tck-stream-artifact-file", Habit::Show(Shown::File)),
@@ -40,6 +42,7 @@ const HABITS: [(&str, Habit); 22] = [
     ("test-resubscribe-message-id", Habit::Work(LONG)),
     ("tck-cancel", Habit::Work(VERY_LONG)),
     ("message: ", Habit::Repeat),
+    ("wait: ", Habit::Work(PATIENT)),
 ];
 
 #[derive(Debug, Clone, Copy)]

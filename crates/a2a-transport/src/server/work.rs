@@ -262,11 +262,15 @@ impl Server {
                 fail(&mut next, "the agent ended its task in no legal way", now);
             }
         }
-        if result(next.clone(), Some(0)).is_err() {
-            next = task.clone();
-            fail(&mut next, "the agent's result is over 1 MiB", now);
-        }
-        let answer = message::object([("task", result(next.clone(), history)?)]);
+        let shown = match result(next.clone(), history) {
+            Ok(shown) => shown,
+            Err(_) => {
+                next = task.clone();
+                fail(&mut next, "the agent's result is over 1 MiB", now);
+                result(next.clone(), history)?
+            }
+        };
+        let answer = message::object([("task", shown)]);
         self.shared.shelf.put(&live.owner, &next, resume.as_ref()).await?;
         let before = std::mem::replace(task, next);
         self.tell_end(live, &before, task, history);

@@ -35,12 +35,15 @@ pub(crate) struct Sealed {
     pub(crate) hash: B256,
     pub(crate) parent: B256,
     pub(crate) timestamp: u64,
+    /// Which of the branches that were ever built it belongs to; the first is 0.
+    branch: u64,
 }
 
 /// All blocks, the latest last.
 #[derive(Debug)]
 pub(crate) struct History {
     base_fee: u64,
+    branch: u64,
     blocks: VecDeque<Sealed>,
     numbers: HashMap<B256, u64>,
     mined: BTreeMap<u64, Arc<Mined>>,
@@ -52,6 +55,7 @@ impl History {
     pub(crate) fn genesis(base_fee: u64, timestamp: u64) -> Self {
         let mut history = Self {
             base_fee,
+            branch: 0,
             blocks: VecDeque::new(),
             numbers: HashMap::new(),
             mined: BTreeMap::new(),
@@ -64,7 +68,8 @@ impl History {
     /// The block on top.
     pub(crate) fn latest(&self) -> Sealed {
         // There is always one: genesis, or what pruning left.
-        self.blocks.back().copied().unwrap_or(Sealed { number: 0, hash: B256::ZERO, parent: B256::ZERO, timestamp: 0 })
+        let nothing = Sealed { number: 0, hash: B256::ZERO, parent: B256::ZERO, timestamp: 0, branch: 0 };
+        self.blocks.back().copied().unwrap_or(nothing)
     }
 
     /// Puts a block with at most one transaction on top.
@@ -79,6 +84,11 @@ impl History {
         sealed
     }
 
+    /// From now on every block has another hash than it would have had before.
+    pub(crate) const fn fork(&mut self) {
+        self.branch += 1;
+    }
+
     /// Takes blocks off until `height` is on top.
     pub(crate) fn truncate(&mut self, height: u64) {
         while self.blocks.len() > 1 && self.latest().number > height {
@@ -89,8 +99,9 @@ impl History {
     }
 
     fn append(&mut self, number: u64, parent: B256, timestamp: u64, mined: Option<Mined>) -> Sealed {
-        let header = self.header(number, parent, timestamp, mined.as_ref());
-        let sealed = Sealed { number, hash: header.hash_slow(), parent, timestamp };
+        let branch = self.branch;
+        let header = self.header(number, parent, timestamp, branch, mined.as_ref());
+        let sealed = Sealed { number, hash: header.hash_slow(), parent, timestamp, branch };
         self.blocks.push_back(sealed);
         self.numbers.insert(sealed.hash, number);
         if let Some(mined) = mined {
@@ -142,7 +153,7 @@ impl History {
     pub(crate) fn rpc_block(&self, number: u64, full: bool) -> Option<Block> {
         let sealed = self.at(number)?;
         let mined = self.mined.get(&number);
-        let header = self.header(number, sealed.parent, sealed.timestamp, mined.map(AsRef::as_ref));
+        let header = self.header(number, sealed.parent, sealed.timestamp, sealed.branch, mined.map(AsRef::as_ref));
         let transactions = if full {
             BlockTransactions::Full(mined.iter().map(|mined| self.rpc_transaction(sealed, mined)).collect())
         } else {
@@ -189,7 +200,7 @@ impl History {
     }
 
     /// A header with true roots of transactions and receipts. The state root is zero: nothing proves against it.
-    fn header(&self, number: u64, parent: B256, timestamp: u64, mined: Option<&Mined>) -> Header {
+    fn header(&self, number: u64, parent: B256, timestamp: u64, branch: u64, mined: Option<&Mined>) -> Header {
         let (transactions_root, receipts_root, logs_bloom) =
             mined.map_or((EMPTY_ROOT_HASH, EMPTY_ROOT_HASH, Bloom::ZERO), roots);
         Header {
@@ -207,6 +218,8 @@ impl History {
             blob_gas_used: Some(0),
             excess_blob_gas: Some(0),
             parent_beacon_block_root: Some(B256::ZERO),
+            // no proof of work: the field is free to tell branches apart
+            nonce: branch.into(),
             requests_hash: Some(EMPTY_REQUESTS_HASH),
             ..Header::default()
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::params::Params;
 use super::{Answer, Rpc, json};
-use crate::chain::MAX_MINE;
+use crate::chain::{MAX_MINE, Taken};
 use crate::error::RpcError;
 
 /// `evm_mine`, with an optional timestamp for the block, bare or as `{timestamp}`.
@@ -98,4 +98,13 @@ pub(super) fn faucet(rpc: &Rpc, params: &Params) -> Answer {
     rpc.fund_eth(to, wei);
     let minted = if units == 0 { None } else { Some(rpc.mint(to, units)?) };
     json(&minted)
+}
+
+/// `haggle_reorg`: how many blocks are taken back, and whether their transactions are lost (`true`) or mined again.
+/// Answers how many were not mined again.
+pub(super) fn reorg(rpc: &Rpc, params: &Params) -> Answer {
+    let (depth, lost) = (params.number(0)?, params.maybe::<bool>(1)?.unwrap_or_default());
+    let taken = if lost { Taken::Lost } else { Taken::MinedAgain };
+    let now = rpc.now();
+    json(&U64::from(rpc.with(|world| world.chain.reorg(depth, taken, now))?))
 }

@@ -48,6 +48,8 @@ async fn rust_and_the_contract_give_every_order_the_same_id() {
         deployed_at: 0,
         poll_interval: Duration::from_millis(10),
         request_timeout: Duration::from_secs(10),
+        slow_after: Duration::from_secs(1),
+        stuck_after: Duration::from_secs(1),
         receipt_timeout: Duration::from_secs(10),
         gas_cap: 1_000_000,
         max_gas_price: 1,

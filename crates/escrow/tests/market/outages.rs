@@ -196,9 +196,79 @@ impl Service<RequestPacket> for Forgetful {
     }
 }
 
-fn nonce_of(params: &str) -> u64 {
+/// A chain whose pool takes every transaction and mines only those that pay enough.
+#[derive(Clone)]
+struct Choosy {
+    chain: DevTransport,
+    price: u128,
+    left: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Service<RequestPacket> for Choosy {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        match request.as_single() {
+            Some(single)
+                if single.method() == "eth_sendRawTransaction"
+                    && transaction(single.params().unwrap().get()).max_fee_per_gas() < self.price =>
+            {
+                self.left.fetch_add(1, Ordering::Relaxed);
+                let hash = serde_json::value::to_raw_value(&B256::ZERO).unwrap();
+                let response = Response { id: single.id().clone(), payload: ResponsePayload::Success(hash) };
+                Box::pin(async move { Ok(ResponsePacket::Single(response)) })
+            }
+            _ => self.chain.call(request),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_transaction_is_replaced_under_its_own_nonce_until_it_pays_enough() {
+    let town = Town::open().await;
+    let config = EscrowConfig { stuck_after: Duration::from_millis(30), ..town.config() };
+    let left = Arc::default();
+    let choosy = Choosy { chain: town.chain.transport(), price: 3_000_000_000, left: Arc::clone(&left) };
+    let bob = EscrowClient::new(ChainReader::over(choosy, config), &town.bob).unwrap();
+    let order = town.order(1);
+    let sent = bob.fund(&order, &town.payment(&order, &town.alice), None).await.unwrap();
+    assert!(left.load(Ordering::Relaxed) > 1, "it was left lying, and so was the first replacement");
+    assert!(sent.tx().is_some());
+    assert_eq!(town.held(), 5_000_000);
+    let second = town.order(2);
+    assert!(bob.fund(&second, &town.payment(&second, &town.alice), None).await.unwrap().tx().is_some());
+}
+
+#[tokio::test]
+async fn a_stuck_transaction_never_pays_more_than_the_limit() {
+    let town = Town::open().await;
+    let config = EscrowConfig {
+        stuck_after: Duration::from_millis(20),
+        receipt_timeout: Duration::from_millis(600),
+        max_gas_price: 2_500_000_000,
+        ..town.config()
+    };
+    let left = Arc::default();
+    let choosy = Choosy { chain: town.chain.transport(), price: 2_500_000_001, left };
+    let bob = EscrowClient::new(ChainReader::over(choosy, config), &town.bob).unwrap();
+    let order = town.order(1);
+    assert!(bob.fund(&order, &town.payment(&order, &town.alice), None).await.unwrap_err().is_unknown_outcome());
+    assert_eq!(town.held(), 0);
+}
+
+fn transaction(params: &str) -> TxEnvelope {
     let (raw,): (Bytes,) = serde_json::from_str(params).unwrap();
-    TxEnvelope::decode_2718(&mut raw.as_ref()).unwrap().nonce()
+    TxEnvelope::decode_2718(&mut raw.as_ref()).unwrap()
+}
+
+fn nonce_of(params: &str) -> u64 {
+    transaction(params).nonce()
 }
 
 /// A chain that accepts transactions and, while `drops` is set, loses them. Later ones it keeps until the account's

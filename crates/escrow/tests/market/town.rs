@@ -74,6 +74,8 @@ impl Town {
             deployed_at: 0,
             poll_interval: Duration::from_millis(10),
             request_timeout: Duration::from_secs(30),
+            slow_after: Duration::from_secs(2),
+            stuck_after: Duration::from_secs(30),
             receipt_timeout: Duration::from_secs(60),
             gas_cap: 1_000_000,
             max_gas_price: 500_000_000_000,

@@ -19,8 +19,28 @@ pub struct ChainStatus {
     pub escrow: String,
     /// The token.
     pub token: String,
-    /// Which RPC is trusted, in plain words.
+    /// How far the RPCs' word is taken, in plain words.
     pub trust: String,
+    /// Each RPC endpoint, in the order of the configuration.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// How one RPC endpoint stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// Scheme, host and port; the rest of the URL may hold a key.
+    pub host: String,
+    /// `fresh`, `lagging`, `down`, `set_aside` (it contradicted two others) or `other_chain`.
+    pub standing: String,
+    /// The newest block it told of.
+    pub block: Option<u64>,
+    /// Blocks it was behind the others then.
+    pub behind: u64,
+    /// Requests it did not answer, since the start.
+    pub failures: u64,
+    /// Answers that two others contradicted, since the start.
+    pub contradictions: u64,
 }
 
 /// What the node holds of the market.

@@ -3,10 +3,8 @@
 use crate::cli::CliError;
 use crate::cli::args::BenchPart;
 use crate::cli::terminal;
-use haggle_bench::crowd::Crowd;
 use haggle_bench::pairs::{self, Effort, Lost, Pair};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
@@ -19,14 +17,6 @@ pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
         BenchPart::Latency { quick } => terminal::json(&pairs::latency(effort(quick)).await),
         BenchPart::Rate { quick } => terminal::json(&pairs::rate(effort(quick)).await),
         BenchPart::Lost { seconds } => terminal::json(&pairs::lost(Duration::from_secs(seconds)).await),
-        BenchPart::Crowd { agents, concurrent } => {
-            let folder = tempfile::tempdir().map_err(failed)?;
-            let crowd = Crowd::open(folder.path(), agents, concurrent as usize).await.map_err(failed)?;
-            let address = crowd.address().map_err(failed)?;
-            // one line, for the process that waits for it
-            terminal::line(json!({"address": address}).to_string());
-            crowd.serve().await.map_err(failed)?;
-        }
     }
     Ok(())
 }
@@ -61,13 +51,6 @@ pub(super) async fn rate(quick: bool) -> Result<Pair, CliError> {
 pub(super) async fn lost(time: Duration) -> Result<Lost, CliError> {
     let seconds = time.as_secs().to_string();
     ask(Command::new(own()?), &["lost", "--seconds", &seconds], PATIENCE + time).await
-}
-
-/// The command of a part that goes on until it is killed.
-pub(super) fn serving(arguments: &[&str]) -> Result<Command, CliError> {
-    let mut command = Command::new(own()?);
-    command.args(["bench", "part"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    Ok(command)
 }
 
 async fn ask<T: DeserializeOwned>(mut command: Command, arguments: &[&str], patience: Duration) -> Result<T, CliError> {
