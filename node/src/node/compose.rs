@@ -186,6 +186,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         adding: tokio::sync::Mutex::new(()),
         stopping,
     });
+    inner.serve_known();
     loops::spawn(&inner, inbox, &tasks)?;
     inner.publish_all().await?;
     let a2a = router(HttpConfig {
