@@ -47,7 +47,9 @@ mod watcher;
 
 pub use anchor::{AnchorClient, PostedRoot};
 pub use chain::{ChainHead, ChainReader, TokenClient};
-pub use channel::{ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, Claimed, MAX_CLAIMS, PendingWithdrawal};
+pub use channel::{
+    ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, ChannelStatus, Claimed, MAX_CLAIMS, PendingWithdrawal,
+};
 pub use client::{BatchSent, Decision, EscrowClient, MAX_BATCH, Row, Sent, ToFund, ToRelease};
 pub use config::{DEFAULT_GAS_CAP, DEFAULT_MAX_GAS_PRICE, EscrowConfig, MAX_RPC_URLS};
 pub use endpoints::{EndpointReport, MAX_LAG, Standing, Trust};

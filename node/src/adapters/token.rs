@@ -1,6 +1,6 @@
 //! The token's signed transfers: the escrow room, with the gas of whoever asks.
 
-use super::chain::refused;
+use super::refused::refused;
 use crate::keyring::Keyring;
 use async_trait::async_trait;
 use haggle_base::{Address, B256, Did, PaymentKey};

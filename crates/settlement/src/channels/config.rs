@@ -30,8 +30,6 @@ pub struct ChannelsConfig {
     pub unclaimed_per_payer: Usdc,
     /// Selling: how long a deposit's authorisation is asked to be good.
     pub deposit_timeout: Duration,
-    /// Selling: the block before which no withdrawal can have been started.
-    pub start_block: u64,
     /// Buying: channels one agent has with one receiver.
     pub channels_per_pair: usize,
     /// Buying: the most that is paid into a channel at once.
@@ -59,7 +57,6 @@ impl ChannelsConfig {
             claim_at_least: Usdc::from_units(10_000),
             unclaimed_per_payer: Usdc::from_units(20_000_000),
             deposit_timeout: Duration::from_secs(300),
-            start_block: 0,
             channels_per_pair: 8,
             deposit_at_most: Usdc::from_units(5_000_000),
             withdraw_delay_at_most: HOUR * 24 * 7,

@@ -236,9 +236,10 @@ impl ChannelChain for MemoryChannels {
         self.mined().map(Some)
     }
 
-    async fn withdrawals(&self, after: u64) -> Result<(Vec<B256>, u64), ChainError> {
+    async fn withdrawals(&self, after: Option<u64>) -> Result<(Vec<B256>, u64), ChainError> {
         self.begin()?;
         let state = self.state.lock();
+        let Some(after) = after else { return Ok((Vec::new(), state.block)) };
         let ids = state.log.iter().filter(|(block, _)| *block > after).map(|(_, id)| *id);
         Ok((ids.collect(), state.block))
     }
@@ -265,17 +266,17 @@ pub(crate) fn channels_config() -> ChannelsConfig {
 }
 
 fn money() -> SettlementConfig {
-    SettlementConfig { limits: Limits { per_call: usdc(5_000), per_day: usdc(50_000) }, ..config() }
+    SettlementConfig { limits: Limits { per_call: usdc(5_000), per_day: usdc(1_000_000) }, ..config() }
 }
 
 impl Street {
-    /// A street on which Alice's purse holds 100,000 units.
+    /// A street on which Alice's purse holds ten dollars.
     pub(crate) async fn open() -> Self {
         let seeds = [Seed::devnet(7, 0), Seed::devnet(7, 1)];
         let keys = seeds.map(|seed| (seed.agent_key(0).did(), seed.payment_key(0)));
         let (alice, bob) = (keys[0].0, keys[1].0);
         let keys = Arc::new(Keys(keys.into()));
-        let (chain, purse) = (Arc::new(MemoryChain::new(escrow())), usdc(100_000));
+        let (chain, purse) = (Arc::new(MemoryChain::new(escrow())), usdc(10_000_000));
         chain.mint(keys.address(&alice).unwrap(), purse).await;
         let contract = Arc::new(MemoryChannels::new(Arc::clone(&chain), Address::repeat_byte(0xaa)));
         let (clock, stores) = (ManualClock::new(NOON), [Store::memory(), Store::memory()]);
@@ -372,6 +373,13 @@ impl Street {
 
     pub(crate) async fn on_chain(&self, agent: &Did) -> Usdc {
         self.chain.balance(self.keys.address(agent).unwrap()).await.unwrap()
+    }
+
+    /// The same as [`Self::check`], after the chain is back.
+    pub(crate) async fn check_when_up(&self) {
+        self.contract.set_down(false);
+        self.chain.set_down(false).await;
+        self.check().await;
     }
 
     /// Everybody's money adds up, on the chain and in the books.

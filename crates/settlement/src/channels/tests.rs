@@ -28,7 +28,7 @@ async fn a_hundred_calls_cost_three_transactions_and_the_seller_has_every_unit()
     street.buying.refunded(&channel.id, &settled).await.unwrap();
     assert_eq!(street.contract.sent(), 3);
     assert_eq!(street.on_chain(&street.bob).await, usdc(2_000));
-    assert_eq!(street.on_chain(&street.alice).await, usdc(98_000));
+    assert_eq!(street.on_chain(&street.alice).await, usdc(9_998_000));
     let books = street.homes[0].wallet(&street.alice).await.unwrap();
     assert_eq!((books.accounts.spent, books.accounts.channels, books.accounts.available), (2_000, 0, -2_000));
     assert_eq!((books.reserved, books.committed_today), (usdc(0), usdc(2_000)));
@@ -359,7 +359,7 @@ async fn a_payer_that_withdraws_is_seen_refused_and_claimed_from() {
     street.pass(DAY).await;
     let ticked = street.buying.tick().await.unwrap();
     assert_eq!((ticked.withdrawn, ticked.closed), (1, 1));
-    assert_eq!(street.on_chain(&street.alice).await, usdc(99_980));
+    assert_eq!(street.on_chain(&street.alice).await, usdc(9_999_980));
     assert_eq!(street.homes[0].wallet(&street.alice).await.unwrap().accounts.spent, 20);
     assert!(street.pay("third").await.unwrap().deposit.is_some(), "another channel, with a new salt");
     assert_eq!(street.buying.channels(None).len(), 2);

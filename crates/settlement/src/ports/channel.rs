@@ -69,8 +69,8 @@ pub trait ChannelChain: Send + Sync + 'static {
     /// Finishes it; `None` if none is under way.
     async fn finish_withdrawal(&self, channel: &ChannelConfig) -> Result<Option<TxRef>, ChainError>;
     /// Channels in which a withdrawal was started after block `after`, and the block up to which was read. At most a few
-    /// thousand blocks at once.
-    async fn withdrawals(&self, after: u64) -> Result<(Vec<B256>, u64), ChainError>;
+    /// thousand blocks at once. Without a block to begin after nothing is read, and the answer is the latest block.
+    async fn withdrawals(&self, after: Option<u64>) -> Result<(Vec<B256>, u64), ChainError>;
 }
 
 /// Channels in one claim: what fits a transaction with room.

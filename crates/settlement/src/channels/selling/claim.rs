@@ -19,6 +19,9 @@ use crate::{
 /// Blocks that are read again, in case the chain was rewritten meanwhile.
 const READ_AGAIN: u64 = 64;
 
+/// Stretches of blocks that are read in one look; the next one goes on.
+const READS: usize = 32;
+
 /// What a look at the channels brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ticked {
@@ -76,24 +79,27 @@ impl Selling {
 
     /// Reads which channels are being withdrawn from, and what they hold now.
     async fn see_withdrawals(&self) -> Result<usize, SettlementError> {
-        let inner = &self.inner;
-        let read = inner.store.get::<WithdrawalsRead>(&())?.unwrap_or(inner.config.start_block);
-        let (ids, until) =
-            inner.chain.withdrawals(read.saturating_sub(READ_AGAIN).max(inner.config.start_block)).await?;
-        let new = |id: &B256| {
-            let slot = inner.slots.read().get(id).cloned();
-            slot.is_some_and(|slot| slot.lock().row.seen.withdrawal.is_none())
-        };
-        let ids: Vec<B256> = ids.into_iter().filter(new).collect();
-        self.read_again(&ids).await?;
-        if until > read {
-            let keep = inner.settlement.change(move |_, change| {
+        let mut seen = 0;
+        for _ in 0..READS {
+            let Some(read) = self.inner.store.get::<WithdrawalsRead>(&())? else { break };
+            let (ids, until) = self.inner.chain.withdrawals(Some(read.saturating_sub(READ_AGAIN))).await?;
+            let new = |id: &B256| {
+                let slot = self.inner.slots.read().get(id).cloned();
+                slot.is_some_and(|slot| slot.lock().row.seen.withdrawal.is_none())
+            };
+            let ids: Vec<B256> = ids.into_iter().filter(new).collect();
+            self.read_again(&ids).await?;
+            seen += ids.len();
+            if until <= read {
+                break;
+            }
+            let keep = self.inner.settlement.change(move |_, change| {
                 change.batch.put::<WithdrawalsRead>(&(), &until)?;
                 Ok(())
             });
             keep.await?;
         }
-        Ok(ids.len())
+        Ok(seen)
     }
 
     async fn send_unsent(&self) -> Result<(), SettlementError> {

@@ -11,7 +11,10 @@ use haggle_x402::{Deposit, SignedVoucher, batch::code};
 use super::{Admit, ChannelSale, Selling, Slot, Taken, Ticket, Waiting, at_work, new_row};
 use crate::{
     SettlementError,
-    channels::{records::SellerChannels, refusal::Refusal},
+    channels::{
+        records::{SellerChannels, WithdrawalsRead},
+        refusal::Refusal,
+    },
     ports::ChainError,
 };
 
@@ -48,9 +51,16 @@ impl Selling {
         if let Some(slot) = self.inner.slots.read().get(&id).cloned() {
             return Ok(slot);
         }
-        let row = new_row(sale, channel.clone());
-        let stored = row.clone();
+        // Withdrawals are watched from the first channel on.
+        let watched = match self.inner.store.get::<WithdrawalsRead>(&())? {
+            Some(read) => read,
+            None => self.inner.chain.withdrawals(None).await?.1,
+        };
+        let stored = new_row(sale, channel.clone());
         let row = self.inner.settlement.change(move |inner, change| {
+            if !inner.store.contains::<WithdrawalsRead>(&())? {
+                change.batch.put::<WithdrawalsRead>(&(), &watched)?;
+            }
             if let Some(row) = inner.store.get::<SellerChannels>(&id.0)? {
                 return Ok(row);
             }
