@@ -195,7 +195,7 @@ impl World {
         self.street.selling.channels(None).iter().map(|channel| channel.charged.units()).sum()
     }
 
-    async fn check(&self) {
+    fn check(&self) {
         let works: u64 = self.worked.values().sum();
         assert_eq!(self.charged(), works * PRICE.units(), "what was charged is what was worked");
         for (key, times) in &self.worked {
@@ -233,7 +233,7 @@ impl World {
         assert_eq!(home.accounts.spent, i64::try_from(works * PRICE.units()).unwrap());
         let (alice, purse) = (self.street.on_chain(&self.street.alice).await, self.street.purse);
         assert_eq!(alice.units(), purse.units() - works * PRICE.units());
-        self.street.check().await;
+        self.street.check();
     }
 }
 
@@ -260,7 +260,7 @@ proptest! {
             };
             for step in steps {
                 world.step(step).await;
-                world.check().await;
+                world.check();
             }
             world.street.check_when_up().await;
             world.settle().await;
