@@ -233,7 +233,7 @@ impl World {
         assert_eq!(home.accounts.spent, i64::try_from(works * PRICE.units()).unwrap());
         let (alice, purse) = (self.street.on_chain(&self.street.alice).await, self.street.purse);
         assert_eq!(alice.units(), purse.units() - works * PRICE.units());
-        self.street.check();
+        self.street.check().await;
     }
 }
 
