@@ -378,6 +378,7 @@ pub fn network_file(chain: &DevChain, seed: u64) -> Result<NetworkFile, CliError
         fee: FeeRule { bps: FEE_BPS, payer: FeePayer::Buyer, recipient: deployment.fee_sink },
         fee_sinks: vec![deployment.fee_sink],
         bootstrap: Vec::new(),
+        arbitration: None,
     })
 }
 

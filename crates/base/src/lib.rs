@@ -107,5 +107,5 @@ pub use hash::Hash;
 pub use ids::{BadNetworkId, NetworkId, OrderId, RecordId};
 pub use keys::{AgentKey, KeyError, NodeKey, PaymentKey, Seed};
 pub use money::{AmountError, Usdc};
-pub use network_file::{FeePayer, FeeRule, NetworkFile, NetworkFileError, TokenFacts};
+pub use network_file::{Arbitration, FeePayer, FeeRule, NetworkFile, NetworkFileError, TokenFacts};
 pub use record::{Body, Kind, Record, RecordError, Signed, Verified, gossip_id, peek_kind};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Coded;
 use crate::ids::NetworkId;
-use crate::money::USDC_DECIMALS;
+use crate::money::{USDC_DECIMALS, Usdc};
 
 /// The chain id of the local test market.
 pub const DEVNET_CHAIN_ID: u64 = 31_337;
@@ -40,6 +40,55 @@ pub struct NetworkFile {
     pub token: TokenFacts,
     /// The fee that orders carry by default.
     pub fee: FeeRule,
+    /// Who rules on disputes. Without it a delivery that was posted on chain cannot be disputed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbitration: Option<Arbitration>,
+}
+
+/// Who rules on disputes of this network's orders, and by which clocks. Both nodes of an order take it from here.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arbitration {
+    /// The arbitrator: a key, or a contract that collects votes.
+    pub arbitrator: Address,
+    /// Each side's bond, in hundredths of a percent of the price, at most 10000.
+    pub bond_bps: u16,
+    /// Seconds the provider has to stand against a dispute, one hour to 30 days.
+    pub counter_secs: u32,
+    /// Seconds the arbitrator has to rule, one hour to 30 days.
+    pub rule_secs: u32,
+    /// What the provider gets if the arbitrator stays silent, in hundredths of a percent of the price.
+    pub silent_bps: u16,
+}
+
+/// Windows the escrow contract takes, in seconds.
+const WINDOWS: std::ops::RangeInclusive<u32> = 3_600..=30 * 86_400;
+
+impl Arbitration {
+    /// Each side's bond for an order of this price.
+    #[must_use]
+    pub fn bond_of(&self, price: Usdc) -> Usdc {
+        price.fee_bps(self.bond_bps)
+    }
+
+    fn check(&self, escrow: &Address, token: &Address) -> Result<(), NetworkFileError> {
+        if self.arbitrator.is_zero() || self.arbitrator == *escrow || self.arbitrator == *token {
+            return Err(NetworkFileError::BadArbitration("arbitrator"));
+        }
+        if self.bond_bps > 10_000 {
+            return Err(NetworkFileError::BadArbitration("bond_bps"));
+        }
+        if self.silent_bps > 10_000 {
+            return Err(NetworkFileError::BadArbitration("silent_bps"));
+        }
+        if !WINDOWS.contains(&self.counter_secs) {
+            return Err(NetworkFileError::BadArbitration("counter_secs"));
+        }
+        if !WINDOWS.contains(&self.rule_secs) {
+            return Err(NetworkFileError::BadArbitration("rule_secs"));
+        }
+        Ok(())
+    }
 }
 
 /// The token's facts; name and version are those of its EIP-712 domain.
@@ -101,6 +150,9 @@ pub enum NetworkFileError {
     /// The fee is more than 1000 basis points.
     #[error("fee.bps is more than 1000")]
     FeeTooHigh,
+    /// A rule of arbitration that the escrow contract would refuse.
+    #[error("arbitration.{0} is out of range")]
+    BadArbitration(&'static str),
     /// Too many entries in a list.
     #[error("too many entries in {0}")]
     TooMany(&'static str),
@@ -153,6 +205,9 @@ impl NetworkFile {
         }
         if self.fee.bps > 0 && self.fee.recipient.is_zero() {
             return Err(E::ZeroAddress("fee.recipient"));
+        }
+        if let Some(arbitration) = &self.arbitration {
+            arbitration.check(&self.escrow, &self.token.address)?;
         }
         if self.fee_sinks.len() > MAX_FEE_SINKS {
             return Err(E::TooMany("fee_sinks"));

@@ -43,12 +43,15 @@ mod registry;
 mod sender;
 mod stake;
 mod status;
+mod transfer;
 mod transport;
 mod watcher;
 
 pub use anchor::{AnchorClient, PostedRoot};
 pub use chain::{ChainHead, ChainReader, TokenClient};
-pub use channel::{ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, Claimed, MAX_CLAIMS, PendingWithdrawal};
+pub use channel::{
+    ChannelClaim, ChannelClient, ChannelDeposit, ChannelFunds, ChannelStatus, Claimed, MAX_CLAIMS, PendingWithdrawal,
+};
 pub use client::{BatchSent, Decision, EscrowClient, MAX_BATCH, Row, Sent, ToFund, ToRelease};
 pub use config::{DEFAULT_GAS_CAP, DEFAULT_MAX_GAS_PRICE, EscrowConfig, MAX_RPC_URLS};
 pub use endpoints::{EndpointReport, MAX_LAG, Standing, Trust};
@@ -65,4 +68,5 @@ pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
+pub use transfer::TransferClient;
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

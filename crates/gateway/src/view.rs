@@ -8,6 +8,7 @@ mod invoke;
 mod market;
 mod node;
 mod orders;
+mod payments;
 
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
@@ -21,3 +22,4 @@ pub use node::{
     ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,
 };
 pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};
+pub use payments::{EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};

@@ -52,6 +52,33 @@ pub enum PaymentEvent {
     Delivered(DeliveredFact),
     /// The chain says an order is over. Told of every order.
     Settled(SettledFact),
+    /// A prepaid channel of ours holds more than before.
+    ChannelFunded {
+        /// Who pays.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// By how much.
+        amount: Usdc,
+    },
+    /// What vouchers promised an agent was claimed and is on the chain.
+    ChannelClaimed {
+        /// Who is paid.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// What was claimed now.
+        amount: Usdc,
+    },
+    /// A prepaid channel of ours gave back what was not charged.
+    ChannelReturned {
+        /// Who gets it.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// How much.
+        amount: Usdc,
+    },
     /// An agent of this home was paid without an order.
     Received {
         /// Who was paid.

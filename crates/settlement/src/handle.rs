@@ -423,7 +423,7 @@ impl Settlement {
     }
 
     /// Checks that the agent's key is here and that it is the one the order names.
-    fn own(&self, agent: &Did, address: Address) -> Result<(), SettlementError> {
+    pub(crate) fn own(&self, agent: &Did, address: Address) -> Result<(), SettlementError> {
         match self.payment_address(agent) {
             None => Err(SettlementError::WalletMissing),
             Some(own) if own == address => Ok(()),
@@ -445,7 +445,7 @@ pub(crate) fn reservation_key(key: &str) -> Result<ReservationKey, SettlementErr
     ReservationKey::try_from(key).map_err(|_| SettlementError::ReservationKeyInvalid)
 }
 
-fn reserve_now(
+pub(crate) fn reserve_now(
     inner: &Inner,
     change: &mut Change<'_>,
     key: ReservationKey,

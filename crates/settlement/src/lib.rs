@@ -24,12 +24,15 @@
 //! Not here: talking to an RPC and keeping keys ([`ports`]), deciding what an order says (trade).
 
 pub mod budget;
+pub mod channels;
 pub mod facts;
 pub mod ledger;
 pub mod payment;
 pub mod ports;
+pub mod purse;
 pub mod till;
 
+mod bond;
 mod books;
 mod config;
 mod error;

@@ -1,5 +1,9 @@
 //! What settlement needs from outside: a chain to act on and keys to sign with. The node joins them to the real ones.
 
+pub mod channel;
+
+pub use channel::{ChannelChain, ChannelOnChain, Claimed, ToClaim};
+
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
@@ -34,6 +38,10 @@ pub enum OnChain {
     Disputed {
         /// From this chain time on anybody can have it settled by its terms.
         ends: Timestamp,
+        /// Whether the provider stands against it, so that the arbitrator has to rule.
+        is_countered: bool,
+        /// Hash of what the buyer says went wrong.
+        evidence: B256,
     },
     /// Over.
     Settled {
@@ -90,6 +98,10 @@ pub trait Chain: Send + Sync + 'static {
     async fn deliver(&self, order: &Order, deliverable: B256) -> Result<TxRef, ChainError>;
     /// Calls `finalize`.
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError>;
+    /// Calls `dispute` with the buyer's bond.
+    async fn dispute(&self, order: &Order, evidence: B256, bond: &EvmSignature) -> Result<TxRef, ChainError>;
+    /// Calls `counter` with the provider's bond.
+    async fn counter(&self, order: &Order, bond: &EvmSignature) -> Result<TxRef, ChainError>;
     /// Where the order stands at the latest block.
     async fn status(&self, order: &Order) -> Result<OnChain, ChainError>;
     /// The token balance of `account` at the latest block.

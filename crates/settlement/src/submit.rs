@@ -44,6 +44,8 @@ impl Submission {
 enum Step {
     Fund,
     Deliver,
+    Dispute,
+    Counter,
     Settle,
 }
 
@@ -51,9 +53,12 @@ impl Step {
     /// Whether an order that stands here is past the step.
     fn is_done_at(self, status: &OnChain) -> bool {
         match (self, status) {
-            (_, OnChain::None) | (Self::Deliver | Self::Settle, OnChain::Funded) => false,
-            (Self::Settle, OnChain::Delivered { .. } | OnChain::Disputed { .. }) => false,
-            (Self::Fund | Self::Deliver | Self::Settle, _) => true,
+            (_, OnChain::None) => false,
+            (Self::Deliver | Self::Dispute | Self::Counter | Self::Settle, OnChain::Funded) => false,
+            (Self::Dispute | Self::Counter | Self::Settle, OnChain::Delivered { .. }) => false,
+            (Self::Counter, OnChain::Disputed { is_countered: false, .. }) => false,
+            (Self::Settle, OnChain::Disputed { .. }) => false,
+            (Self::Fund | Self::Deliver | Self::Dispute | Self::Counter | Self::Settle, _) => true,
         }
     }
 }
@@ -127,6 +132,36 @@ impl Settlement {
         self.outcome(order, Step::Deliver, sent).await
     }
 
+    /// Opens the dispute of an order with the buyer's bond, unless it is open.
+    ///
+    /// # Errors
+    /// `order_not_funded`, `chain_refused` (also if nothing was delivered, or the bond is not there), `rpc_down`,
+    /// `chain_outcome_unknown`.
+    pub async fn submit_dispute(
+        &self,
+        order: &Order,
+        evidence: B256,
+        bond: &EvmSignature,
+    ) -> Result<Submission, SettlementError> {
+        if let Some(done) = self.done(order, Step::Dispute).await? {
+            return Ok(done);
+        }
+        let sent = self.inner.chain.dispute(order, evidence, bond).await;
+        self.outcome(order, Step::Dispute, sent).await
+    }
+
+    /// Stands against the dispute of an order with the provider's bond, unless that is done.
+    ///
+    /// # Errors
+    /// As [`Self::submit_dispute`].
+    pub async fn submit_counter(&self, order: &Order, bond: &EvmSignature) -> Result<Submission, SettlementError> {
+        if let Some(done) = self.done(order, Step::Counter).await? {
+            return Ok(done);
+        }
+        let sent = self.inner.chain.counter(order, bond).await;
+        self.outcome(order, Step::Counter, sent).await
+    }
+
     /// Settles an order whose time is up, unless it is over.
     ///
     /// # Errors
@@ -147,13 +182,16 @@ impl Settlement {
             let place = match step {
                 Step::Fund => facts.funded.map(|fact| fact.place),
                 Step::Deliver => facts.delivered.map(|fact| fact.place),
+                Step::Dispute | Step::Counter => None,
                 Step::Settle => facts.settled.map(|fact| fact.place),
             };
             let tx = place.map(|place| TxRef { hash: place.tx, block: place.block });
             return Ok(Some(Submission::Already { status, tx }));
         }
         match (step, status) {
-            (Step::Deliver | Step::Settle, OnChain::None) => Err(SettlementError::NotFunded),
+            (Step::Deliver | Step::Dispute | Step::Counter | Step::Settle, OnChain::None) => {
+                Err(SettlementError::NotFunded)
+            }
             _ => Ok(None),
         }
     }

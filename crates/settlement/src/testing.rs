@@ -11,13 +11,14 @@ use haggle_base::{
     Usdc, eip712::FLAG_FEE_ON_TOP,
 };
 use haggle_store::Store;
-use haggle_x402::{EscrowFacts, deposit_of};
+use haggle_x402::{EscrowFacts, deposit_of, exact::Transfer};
 
 use crate::{
     Settlement, SettlementConfig,
     budget::Limits,
     facts::{ClosedOrder, Cursor, DeliveredFact, Fact, FundedFact, Place, SettledFact},
     ports::{Chain, ChainError, News, NoKey, OnChain, TxRef, Wallet},
+    purse::TokenChain,
 };
 
 pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_800_014_400);
@@ -39,10 +40,13 @@ struct State {
     time: Timestamp,
     minted: HashMap<Address, Usdc>,
     orders: HashMap<OrderId, Order>,
+    disputes: HashMap<OrderId, OnChain>,
     sent: usize,
     forks: u64,
     down: bool,
     lose_answers: bool,
+    /// Signed transfers of the token, each with its block.
+    transfers: Vec<(u64, Transfer)>,
 }
 
 impl MemoryChain {
@@ -52,10 +56,12 @@ impl MemoryChain {
             time: NOON,
             minted: HashMap::new(),
             orders: HashMap::new(),
+            disputes: HashMap::new(),
             sent: 0,
             forks: 0,
             down: false,
             lose_answers: false,
+            transfers: Vec::new(),
         };
         Self { escrow, state: Mutex::new(state) }
     }
@@ -64,6 +70,19 @@ impl MemoryChain {
         let mut state = self.state.lock().await;
         let balance = state.minted.entry(account).or_default();
         *balance = balance.checked_add(amount).unwrap();
+    }
+
+    /// Tokens that move outside the escrow. Nothing moves, and the answer is no, if there are not enough.
+    pub(crate) async fn move_tokens(&self, from: Address, to: Address, amount: Usdc) -> bool {
+        let mut state = self.state.lock().await;
+        if state.balance(from) < amount {
+            return false;
+        }
+        let given = state.minted.entry(from).or_default();
+        *given = given.checked_sub(amount).unwrap();
+        let taken = state.minted.entry(to).or_default();
+        *taken = taken.checked_add(amount).unwrap();
+        true
     }
 
     pub(crate) async fn set_time(&self, time: Timestamp) {
@@ -77,6 +96,11 @@ impl MemoryChain {
     /// From now on transactions are mined, but nobody hears of it.
     pub(crate) async fn lose_answers(&self) {
         self.state.lock().await.lose_answers = true;
+    }
+
+    /// Whether a transfer is on the chain, RPC or not.
+    pub(crate) async fn has(&self, transfer: &Transfer) -> bool {
+        self.state.lock().await.is_used(transfer.from, transfer.nonce)
     }
 
     /// How many transactions were sent.
@@ -95,10 +119,19 @@ impl MemoryChain {
         self.state.lock().await.head()
     }
 
+    /// Blocks in which nothing happens.
+    pub(crate) async fn pass(&self, blocks: u64) {
+        let mut state = self.state.lock().await;
+        for _ in 0..blocks {
+            state.mine(|_| None);
+        }
+    }
+
     /// Throws away every block after `block` and mines one empty block in their place.
     pub(crate) async fn reorganise(&self, block: u64) {
         let mut state = self.state.lock().await;
         state.blocks.truncate(usize::try_from(block).unwrap() + 1);
+        state.transfers.retain(|(mined, _)| *mined <= block);
         state.forks += 1;
         state.mine(|_| None);
     }
@@ -161,7 +194,18 @@ impl State {
                 Fact::Credited(_) | Fact::Withdrawn(_) => status,
             };
         }
-        status
+        match (status, self.disputes.get(id)) {
+            (OnChain::Delivered { .. }, Some(disputed)) => *disputed,
+            _ => status,
+        }
+    }
+
+    /// A block in which nothing happens that settlement books.
+    fn quiet_block(&mut self) -> TxRef {
+        let place = self.next_place();
+        self.sent += 1;
+        self.mine(|_| None);
+        TxRef { hash: place.tx, block: place.block }
     }
 
     fn balance(&self, account: Address) -> Usdc {
@@ -178,7 +222,52 @@ impl State {
                 _ => {}
             }
         }
+        for (_, transfer) in &self.transfers {
+            let value = i128::from(transfer.value.units());
+            balance -= if transfer.from == account { value } else { 0 };
+            balance += if transfer.to == account { value } else { 0 };
+        }
         usdc(u64::try_from(balance).unwrap())
+    }
+
+    fn is_used(&self, payer: Address, nonce: B256) -> bool {
+        self.transfers.iter().any(|(_, made)| (made.from, made.nonce) == (payer, nonce))
+    }
+}
+
+#[async_trait]
+impl TokenChain for MemoryChain {
+    async fn is_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+        let state = self.state.lock().await;
+        if state.down { Err(ChainError::Down) } else { Ok(state.is_used(payer, nonce)) }
+    }
+
+    async fn transfer(&self, _: &Did, transfer: &Transfer) -> Result<TxRef, ChainError> {
+        let mut state = self.state.lock().await;
+        if state.down {
+            return Err(ChainError::Down);
+        }
+        let reason = if U256::from(state.time.as_secs()) >= transfer.valid_before {
+            Some("expired")
+        } else if state.is_used(transfer.from, transfer.nonce) {
+            Some("used")
+        } else if state.balance(transfer.from) < transfer.value {
+            Some("poor")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
+        }
+        state.sent += 1;
+        let place = state.next_place();
+        state.mine(|_| None);
+        state.transfers.push((place.block, transfer.clone()));
+        if state.lose_answers {
+            Err(ChainError::OutcomeUnknown)
+        } else {
+            Ok(TxRef { hash: place.tx, block: place.block })
+        }
     }
 }
 
@@ -240,6 +329,34 @@ impl Chain for MemoryChain {
             Ok(Fact::Delivered(DeliveredFact { order: id, deliverable, review_ends, place }))
         })
         .await
+    }
+
+    async fn dispute(&self, order: &Order, evidence: B256, _: &EvmSignature) -> Result<TxRef, ChainError> {
+        let id = self.escrow.order_id(order);
+        let mut state = self.state.lock().await;
+        let refused = |reason: &str| Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
+        match state.status(&id) {
+            OnChain::Delivered { review_ends } if state.time < review_ends => {}
+            OnChain::Delivered { .. } => return refused("TooLate"),
+            _ => return refused("BadState"),
+        }
+        let ends = state.time.plus(Duration::from_secs(order.counterSecs.into()));
+        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: false, evidence });
+        Ok(state.quiet_block())
+    }
+
+    async fn counter(&self, order: &Order, _: &EvmSignature) -> Result<TxRef, ChainError> {
+        let id = self.escrow.order_id(order);
+        let mut state = self.state.lock().await;
+        let OnChain::Disputed { ends, is_countered: false, evidence } = state.status(&id) else {
+            return Err(ChainError::Refused { reason: Text::try_from("BadState").unwrap() });
+        };
+        if state.time >= ends {
+            return Err(ChainError::Refused { reason: Text::try_from("TooLate").unwrap() });
+        }
+        let ends = state.time.plus(Duration::from_secs(order.ruleSecs.into()));
+        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: true, evidence });
+        Ok(state.quiet_block())
     }
 
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError> {

@@ -26,6 +26,7 @@ use crate::{
     terms::{Agreement, Fee, venue_fee},
 };
 
+mod disputes;
 mod drive;
 mod haggling;
 
@@ -263,6 +264,8 @@ impl Buyer {
             reason: request.reason,
             deadline: request.deadline,
             stopped: None,
+            grievance: None,
+            quarrel: None,
             lines: 0,
         };
         let mut batch = Batch::new();

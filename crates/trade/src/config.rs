@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use haggle_base::{
     NetworkId,
-    network_file::{FeeRule, NetworkFile, TokenFacts},
+    network_file::{Arbitration, FeeRule, NetworkFile, TokenFacts},
 };
 
 /// Largest input or output of an order, in bytes.
@@ -39,6 +39,16 @@ pub struct Venue {
     pub token: TokenFacts,
     /// The fee of every order.
     pub fee: FeeRule,
+    /// Who rules on disputes, and by which clocks; without it nobody does.
+    pub arbitration: Option<Arbitration>,
+}
+
+impl Venue {
+    /// Who rules on disputes; zero: nobody.
+    #[must_use]
+    pub fn arbiter(&self) -> Address {
+        self.arbitration.map_or(Address::ZERO, |rule| rule.arbitrator)
+    }
 }
 
 impl From<&NetworkFile> for Venue {
@@ -49,6 +59,7 @@ impl From<&NetworkFile> for Venue {
             escrow: file.escrow,
             token: file.token.clone(),
             fee: file.fee,
+            arbitration: file.arbitration,
         }
     }
 }

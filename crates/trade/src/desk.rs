@@ -24,6 +24,7 @@ use crate::{
     wire::{TradeMessage, TradeReply},
 };
 
+mod disputes;
 mod drive;
 mod messages;
 

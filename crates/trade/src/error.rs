@@ -177,6 +177,9 @@ pub enum TradeError {
         /// The state it is in.
         state: OrderState,
     },
+    /// The order names nobody who could rule on a dispute.
+    #[error("the order names no arbitrator")]
+    NoArbitrator,
     /// The other side answered something that does not fit the question.
     #[error("the other side's answer does not fit the question")]
     UnexpectedReply,
@@ -219,6 +222,7 @@ impl Coded for TradeError {
             Self::BadSchema => "bad_schema",
             Self::TooLate => "too_late",
             Self::WrongState { .. } => Refusal::WrongState.as_str(),
+            Self::NoArbitrator => "no_arbitrator",
             Self::UnexpectedReply => "unexpected_reply",
             Self::Timeout => "timeout",
             Self::TooManyHires => "too_many_hires",
@@ -239,6 +243,7 @@ impl Coded for TradeError {
             Self::BadSchema => "choose another listing; its seller must publish a self-contained schema",
             Self::TooLate => "nothing is paid; the money comes back after the delivery deadline",
             Self::WrongState { .. } => Refusal::WrongState.hint(),
+            Self::NoArbitrator => "trade on a network whose file names an arbitrator; without one nobody can rule",
             Self::UnexpectedReply => "choose another seller; this one does not follow the protocol",
             Self::Timeout => "try again or choose another seller; nothing was paid",
             Self::TooManyHires => "wait for open hires to end",
@@ -264,6 +269,7 @@ impl TradeError {
             | Self::BadSchema
             | Self::TooLate
             | Self::WrongState { .. }
+            | Self::NoArbitrator
             | Self::UnexpectedReply
             | Self::Timeout
             | Self::TooManyHires
@@ -284,9 +290,12 @@ impl TradeError {
             Self::BadSchema | Self::SchemaMismatch => Refusal::InvalidInput,
             Self::Port(_) | Self::Store(_) => Refusal::TryAgain,
             Self::TooLate => Refusal::BadClocks,
-            Self::AboveMaxPrice | Self::UnexpectedReply | Self::Timeout | Self::TooManyHires | Self::Cancelled => {
-                Refusal::Other
-            }
+            Self::AboveMaxPrice
+            | Self::NoArbitrator
+            | Self::UnexpectedReply
+            | Self::Timeout
+            | Self::TooManyHires
+            | Self::Cancelled => Refusal::Other,
         }
     }
 }

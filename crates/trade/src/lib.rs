@@ -49,6 +49,7 @@ pub mod desk;
 pub mod document;
 pub mod error;
 pub mod event;
+pub mod judge;
 pub mod negotiation;
 pub mod offer;
 pub mod order;
@@ -65,6 +66,7 @@ pub use config::{MAX_PAYLOAD_BYTES, MIN_REVIEW_SECS, TradeConfig, Venue};
 pub use desk::{Desk, DeskPorts, SellingRules};
 pub use error::{PortError, Refusal, TradeError};
 pub use event::{OrderEvent, OrderView};
+pub use judge::{Case, Ruling};
 pub use offer::Offer;
 pub use order::OrderState;
 pub use ports::{

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! proposed -> agreed -> funded -> delivered -> accepted -> settled
-//!     |          |         |          |            |
-//!     +-> cancelled        +----------+------------+--> refunded
+//!     |          |         |        |   |          ^ |
+//!     |          |         |        |   disputed --+ |
+//!     +-> cancelled        +--------+---+------------+--> refunded
 //!     +-> expired <-+
 //! ```
 //! `settled`, `expired`, `refunded` and `cancelled` are final. All times are **chain time** (the time
@@ -32,7 +33,9 @@ pub enum OrderState {
     Funded,
     /// The provider signed for a result, or declared delivery on chain.
     Delivered,
-    /// The buyer signed the release, or the review window passed after an on-chain delivery.
+    /// The buyer disputes the on-chain delivery.
+    Disputed,
+    /// The buyer signed the release, the review window passed after an on-chain delivery, or it was decided so.
     Accepted,
     /// The escrow paid the provider.
     Settled,
@@ -52,6 +55,7 @@ impl OrderState {
             Self::Agreed => "agreed",
             Self::Funded => "funded",
             Self::Delivered => "delivered",
+            Self::Disputed => "disputed",
             Self::Accepted => "accepted",
             Self::Settled => "settled",
             Self::Expired => "expired",
@@ -71,7 +75,8 @@ impl OrderState {
             Self::Proposed => &[Self::Agreed, Self::Cancelled, Self::Expired],
             Self::Agreed => &[Self::Funded, Self::Cancelled, Self::Expired],
             Self::Funded => &[Self::Delivered, Self::Refunded],
-            Self::Delivered => &[Self::Accepted, Self::Refunded],
+            Self::Delivered => &[Self::Accepted, Self::Disputed, Self::Refunded],
+            Self::Disputed => &[Self::Accepted, Self::Refunded],
             Self::Accepted => &[Self::Settled, Self::Refunded],
             Self::Settled | Self::Expired | Self::Refunded | Self::Cancelled => &[],
         }
@@ -139,6 +144,8 @@ pub mod command {
             /// End of the review window, chain time.
             review_ends: Timestamp,
         },
+        /// The chain shows that the buyer disputes the delivery.
+        Dispute,
         /// The delivery is accepted.
         Accept(AcceptBy),
         /// The chain paid the provider.
@@ -225,12 +232,15 @@ impl OrderMachine {
                 self.review_ends = Some(review_ends);
                 self.go(S::Delivered)
             }
-            (C::Deliver { review_ends }, S::Delivered | S::Accepted) => {
+            (C::Deliver { review_ends }, S::Delivered | S::Disputed | S::Accepted) => {
                 self.review_ends = Some(review_ends);
                 Moved::Already
             }
 
-            (C::Accept(AcceptBy::Release | AcceptBy::Decision), S::Delivered) => self.go(S::Accepted),
+            (C::Dispute, S::Delivered) => self.go(S::Disputed),
+            (C::Dispute, S::Disputed) => Moved::Already,
+
+            (C::Accept(AcceptBy::Release | AcceptBy::Decision), S::Delivered | S::Disputed) => self.go(S::Accepted),
             (C::Accept(AcceptBy::Silence), S::Delivered) => match self.review_ends {
                 Some(end) if now >= end => self.go(S::Accepted),
                 Some(_) | None => Moved::WrongTime,
@@ -240,7 +250,7 @@ impl OrderMachine {
             (C::Settle, S::Accepted) => self.go(S::Settled),
             (C::Settle, S::Settled) => Moved::Already,
 
-            (C::Refund, S::Funded | S::Delivered | S::Accepted) => self.go(S::Refunded),
+            (C::Refund, S::Funded | S::Delivered | S::Disputed | S::Accepted) => self.go(S::Refunded),
             (C::Refund, S::Refunded) => Moved::Already,
 
             (C::Expire, S::Proposed | S::Agreed) if now >= self.clocks.fund_by => self.go(S::Expired),
@@ -256,6 +266,7 @@ impl OrderMachine {
                 | C::Fund
                 | C::Receive
                 | C::Deliver { .. }
+                | C::Dispute
                 | C::Accept(_)
                 | C::Settle
                 | C::Refund
@@ -274,6 +285,9 @@ impl OrderMachine {
             Phase::Unfunded => &[],
             Phase::Funded => &[C::Fund],
             Phase::Delivered { review_ends } => &[C::Fund, C::Deliver { review_ends: *review_ends }],
+            Phase::Disputed { .. } | Phase::Arbitrating { .. } => {
+                &[C::Fund, C::Deliver { review_ends: now }, C::Dispute]
+            }
             Phase::Settled { closed_by, paid, .. } => match closed_by {
                 ClosedBy::Release => {
                     &[C::Fund, C::Deliver { review_ends: now }, C::Accept(AcceptBy::Release), C::Settle]
@@ -296,6 +310,15 @@ impl OrderMachine {
         for command in path {
             // Steps that lie behind us are refused, which is right.
             let _behind_or_moved = self.apply(*command, now);
+        }
+    }
+
+    /// Goes back to where the order stood before blocks that the chain has taken back. Nothing but a reorganisation does
+    /// this.
+    pub fn take_back(&mut self, to: OrderState) {
+        self.state = to;
+        if matches!(to, OrderState::Proposed | OrderState::Agreed | OrderState::Funded) {
+            self.review_ends = None;
         }
     }
 

@@ -71,6 +71,16 @@ pub enum Phase {
         /// End of the review window.
         review_ends: Timestamp,
     },
+    /// The buyer disputes what was delivered; the provider may stand against it until then (chain time).
+    Disputed {
+        /// End of the counter window.
+        ends: Timestamp,
+    },
+    /// Both put up their bonds; the arbitrator may rule until then (chain time).
+    Arbitrating {
+        /// End of the ruling window.
+        ends: Timestamp,
+    },
     /// Paid out, for good.
     Settled {
         /// Which exit closed it.
@@ -89,6 +99,10 @@ pub struct OnChain {
     pub phase: Phase,
     /// The transaction that made this phase, if the node has seen its event.
     pub tx: Option<TxRef>,
+    /// What the provider said on chain that it delivered, if the node has seen it.
+    pub deliverable: Option<Hash>,
+    /// The evidence of the dispute, while there is one.
+    pub evidence: Option<Hash>,
 }
 
 /// Budgets, payment keys and the chain. Everything is keyed so that a repeated call changes nothing.
@@ -165,6 +179,38 @@ pub trait Money: Send + Sync + Debug {
     /// As [`Money::submit_fund`].
     async fn submit_finalize(&self, agent: &Did, order: &Order) -> Result<TxRef, PortError>;
 
+    /// Signs the agent's bond for its side of a dispute about `evidence`, good until the open window ends. The same
+    /// dispute always takes the same money: a second signature cannot be used beside the first.
+    ///
+    /// # Errors
+    /// When the agent is not that side of the order, or its wallet does not hold the bond.
+    async fn sign_bond(
+        &self,
+        agent: &Did,
+        order: &Order,
+        side: Side,
+        evidence: &Hash,
+        until: Timestamp,
+    ) -> Result<EvmSignature, PortError>;
+
+    /// Opens the dispute with the buyer's bond.
+    ///
+    /// # Errors
+    /// As [`Money::submit_fund`].
+    async fn submit_dispute(
+        &self,
+        agent: &Did,
+        order: &Order,
+        evidence: &Hash,
+        bond: &EvmSignature,
+    ) -> Result<TxRef, PortError>;
+
+    /// Stands against the dispute with the provider's bond.
+    ///
+    /// # Errors
+    /// As [`Money::submit_fund`].
+    async fn submit_counter(&self, agent: &Did, order: &Order, bond: &EvmSignature) -> Result<TxRef, PortError>;
+
     /// What the escrow says of the order now.
     ///
     /// # Errors
@@ -232,6 +278,11 @@ pub trait Work: Send + Sync + Debug {
     /// agent's are, or a sleeping buyer would never pay it.
     fn posts_delivery(&self, _agent: &Did) -> bool {
         true
+    }
+
+    /// Whether this agent's output is held against its own schema before it is delivered. An honest agent's is.
+    fn checks_itself(&self, agent: &Did) -> bool {
+        self.posts_delivery(agent)
     }
 }
 

@@ -65,6 +65,20 @@ pub struct Held {
     pub at: Timestamp,
 }
 
+/// Our part in a dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarrel {
+    /// Hash of what the buyer says went wrong; at the buyer's, the blobs hold it.
+    pub evidence: Hash,
+    /// Whether we hold to our side: always at the buyer's; at the provider's, if the delivery stands.
+    pub stands: bool,
+    /// Our bond's signature, once it is signed.
+    pub bond: Option<EvmSignature>,
+    /// The chain time that the signature is good until: the end of the window it was signed for.
+    pub until: Option<Timestamp>,
+}
+
 /// One purchase of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +156,12 @@ pub struct Hire {
     /// When the provider said that it stops because nobody waits, wall time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+    /// Why our owner wants a dispute, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grievance: Option<Text<240>>,
+    /// Our dispute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarrel: Option<Quarrel>,
     /// Lines in the life line so far.
     pub lines: u32,
 }
@@ -199,6 +219,12 @@ pub struct Job {
     /// When the buyer said, before there was a receipt, that it no longer waits; wall time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+    /// Whether our owner wants to stand against a dispute.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counter: bool,
+    /// The buyer's dispute, and our answer to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarrel: Option<Quarrel>,
     /// Lines in the life line so far.
     pub lines: u32,
 }

@@ -12,7 +12,7 @@ use haggle_base::{
     attestation::{Parties, terms_hash},
     cbor, cose,
     eip712::{self, Order, ReceiveWithAuthorization, Release},
-    network_file::FeePayer,
+    network_file::{Arbitration, FeePayer},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub const MAX_TERMS_BYTES: usize = 2_560;
 pub const MAX_FEE_BPS: u16 = 1_000;
 /// Order flag: the buyer pays the fee on top of the price.
 pub const FLAG_FEE_ON_TOP: u8 = 1;
-/// What the contract wants in the counter and rule windows while disputes are not in use.
+/// What the contract wants in the counter and rule windows of an order without an arbitrator.
 pub const UNUSED_WINDOW_SECS: u32 = 24 * 3_600;
 
 /// The one payment scheme of priced orders.
@@ -193,7 +193,7 @@ impl Terms {
         same("escrow", &self.escrow, &venue.escrow)?;
         same("fee", &self.fee, &venue_fee(venue))?;
         same("validator", &self.validator, &Address::ZERO)?;
-        same("arbiter", &self.arbiter, &Address::ZERO)?;
+        same("arbiter", &self.arbiter, &venue.arbiter())?;
         if self.fee.bps > MAX_FEE_BPS {
             return Err(TradeError::TermsMismatch { field: "fee" });
         }
@@ -237,7 +237,7 @@ impl Agreement {
             return Err(TradeError::TermsMismatch { field: "provider_address" });
         }
         let hash = terms_hash(&document.parties, &document.rest);
-        let order = order_of(&parties, &terms, hash);
+        let order = order_of(&parties, &terms, hash, venue.arbitration.as_ref());
         let id = eip712::order_id(&order, &eip712::escrow_domain(venue.chain_id, venue.escrow));
         Ok(Self {
             parties,
@@ -305,6 +305,12 @@ impl Agreement {
         signature.verify(&digest, self.order.buyer).map_err(|_| Refusal::BadSignature.into())
     }
 
+    /// Whether somebody is named who can rule on a dispute.
+    #[must_use]
+    pub fn can_be_disputed(&self) -> bool {
+        !self.order.arbitrator.is_zero()
+    }
+
     /// What both parties sign.
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -345,9 +351,11 @@ impl Agreement {
     }
 }
 
-/// The order that follows from the terms; fields that are not in use yet are fixed.
-fn order_of(parties: &Parties, terms: &Terms, hash: Hash) -> Order {
+/// The order that follows from the terms, and from the network's rules of arbitration where there are any; fields that
+/// are not in use yet are fixed.
+fn order_of(parties: &Parties, terms: &Terms, hash: Hash, arbitration: Option<&Arbitration>) -> Order {
     let clocks = terms.clocks();
+    let windows = |window: fn(&Arbitration) -> u32| arbitration.map_or(UNUSED_WINDOW_SECS, window);
     Order {
         buyer: parties.buyer_address,
         provider: parties.provider_address,
@@ -355,10 +363,10 @@ fn order_of(parties: &Parties, terms: &Terms, hash: Hash) -> Order {
         arbitrator: terms.arbiter,
         feeTo: terms.fee.recipient,
         amount: terms.price.to_u96(),
-        bond: U96::ZERO,
+        bond: arbitration.map_or(U96::ZERO, |rule| rule.bond_of(terms.price).to_u96()),
         stake: U96::ZERO,
         feeBps: terms.fee.bps,
-        silentBps: 0,
+        silentBps: arbitration.map_or(0, |rule| rule.silent_bps),
         flags: match terms.fee.payer {
             FeePayer::Buyer => FLAG_FEE_ON_TOP,
             FeePayer::Seller => 0,
@@ -366,8 +374,8 @@ fn order_of(parties: &Parties, terms: &Terms, hash: Hash) -> Order {
         fundBy: clocks.fund_by.to_u40(),
         deliverBy: clocks.deliver_by.to_u40(),
         reviewSecs: terms.review_secs,
-        counterSecs: UNUSED_WINDOW_SECS,
-        ruleSecs: UNUSED_WINDOW_SECS,
+        counterSecs: windows(|rule| rule.counter_secs),
+        ruleSecs: windows(|rule| rule.rule_secs),
         terms: B256::from(*hash.as_bytes()),
         salt: U256::from_be_bytes(terms.salt.0),
     }

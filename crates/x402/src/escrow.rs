@@ -59,6 +59,12 @@ impl EscrowFacts {
         &self.escrow_domain
     }
 
+    /// The token's EIP-712 domain: payments and bonds.
+    #[must_use]
+    pub const fn token_domain(&self) -> &Domain {
+        &self.token_domain
+    }
+
     /// The id of an order on this escrow.
     #[must_use]
     pub fn order_id(&self, order: &Order) -> OrderId {

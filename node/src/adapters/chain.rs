@@ -1,11 +1,12 @@
 //! Settlement's chain: the escrow room, with the signer that each step asks for.
 
+use super::refused::refused;
 use crate::keyring::Keyring;
 use async_trait::async_trait;
-use haggle_base::{Address, B256, Coded, EvmSignature, Hash, Order, PaymentKey, Text, Timestamp, Usdc};
+use haggle_base::{Address, B256, EvmSignature, Hash, Order, PaymentKey, Text, Timestamp, Usdc};
 use haggle_escrow::{
-    ChainFact, ChainReader, Cursor as ReadCursor, EscrowClient, EscrowError, EscrowEvent, Place as ReadPlace, Polled,
-    Reach, Sent, Status, Watcher,
+    ChainFact, ChainReader, Cursor as ReadCursor, EscrowClient, EscrowEvent, Place as ReadPlace, Polled, Reach, Sent,
+    Status, Watcher,
 };
 use haggle_settlement::facts::{Cursor, DeliveredFact, Fact, FundedFact, OwedFact, Place, SettledFact};
 use haggle_settlement::ports::{Chain, ChainError, News, OnChain, TxRef};
@@ -73,6 +74,14 @@ impl fmt::Debug for ChainPort {
     }
 }
 
+const fn is_disputed(event: &EscrowEvent) -> bool {
+    matches!(event, EscrowEvent::Disputed { .. })
+}
+
+const fn is_countered(event: &EscrowEvent) -> bool {
+    matches!(event, EscrowEvent::Countered { .. })
+}
+
 const fn is_funded(event: &EscrowEvent) -> bool {
     matches!(event, EscrowEvent::Funded { .. })
 }
@@ -83,25 +92,6 @@ const fn is_delivered(event: &EscrowEvent) -> bool {
 
 const fn is_settled(event: &EscrowEvent) -> bool {
     matches!(event, EscrowEvent::Settled { .. })
-}
-
-fn refused(error: &EscrowError) -> ChainError {
-    match error {
-        EscrowError::RpcDown { .. }
-        | EscrowError::RpcBadAnswer
-        | EscrowError::NoAgreement { .. }
-        | EscrowError::TooManyUnderWay { .. } => ChainError::Down,
-        EscrowError::UnknownOutcome { .. } => ChainError::OutcomeUnknown,
-        other => {
-            let mut reason = format!("{}: {other}", other.code());
-            let end = (0..=reason.len().min(128)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-            reason.truncate(end);
-            reason.retain(|letter| !letter.is_control());
-            // a reason that still does not fit says at least which one it was
-            let reason = Text::try_from(reason).or_else(|_| Text::try_from(other.code())).unwrap_or_default();
-            ChainError::Refused { reason }
-        }
-    }
 }
 
 #[async_trait]
@@ -126,19 +116,33 @@ impl Chain for ChainPort {
         self.tx(order, sent, is_delivered).await
     }
 
+    async fn dispute(&self, order: &Order, evidence: B256, bond: &EvmSignature) -> Result<TxRef, ChainError> {
+        let sent = self.client(order)?.dispute(order, evidence, bond).await.map_err(|error| refused(&error))?;
+        self.tx(order, sent, is_disputed).await
+    }
+
+    async fn counter(&self, order: &Order, bond: &EvmSignature) -> Result<TxRef, ChainError> {
+        let sent = self.client(order)?.counter(order, bond).await.map_err(|error| refused(&error))?;
+        self.tx(order, sent, is_countered).await
+    }
+
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError> {
         let sent = self.client(order)?.finalize(order).await.map_err(|error| refused(&error))?;
         self.tx(order, sent, is_settled).await
     }
 
     async fn status(&self, order: &Order) -> Result<OnChain, ChainError> {
-        let id = self.client(order)?.order_id(order);
-        let seen = self.reader.status(&id).await.map_err(|error| refused(&error))?;
+        let client = self.client(order)?;
+        let seen = self.reader.status(&client.order_id(order)).await.map_err(|error| refused(&error))?;
         match (seen.status, seen.window_ends, seen.closed_by) {
             (Status::None, ..) => Ok(OnChain::None),
             (Status::Funded, ..) => Ok(OnChain::Funded),
             (Status::Delivered, Some(review_ends), _) => Ok(OnChain::Delivered { review_ends }),
-            (Status::Disputed | Status::Arbitrating, Some(ends), _) => Ok(OnChain::Disputed { ends }),
+            (Status::Disputed | Status::Arbitrating, Some(ends), _) => {
+                let evidence = client.evidence_of(order).await.map_err(|error| refused(&error))?;
+                let is_countered = seen.status == Status::Arbitrating;
+                Ok(OnChain::Disputed { ends, is_countered, evidence: evidence.unwrap_or_default() })
+            }
             (Status::Settled, _, Some(closed_by)) => Ok(OnChain::Settled { closed_by }),
             (Status::Delivered | Status::Disputed | Status::Arbitrating | Status::Settled | Status::Unknown, ..) => {
                 Err(ChainError::Refused { reason: Text::try_from("status_of_a_later_contract").unwrap_or_default() })

@@ -1,7 +1,7 @@
 //! Trade's money: settlement, method by method.
 
 use async_trait::async_trait;
-use haggle_base::{Address, B256, Did, EvmSignature, Hash, Order, OrderId, Timestamp, Usdc};
+use haggle_base::{Address, B256, Did, EvmSignature, Hash, Order, OrderId, Side, Timestamp, Usdc};
 use haggle_settlement::facts::ClosedOrder;
 use haggle_settlement::ports::OnChain as Standing;
 use haggle_settlement::{Settlement, SettlementError, Submission};
@@ -101,6 +101,32 @@ impl Money for SettlementMoney {
         self.tx_of(order, self.0.submit_finalize(order).await).await
     }
 
+    async fn sign_bond(
+        &self,
+        agent: &Did,
+        order: &Order,
+        side: Side,
+        evidence: &Hash,
+        until: Timestamp,
+    ) -> Result<EvmSignature, PortError> {
+        let evidence = B256::from(*evidence.as_bytes());
+        self.0.sign_bond(agent, order, side, evidence, until).await.map_err(|error| port(&error))
+    }
+
+    async fn submit_dispute(
+        &self,
+        _agent: &Did,
+        order: &Order,
+        evidence: &Hash,
+        bond: &EvmSignature,
+    ) -> Result<TxRef, PortError> {
+        self.tx_of(order, self.0.submit_dispute(order, B256::from(*evidence.as_bytes()), bond).await).await
+    }
+
+    async fn submit_counter(&self, _agent: &Did, order: &Order, bond: &EvmSignature) -> Result<TxRef, PortError> {
+        self.tx_of(order, self.0.submit_counter(order, bond).await).await
+    }
+
     async fn on_chain(&self, id: &OrderId, order: &Order) -> Result<OnChain, PortError> {
         let seen = self.0.on_chain(order).await.map_err(|error| port(&error))?;
         let mut facts = seen.facts;
@@ -108,30 +134,37 @@ impl Money for SettlementMoney {
             Standing::None => false,
             Standing::Funded => facts.funded.is_none(),
             Standing::Delivered { .. } => facts.delivered.is_none(),
-            Standing::Disputed { .. } => facts.funded.is_none(),
+            Standing::Disputed { .. } => facts.delivered.is_none(),
             Standing::Settled { .. } => facts.settled.is_none(),
         };
         if behind {
             self.0.follow_once().await.map_err(|error| port(&error))?;
             facts = self.0.facts_of(id).map_err(|error| port(&error))?;
         }
+        // what the escrow says now counts when it was read at the depth at which facts are booked
         let (phase, place) = match seen.status {
             Standing::None => (Phase::Unfunded, None),
-            Standing::Funded => (Phase::Funded, facts.funded.map(|fact| fact.place)),
+            Standing::Funded => (Phase::Funded, Some(facts.funded.ok_or_else(not_read_yet)?.place)),
             Standing::Delivered { review_ends } => {
-                (Phase::Delivered { review_ends }, facts.delivered.map(|fact| fact.place))
+                (Phase::Delivered { review_ends }, Some(facts.delivered.ok_or_else(not_read_yet)?.place))
             }
-            // not over: trade waits as for a review, and then has it settled by its terms
-            Standing::Disputed { ends } => {
-                let place = facts.delivered.map(|fact| fact.place).or(facts.funded.map(|fact| fact.place));
-                (Phase::Delivered { review_ends: ends }, place)
-            }
+            Standing::Disputed { ends, is_countered: false, .. } => (Phase::Disputed { ends }, None),
+            Standing::Disputed { ends, is_countered: true, .. } => (Phase::Arbitrating { ends }, None),
             Standing::Settled { closed_by } => {
                 let fact = facts.settled.ok_or_else(not_read_yet)?;
                 (Phase::Settled { closed_by, paid: fact.paid, fee: fact.fee }, Some(fact.place))
             }
         };
-        Ok(OnChain { phase, tx: place.map(|place| TxRef { hash: place.tx, block: place.block }) })
+        let evidence = match seen.status {
+            Standing::Disputed { evidence, .. } => Some(Hash::from_bytes(evidence.0)),
+            _ => None,
+        };
+        Ok(OnChain {
+            phase,
+            tx: place.map(|place| TxRef { hash: place.tx, block: place.block }),
+            deliverable: facts.delivered.map(|fact| Hash::from_bytes(fact.deliverable.0)),
+            evidence,
+        })
     }
 
     async fn chain_now(&self) -> Result<Timestamp, PortError> {

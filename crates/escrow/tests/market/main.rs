@@ -13,4 +13,5 @@ mod quarrels;
 mod refusals;
 mod several;
 mod town;
+mod transfers;
 mod watching;

@@ -82,6 +82,11 @@ impl Town {
         }
     }
 
+    /// The token's domain.
+    pub(crate) const fn token(&self) -> &Domain {
+        &self.token
+    }
+
     pub(crate) fn reader(&self) -> ChainReader {
         ChainReader::new(self.config()).unwrap()
     }

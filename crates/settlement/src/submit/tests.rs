@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_base::{ClosedBy, Coded};
 
 use super::*;
-use crate::testing::{Home, NOON};
+use crate::testing::{Home, NOON, usdc};
 
 #[tokio::test]
 async fn every_step_sent_twice_is_done_once() {
@@ -99,6 +99,35 @@ async fn nothing_is_finalised_before_its_time() {
     assert!(matches!(home.settlement.submit_finalize(&order).await.unwrap(), Submission::Sent(_)));
     home.confirm(&order, ClosedBy::Expired, 0, 0).await;
     home.check_books(1_000).await;
+}
+
+#[tokio::test]
+async fn a_dispute_and_its_counter_are_sent_once_with_each_sides_bond() {
+    let home = Home::with_balance(1_000).await;
+    let mut order = home.order(1, 100);
+    order.bond = alloy_primitives::aliases::U96::from(10);
+    home.fund("a", &order).await;
+    let evidence = B256::repeat_byte(7);
+    let until = NOON.plus(Duration::from_secs(3600));
+    let bond = |side| home.settlement.sign_bond(&home.alice, &order, side, evidence, until);
+    assert_eq!(bond(haggle_base::Side::Provider).await.unwrap_err().code(), "not_a_party");
+    let hers = bond(haggle_base::Side::Buyer).await.unwrap();
+    let refused = home.settlement.submit_dispute(&order, evidence, &hers).await.unwrap_err();
+    assert_eq!(refused.code(), "chain_refused", "nothing is delivered yet");
+
+    home.settlement.submit_deliver(&order, B256::repeat_byte(1)).await.unwrap().tx().unwrap();
+    assert!(matches!(home.settlement.submit_dispute(&order, evidence, &hers).await.unwrap(), Submission::Sent(_)));
+    let sent = home.chain.sent().await;
+    let again = home.settlement.submit_dispute(&order, evidence, &hers).await.unwrap();
+    assert!(matches!(again, Submission::Already { status: OnChain::Disputed { is_countered: false, .. }, .. }));
+    // bob has earned nothing yet, so he has no bond to put up
+    let his = home.settlement.sign_bond(&home.bob, &order, haggle_base::Side::Provider, evidence, until).await;
+    assert_eq!(his.unwrap_err().code(), "insufficient_funds");
+    home.chain.mint(order.provider, usdc(10)).await;
+    let his = home.settlement.sign_bond(&home.bob, &order, haggle_base::Side::Provider, evidence, until).await.unwrap();
+    assert!(matches!(home.settlement.submit_counter(&order, &his).await.unwrap(), Submission::Sent(_)));
+    assert!(matches!(home.settlement.submit_counter(&order, &his).await.unwrap(), Submission::Already { .. }));
+    assert_eq!(home.chain.sent().await, sent + 1);
 }
 
 #[tokio::test]

@@ -32,9 +32,10 @@ const RESEND_AFTER: Duration = Duration::from_secs(3);
 
 /// What the chain shows, and by which transaction.
 #[derive(Clone, Copy, Debug)]
-struct Look {
-    view: ChainView,
-    tx: Option<TxRef>,
+pub(super) struct Look {
+    pub(super) view: ChainView,
+    pub(super) tx: Option<TxRef>,
+    pub(super) deliverable: Option<Hash>,
 }
 
 impl Inner {
@@ -100,6 +101,12 @@ impl Inner {
             clocks: agreement.as_ref().map(|agreement| agreement.terms.clocks()),
             chain: look.map(|look| look.view),
             verdict: hire.verdict,
+            can_dispute: agreement.as_ref().is_some_and(Agreement::can_be_disputed),
+            is_mismatch: match (&hire.held, look.and_then(|look| look.deliverable)) {
+                (Some(held), Some(posted)) => held.output != posted,
+                (_, _) => false,
+            },
+            has_grievance: hire.grievance.is_some(),
             patience: self.patience(hire),
             since_release: hire.release_at.map_or(Duration::ZERO, |at| self.clock.now().since(at)),
             settle_wait: self.config.settle_wait,
@@ -129,6 +136,10 @@ impl Inner {
             (Next::SignRelease, Some(look)) => self.sign_release(id, hire, &agreement, look).await,
             (Next::SendRelease, Some(_)) => self.send_release(id, hire, &agreement).await,
             (Next::SubmitRelease, Some(_)) => self.submit_release(hire, &agreement).await,
+            (Next::OpenDispute, Some(look)) => self.open_dispute(id, hire, &agreement, look).await,
+            (Next::SubmitDispute, Some(look)) => self.submit_dispute(id, hire, &agreement, look).await,
+            (Next::NoteDisputed, Some(look)) => self.note_disputed(id, hire, look).await,
+            (Next::NoteUnfunded, Some(look)) => self.note_unfunded(id, hire, look.view.now).await,
             (Next::Finalize, Some(_)) => {
                 self.ports.money.submit_finalize(&hire.agent, &agreement.order).await?;
                 Ok(Flow::Wait)
@@ -150,15 +161,15 @@ impl Inner {
         }
     }
 
-    fn agreement(&self, hire: &Hire) -> Result<Option<Agreement>, TradeError> {
+    pub(super) fn agreement(&self, hire: &Hire) -> Result<Option<Agreement>, TradeError> {
         hire.own_terms.as_ref().map(|terms| Agreement::open(terms, &hire.agent, &self.config.venue)).transpose()
     }
 
     /// Reads the time first, then the phase, so that a phase read after a deadline counts.
     async fn look(&self, agreement: &Agreement) -> Result<Look, TradeError> {
         let now = self.ports.money.chain_now().await?;
-        let OnChain { phase, tx } = self.ports.money.on_chain(&agreement.id, &agreement.order).await?;
-        Ok(Look { view: ChainView { phase, now }, tx })
+        let OnChain { phase, tx, deliverable, .. } = self.ports.money.on_chain(&agreement.id, &agreement.order).await?;
+        Ok(Look { view: ChainView { phase, now }, tx, deliverable })
     }
 
     async fn negotiate(&self, id: u64, hire: &Hire) -> Result<Flow, TradeError> {
@@ -216,7 +227,7 @@ impl Inner {
             deliver_by: fund_by + u64::from(quote.deliver_within_secs),
             review_secs: quote.review_secs,
             validator: haggle_base::Address::ZERO,
-            arbiter: haggle_base::Address::ZERO,
+            arbiter: venue.arbiter(),
             sla: ServiceLevel { deliver_within_secs: quote.deliver_within_secs },
             salt: B256::from(*hire.salt.as_bytes()),
         };
@@ -511,7 +522,7 @@ impl Inner {
 }
 
 /// Applies a command to the hire's machine, or says why it cannot be.
-fn apply(hire: &mut Hire, command: Command, now: Timestamp) -> Result<(), TradeError> {
+pub(super) fn apply(hire: &mut Hire, command: Command, now: Timestamp) -> Result<(), TradeError> {
     let machine = hire.machine.as_mut().ok_or(Refusal::BadDocument)?;
     moved(machine.apply(command, now))
 }

@@ -7,7 +7,7 @@ use haggle_store::StoreError;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use super::{Flow, Inner};
+use super::{Flow, Inner, disputes::NOT_PAID};
 use crate::{
     buyer::{attested, latency, moved, put_blob, settled_facts},
     config::MAX_PAYLOAD_BYTES,
@@ -27,9 +27,11 @@ use crate::{
 
 /// What the chain shows, and by which transaction.
 #[derive(Clone, Copy, Debug)]
-struct Look {
-    view: ChainView,
-    tx: Option<TxRef>,
+pub(super) struct Look {
+    pub(super) view: ChainView,
+    pub(super) tx: Option<TxRef>,
+    pub(super) deliverable: Option<Hash>,
+    pub(super) evidence: Option<Hash>,
 }
 
 /// An agent at work on an order; forgotten when dropped.
@@ -93,6 +95,7 @@ impl Inner {
             auto_deliver: self.ports.work.posts_delivery(&job.agent),
             release_failed: self.release_failed.lock().contains_key(&id),
             stopped: job.stopped.is_some(),
+            stands: job.quarrel.as_ref().is_some_and(|quarrel| quarrel.stands),
         };
         match (job::next(&seen), look) {
             (Next::Expire, Some(look)) => self.expire(id, job, look).await,
@@ -104,6 +107,11 @@ impl Inner {
             (Next::SubmitRelease, Some(_)) => self.submit_release(id, job, &agreement).await,
             (Next::SubmitDeliver, Some(_)) => self.submit_deliver(job, &agreement).await,
             (Next::NoteDelivered, Some(look)) => self.note_delivered(id, job, look).await,
+            (Next::NoteDisputed, Some(look)) => self.note_disputed(id, job, &agreement, look).await,
+            (Next::SignCounter, Some(look)) => self.sign_counter(id, job, &agreement, look).await,
+            (Next::SubmitCounter, Some(look)) => self.submit_counter(id, job, &agreement, look).await,
+            (Next::NoteCountered, Some(look)) => self.note_countered(id, job, look).await,
+            (Next::NoteUnfunded, Some(look)) => self.note_unfunded(id, job, look.view.now).await,
             (Next::SubmitRefund, Some(_)) => {
                 self.ports.money.submit_refund(&job.agent, &agreement.order).await?;
                 Ok(Flow::Wait)
@@ -123,8 +131,9 @@ impl Inner {
     /// Reads the time first, then the phase, so that a phase read after a deadline counts.
     async fn look(&self, agreement: &Agreement) -> Result<Look, TradeError> {
         let now = self.ports.money.chain_now().await?;
-        let OnChain { phase, tx } = self.ports.money.on_chain(&agreement.id, &agreement.order).await?;
-        Ok(Look { view: ChainView { phase, now }, tx })
+        let OnChain { phase, tx, deliverable, evidence } =
+            self.ports.money.on_chain(&agreement.id, &agreement.order).await?;
+        Ok(Look { view: ChainView { phase, now }, tx, deliverable, evidence })
     }
 
     async fn expire(&self, id: OrderId, job: &Job, look: Look) -> Result<Flow, TradeError> {
@@ -153,6 +162,13 @@ impl Inner {
 
     /// Runs the agent, at most until the delivery deadline, and keeps its output before anything else.
     async fn execute(&self, id: OrderId, job: &Job, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
+        if job.output.is_some() {
+            // The chain had taken the funding back: the work was done before, and is not done again.
+            let mut next = job.clone();
+            next.step = Step::Executed;
+            self.replace(id, job, next, None, None).await?;
+            return Ok(Flow::Moved);
+        }
         let Ok(_place) = self.running.try_acquire() else { return Ok(Flow::Wait) };
         let blob = job.input_blob.ok_or(Refusal::BadDocument)?;
         let held = self.blobs.get(&blob)?.ok_or(Refusal::BadDocument)?;
@@ -210,7 +226,7 @@ impl Inner {
     /// Whether an output may be delivered: an honest provider never asks money for one that does not fit the
     /// schema it sold.
     async fn is_worth_its_price(&self, job: &Job, agreement: &Agreement, output: &[u8]) -> Result<bool, TradeError> {
-        if !self.ports.work.posts_delivery(&job.agent) {
+        if !self.ports.work.checks_itself(&job.agent) {
             return Ok(true);
         }
         let schema = self.schema(agreement.terms.output_schema.as_ref())?;
@@ -285,7 +301,7 @@ impl Inner {
             | ClosedBy::Silent => Step::Refunded,
         };
         if paid == Usdc::ZERO && next.failure.is_none() {
-            next.failure = Text::try_from("not_paid").ok();
+            next.failure = Text::try_from(NOT_PAID).ok();
         }
         self.replace(id, job, next, Some(look.view.now), look.tx).await?;
         Ok(Flow::Moved)

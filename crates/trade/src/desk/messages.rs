@@ -228,6 +228,8 @@ impl Inner {
             ending: None,
             failure: None,
             stopped: None,
+            counter: false,
+            quarrel: None,
             lines: 0,
         };
         let key = (buyer, request);

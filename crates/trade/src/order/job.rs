@@ -37,6 +37,12 @@ pub enum Step {
     ReleaseHeld,
     /// The chain shows our delivery; the review window runs.
     DeliveredOnChain,
+    /// The chain shows the buyer's dispute; we may stand against it.
+    Disputed,
+    /// Our bond is held; it may leave.
+    CounterSigned,
+    /// The chain shows that we stand against the dispute; the arbitrator has its say.
+    Countered,
     /// The work failed for good; the refund may be submitted.
     WorkFailed,
     /// The chain paid us by the buyer's release; the books may be closed.
@@ -53,7 +59,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Quoted,
         Self::TermsSigned,
         Self::InputHeld,
@@ -64,6 +70,9 @@ impl Step {
         Self::ReceiptSigned,
         Self::ReleaseHeld,
         Self::DeliveredOnChain,
+        Self::Disputed,
+        Self::CounterSigned,
+        Self::Countered,
         Self::WorkFailed,
         Self::Released,
         Self::Settled,
@@ -100,6 +109,9 @@ impl Step {
             Self::ReceiptSigned => "receipt_signed",
             Self::ReleaseHeld => "release_held",
             Self::DeliveredOnChain => "delivered_on_chain",
+            Self::Disputed => "disputed",
+            Self::CounterSigned => "counter_signed",
+            Self::Countered => "countered",
             Self::WorkFailed => "work_failed",
             Self::Released => "released",
             Self::Settled => "settled",
@@ -165,6 +177,8 @@ pub struct Seen {
     pub release_failed: bool,
     /// Whether the buyer said that it no longer waits, before there was a receipt.
     pub stopped: bool,
+    /// Whether a dispute is stood against: our delivery holds, or our owner says so.
+    pub stands: bool,
 }
 
 /// What the provider does next.
@@ -189,6 +203,16 @@ pub enum Next {
     SubmitDeliver,
     /// The chain shows the delivery.
     NoteDelivered,
+    /// The chain shows a dispute.
+    NoteDisputed,
+    /// Sign the bond against it.
+    SignCounter,
+    /// Put the counter on chain.
+    SubmitCounter,
+    /// The chain shows the counter.
+    NoteCountered,
+    /// The chain has taken the funding back.
+    NoteUnfunded,
     /// Pay the buyer back.
     SubmitRefund,
     /// Take the timed exit: our payment, or the refund nobody took.
@@ -227,6 +251,9 @@ pub fn next(seen: &Seen) -> Next {
             | Step::ReceiptSigned
             | Step::ReleaseHeld
             | Step::DeliveredOnChain
+            | Step::Disputed
+            | Step::CounterSigned
+            | Step::Countered
             | Step::WorkFailed => Next::Wait,
         };
     };
@@ -250,8 +277,23 @@ pub fn next(seen: &Seen) -> Next {
             Phase::Unfunded if chain.now >= seen.clocks.fund_by => Next::Expire,
             Phase::Unfunded if seen.step == Step::FundSubmitted && !seen.stopped => Next::SubmitFund,
             Phase::Unfunded => Next::Wait,
-            Phase::Funded | Phase::Delivered { .. } | Phase::Settled { .. } => Next::NoteFunded,
+            Phase::Funded
+            | Phase::Delivered { .. }
+            | Phase::Disputed { .. }
+            | Phase::Arbitrating { .. }
+            | Phase::Settled { .. } => Next::NoteFunded,
         },
+        Step::Funded
+        | Step::ReceiptSigned
+        | Step::ReleaseHeld
+        | Step::DeliveredOnChain
+        | Step::Disputed
+        | Step::CounterSigned
+        | Step::Countered
+            if chain.phase == Phase::Unfunded =>
+        {
+            Next::NoteUnfunded
+        }
         Step::Funded if closed => Next::NoteClosed,
         Step::Funded if seen.stopped && chain.phase == Phase::Funded => Next::StopWork,
         Step::Funded if on_time && chain.phase == Phase::Funded => Next::Execute,
@@ -262,6 +304,7 @@ pub fn next(seen: &Seen) -> Next {
         Step::ReceiptSigned => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
             Phase::Delivered { .. } => Next::NoteDelivered,
+            Phase::Disputed { .. } | Phase::Arbitrating { .. } => Next::NoteDisputed,
             Phase::Funded if must_act && on_time && seen.auto_deliver => Next::SubmitDeliver,
             Phase::Funded if abandoned => Next::Finalize,
             Phase::Funded | Phase::Unfunded => Next::Wait,
@@ -269,17 +312,36 @@ pub fn next(seen: &Seen) -> Next {
         Step::ReleaseHeld => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
             Phase::Funded if seen.release_failed && must_act && on_time && seen.auto_deliver => Next::SubmitDeliver,
-            Phase::Funded | Phase::Delivered { .. } => Next::SubmitRelease,
+            Phase::Funded | Phase::Delivered { .. } | Phase::Disputed { .. } | Phase::Arbitrating { .. } => {
+                Next::SubmitRelease
+            }
             Phase::Unfunded => Next::Wait,
         },
         Step::DeliveredOnChain => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
+            Phase::Disputed { .. } | Phase::Arbitrating { .. } => Next::NoteDisputed,
             Phase::Delivered { review_ends } if chain.now >= review_ends => Next::Finalize,
+            Phase::Funded if must_act && on_time && seen.auto_deliver => Next::SubmitDeliver,
             Phase::Delivered { .. } | Phase::Funded | Phase::Unfunded => Next::Wait,
+        },
+        Step::Disputed | Step::CounterSigned | Step::Countered => match chain.phase {
+            Phase::Settled { .. } => Next::NoteClosed,
+            Phase::Disputed { ends } | Phase::Arbitrating { ends } if chain.now >= ends => Next::Finalize,
+            Phase::Arbitrating { .. } if seen.step != Step::Countered => Next::NoteCountered,
+            Phase::Disputed { .. } if seen.step == Step::Disputed && seen.stands => Next::SignCounter,
+            Phase::Disputed { .. } if seen.step != Step::Disputed => Next::SubmitCounter,
+            Phase::Delivered { review_ends } if chain.now >= review_ends => Next::Finalize,
+            Phase::Disputed { .. }
+            | Phase::Arbitrating { .. }
+            | Phase::Delivered { .. }
+            | Phase::Funded
+            | Phase::Unfunded => Next::Wait,
         },
         Step::WorkFailed => match chain.phase {
             Phase::Settled { .. } => Next::NoteClosed,
-            Phase::Funded | Phase::Delivered { .. } => Next::SubmitRefund,
+            Phase::Funded | Phase::Delivered { .. } | Phase::Disputed { .. } | Phase::Arbitrating { .. } => {
+                Next::SubmitRefund
+            }
             Phase::Unfunded => Next::Wait,
         },
         Step::Released | Step::Settled | Step::Refunded => Next::Attest,
@@ -305,6 +367,29 @@ mod tests {
             auto_deliver: true,
             release_failed: false,
             stopped: false,
+            stands: false,
+        }
+    }
+
+    #[test]
+    fn a_provider_stands_against_a_dispute_only_if_its_delivery_holds() {
+        let disputed = Phase::Disputed { ends: at(9_000) };
+        assert_eq!(next(&seen(Step::DeliveredOnChain, disputed, 4_000)), Next::NoteDisputed);
+        assert_eq!(next(&seen(Step::Disputed, disputed, 4_000)), Next::Wait);
+        assert_eq!(next(&Seen { stands: true, ..seen(Step::Disputed, disputed, 4_000) }), Next::SignCounter);
+        assert_eq!(next(&seen(Step::CounterSigned, disputed, 4_000)), Next::SubmitCounter);
+        for step in [Step::Disputed, Step::CounterSigned] {
+            assert_eq!(next(&seen(step, disputed, 9_000)), Next::Finalize, "{step}");
+            assert_eq!(next(&seen(step, Phase::Arbitrating { ends: at(9_000) }, 5_000)), Next::NoteCountered, "{step}");
+        }
+        assert_eq!(next(&seen(Step::Countered, Phase::Arbitrating { ends: at(9_000) }, 8_999)), Next::Wait);
+        assert_eq!(next(&seen(Step::Countered, Phase::Arbitrating { ends: at(9_000) }, 9_000)), Next::Finalize);
+    }
+
+    #[test]
+    fn a_funding_that_the_chain_took_back_is_noted() {
+        for step in [Step::Funded, Step::ReceiptSigned, Step::ReleaseHeld, Step::DeliveredOnChain, Step::Countered] {
+            assert_eq!(next(&seen(step, Phase::Unfunded, 500)), Next::NoteUnfunded, "{step}");
         }
     }
 

@@ -36,6 +36,10 @@ pub enum Step {
     ReceiptHeld,
     /// The verdict is held; the release may be signed, or not.
     Checked,
+    /// Our evidence and our bond are held; they may leave.
+    DisputeSigned,
+    /// The chain shows our dispute; the provider and the arbitrator have their say.
+    Disputed,
     /// Our release signature is held; it may leave.
     ReleaseSigned,
     /// The chain paid the provider; the books may be closed.
@@ -52,7 +56,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Reserved,
         Self::Quoted,
         Self::TermsSigned,
@@ -62,6 +66,8 @@ impl Step {
         Self::Funded,
         Self::ReceiptHeld,
         Self::Checked,
+        Self::DisputeSigned,
+        Self::Disputed,
         Self::ReleaseSigned,
         Self::Released,
         Self::Refunded,
@@ -98,6 +104,8 @@ impl Step {
             Self::Funded => "funded",
             Self::ReceiptHeld => "receipt_held",
             Self::Checked => "checked",
+            Self::DisputeSigned => "dispute_signed",
+            Self::Disputed => "disputed",
             Self::ReleaseSigned => "release_signed",
             Self::Released => "released",
             Self::Refunded => "refunded",
@@ -126,6 +134,8 @@ impl Step {
             | Self::Funded
             | Self::ReceiptHeld
             | Self::Checked
+            | Self::DisputeSigned
+            | Self::Disputed
             | Self::ReleaseSigned
             | Self::Released
             | Self::Refunded
@@ -143,6 +153,8 @@ impl Step {
                 | Self::Authorised
                 | Self::Funded
                 | Self::Checked
+                | Self::DisputeSigned
+                | Self::Disputed
                 | Self::ReleaseSigned
         )
     }
@@ -153,7 +165,8 @@ impl Step {
             Self::Reserved | Self::Quoted | Self::TermsSigned | Self::InputSent => OrderState::Proposed,
             Self::OrderCountersigned | Self::Authorised => OrderState::Agreed,
             Self::Funded => OrderState::Funded,
-            Self::ReceiptHeld | Self::Checked => OrderState::Delivered,
+            Self::ReceiptHeld | Self::Checked | Self::DisputeSigned => OrderState::Delivered,
+            Self::Disputed => OrderState::Disputed,
             Self::ReleaseSigned => OrderState::Accepted,
             Self::Released | Self::Attested => OrderState::Settled,
             Self::Refunded => OrderState::Refunded,
@@ -210,6 +223,12 @@ pub struct Seen {
     pub chain: Option<ChainView>,
     /// The verdict, once the output was judged.
     pub verdict: Option<Verdict>,
+    /// Whether the order names an arbitrator, so that it can be disputed.
+    pub can_dispute: bool,
+    /// Whether what stands on chain as delivered is not what we hold.
+    pub is_mismatch: bool,
+    /// Whether our owner wants a dispute.
+    pub has_grievance: bool,
     /// Whether somebody still waits for the result.
     pub patience: Patience,
     /// How long ago the release was signed, wall time.
@@ -246,6 +265,14 @@ pub enum Next {
     Collect,
     /// Judge the output.
     Check,
+    /// Write down what is wrong and sign the bond.
+    OpenDispute,
+    /// Put the dispute on chain.
+    SubmitDispute,
+    /// The chain shows the dispute.
+    NoteDisputed,
+    /// The chain has taken the funding back.
+    NoteUnfunded,
     /// Sign the release.
     SignRelease,
     /// Hand the release to the provider and wait for the chain.
@@ -266,6 +293,12 @@ pub enum Next {
     Done,
 }
 
+/// How long before the end of the review window a delivery whose output never came is disputed: a tenth of the window,
+/// but at least a minute, of chain time.
+pub fn dispute_margin(clocks: &Clocks) -> Duration {
+    Duration::from_secs(u64::from(clocks.review_secs / 10).max(60))
+}
+
 /// Decides the buyer's next act.
 pub fn next(seen: &Seen) -> Next {
     let late = |end: fn(&Clocks) -> Timestamp| match (&seen.clocks, &seen.chain) {
@@ -277,8 +310,16 @@ pub fn next(seen: &Seen) -> Next {
     let undelivered = late(|clocks| clocks.deliver_by);
     // The review window of an on-chain delivery is over: anybody may close the order, so we do.
     let unopposed = match seen.chain {
-        Some(ChainView { phase: Phase::Delivered { review_ends }, now }) => now >= review_ends,
+        Some(ChainView { phase: Phase::Delivered { review_ends: ends }, now })
+        | Some(ChainView { phase: Phase::Disputed { ends } | Phase::Arbitrating { ends }, now }) => now >= ends,
         Some(_) | None => false,
+    };
+    // What is declared on chain was asked for long enough: without an output it is not delivered.
+    let withheld = match (seen.chain, &seen.clocks) {
+        (Some(ChainView { phase: Phase::Delivered { review_ends }, now }), Some(clocks)) => {
+            now >= review_ends.minus(dispute_margin(clocks))
+        }
+        (_, _) => false,
     };
     match seen.step {
         Step::Reserved | Step::Quoted | Step::TermsSigned | Step::InputSent | Step::OrderCountersigned
@@ -300,13 +341,16 @@ pub fn next(seen: &Seen) -> Next {
                 Patience::Over => Next::AskToStop,
                 Patience::Stopped => Next::Wait,
             },
-            Some(Phase::Funded | Phase::Delivered { .. } | Phase::Settled { .. }) => Next::NoteFunded,
+            Some(_) => Next::NoteFunded,
         },
         Step::Funded => match phase {
-            None | Some(Phase::Unfunded) => Next::Wait,
+            None => Next::Wait,
+            Some(Phase::Unfunded) => Next::NoteUnfunded,
             Some(Phase::Settled { .. }) => Next::NoteClosed,
+            Some(Phase::Disputed { .. } | Phase::Arbitrating { .. }) => Next::NoteDisputed,
             Some(Phase::Funded) if undelivered => Next::Finalize,
             Some(Phase::Delivered { .. }) if unopposed => Next::Finalize,
+            Some(Phase::Delivered { .. }) if seen.can_dispute && (withheld || seen.has_grievance) => Next::OpenDispute,
             // What is declared on chain will be paid for, so it is worth having.
             Some(Phase::Delivered { .. }) => Next::Collect,
             Some(Phase::Funded) => match seen.patience {
@@ -318,13 +362,36 @@ pub fn next(seen: &Seen) -> Next {
         Step::ReceiptHeld => Next::Check,
         Step::Checked => match (phase, seen.verdict) {
             (Some(Phase::Settled { .. }), _) => Next::NoteClosed,
-            (_, Some(Verdict::Fits)) => Next::SignRelease,
+            (Some(Phase::Unfunded), _) => Next::NoteUnfunded,
+            (Some(Phase::Disputed { .. } | Phase::Arbitrating { .. }), _) => Next::NoteDisputed,
+            (Some(Phase::Delivered { .. }), verdict)
+                if !unopposed
+                    && seen.can_dispute
+                    && (verdict != Some(Verdict::Fits) || seen.is_mismatch || seen.has_grievance) =>
+            {
+                Next::OpenDispute
+            }
+            (_, Some(Verdict::Fits)) if !seen.has_grievance => Next::SignRelease,
             (Some(Phase::Funded), _) if undelivered => Next::Finalize,
             (Some(Phase::Delivered { .. }), _) if unopposed => Next::Finalize,
             (_, _) => Next::Wait,
         },
+        Step::DisputeSigned | Step::Disputed => match phase {
+            Some(Phase::Settled { .. }) => Next::NoteClosed,
+            Some(Phase::Unfunded) => Next::NoteUnfunded,
+            Some(Phase::Delivered { .. } | Phase::Disputed { .. } | Phase::Arbitrating { .. }) if unopposed => {
+                Next::Finalize
+            }
+            Some(Phase::Delivered { .. }) => Next::SubmitDispute,
+            Some(Phase::Disputed { .. } | Phase::Arbitrating { .. }) if seen.step == Step::DisputeSigned => {
+                Next::NoteDisputed
+            }
+            Some(Phase::Funded) if undelivered => Next::Finalize,
+            Some(Phase::Funded | Phase::Disputed { .. } | Phase::Arbitrating { .. }) | None => Next::Wait,
+        },
         Step::ReleaseSigned => match phase {
             Some(Phase::Settled { .. }) => Next::NoteClosed,
+            Some(Phase::Unfunded) => Next::NoteUnfunded,
             None => Next::Wait,
             Some(_) if seen.since_release >= seen.settle_wait => Next::SubmitRelease,
             Some(_) => Next::SendRelease,
@@ -349,6 +416,9 @@ mod tests {
             clocks: Some(Clocks { fund_by: at(100), deliver_by: at(200), review_secs: 3_600 }),
             chain: Some(ChainView { phase, now: at(now) }),
             verdict: None,
+            can_dispute: true,
+            is_mismatch: false,
+            has_grievance: false,
             patience: Patience::Waits,
             since_release: Duration::ZERO,
             settle_wait: Duration::from_secs(30),
@@ -394,6 +464,52 @@ mod tests {
         assert_eq!(next(&seen), Next::Finalize);
         seen.verdict = Some(Verdict::Fits);
         assert_eq!(next(&seen), Next::SignRelease);
+    }
+
+    #[test]
+    fn a_posted_delivery_that_does_not_fit_or_is_not_what_came_is_disputed() {
+        let posted = Phase::Delivered { review_ends: at(3_800) };
+        for (verdict, is_mismatch, expected) in [
+            (Verdict::Misfits, false, Next::OpenDispute),
+            (Verdict::Fits, true, Next::OpenDispute),
+            (Verdict::Fits, false, Next::SignRelease),
+        ] {
+            let seen = Seen { verdict: Some(verdict), is_mismatch, ..seen(Step::Checked, posted, 300) };
+            assert_eq!(next(&seen), expected, "{verdict:?} {is_mismatch}");
+        }
+        let late = Seen { verdict: Some(Verdict::Misfits), ..seen(Step::Checked, posted, 3_800) };
+        assert_eq!(next(&late), Next::Finalize, "the window is over");
+        let unjudged = Seen { verdict: Some(Verdict::Misfits), can_dispute: false, ..seen(Step::Checked, posted, 300) };
+        assert_eq!(next(&unjudged), Next::Wait, "nobody could rule");
+    }
+
+    #[test]
+    fn a_posted_delivery_that_never_came_is_disputed_before_the_window_ends() {
+        let posted = Phase::Delivered { review_ends: at(3_800) };
+        assert_eq!(next(&seen(Step::Funded, posted, 3_439)), Next::Collect);
+        assert_eq!(next(&seen(Step::Funded, posted, 3_440)), Next::OpenDispute);
+        assert_eq!(next(&Seen { has_grievance: true, ..seen(Step::Funded, posted, 300) }), Next::OpenDispute);
+    }
+
+    #[test]
+    fn a_dispute_is_sent_until_the_chain_shows_it_and_every_window_ends_in_an_exit() {
+        assert_eq!(
+            next(&seen(Step::DisputeSigned, Phase::Delivered { review_ends: at(900) }, 300)),
+            Next::SubmitDispute
+        );
+        for phase in [Phase::Disputed { ends: at(900) }, Phase::Arbitrating { ends: at(900) }] {
+            assert_eq!(next(&seen(Step::DisputeSigned, phase, 899)), Next::NoteDisputed);
+            assert_eq!(next(&seen(Step::Disputed, phase, 899)), Next::Wait);
+            assert_eq!(next(&seen(Step::Disputed, phase, 900)), Next::Finalize);
+        }
+        assert_eq!(next(&seen(Step::Disputed, settled(), 901)), Next::NoteClosed);
+    }
+
+    #[test]
+    fn a_funding_that_the_chain_took_back_is_noted() {
+        for step in [Step::Funded, Step::Checked, Step::ReleaseSigned, Step::Disputed] {
+            assert_eq!(next(&seen(step, Phase::Unfunded, 50)), Next::NoteUnfunded, "{step}");
+        }
     }
 
     #[test]

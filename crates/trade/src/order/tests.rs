@@ -107,6 +107,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         Just(Command::Fund),
         Just(Command::Receive),
         (0_u64..8_000).prop_map(|end| Command::Deliver { review_ends: at(end) }),
+        Just(Command::Dispute),
         Just(Command::Accept(AcceptBy::Release)),
         Just(Command::Accept(AcceptBy::Silence)),
         Just(Command::Accept(AcceptBy::Decision)),
@@ -122,6 +123,8 @@ fn any_phase() -> impl Strategy<Value = Phase> {
         Just(Phase::Unfunded),
         Just(Phase::Funded),
         (0_u64..8_000).prop_map(|end| Phase::Delivered { review_ends: at(end) }),
+        (0_u64..8_000).prop_map(|end| Phase::Disputed { ends: at(end) }),
+        (0_u64..8_000).prop_map(|end| Phase::Arbitrating { ends: at(end) }),
         Just(Phase::Settled { closed_by: ClosedBy::Refund, paid: Usdc::ZERO, fee: Usdc::ZERO }),
     ]
 }
@@ -155,6 +158,7 @@ proptest! {
             }
         }
         if machine.state() == OrderState::Settled {
+            seen.retain(|state| *state != OrderState::Disputed);
             prop_assert_eq!(seen, vec![
                 OrderState::Proposed, OrderState::Agreed, OrderState::Funded,
                 OrderState::Delivered, OrderState::Accepted, OrderState::Settled,
@@ -196,6 +200,9 @@ proptest! {
             clocks: Some(order().clocks()),
             chain: Some(ChainView { phase, now: at(now) }),
             verdict: fits.map(|fits| if fits { Verdict::Fits } else { Verdict::Misfits }),
+            can_dispute: stopped,
+            is_mismatch: false,
+            has_grievance: false,
             patience: if stopped { Patience::Stopped } else { Patience::Over },
             since_release: std::time::Duration::ZERO,
             settle_wait: std::time::Duration::from_secs(30),
@@ -227,6 +234,7 @@ proptest! {
             auto_deliver: true,
             release_failed: false,
             stopped: true,
+            stands: true,
         });
         prop_assert!(!matches!(next, Next::SubmitFund | Next::Execute | Next::SignReceipt), "{step} {phase:?}: {next:?}");
         prop_assert!(next != Next::StopWork || step.can_stop());

@@ -20,6 +20,7 @@ fn agent(index: u32) -> AgentKey {
 
 fn venue() -> Venue {
     Venue {
+        arbitration: None,
         network: "devnet-7/1".parse().unwrap(),
         chain_id: 31_337,
         escrow: Address::repeat_byte(0xE5),

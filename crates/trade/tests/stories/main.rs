@@ -6,6 +6,7 @@ mod bad_input;
 mod chain;
 mod crashes;
 mod deadlines;
+mod disputes;
 mod paid_call;
 mod unhappy_ends;
 mod world;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use haggle_base::{
     Address, AgentKey, Clock, Did, EvmSignature, Hash, ManualClock, Order, OrderId, PaymentBinding, PaymentKey, Seed,
     Side, Text, Timestamp, Usdc, cose, eip712,
-    network_file::{FeePayer, FeeRule, TokenFacts},
+    network_file::{Arbitration, FeePayer, FeeRule, TokenFacts},
 };
 use haggle_store::{Blobs, Store};
 use haggle_trade::{
@@ -119,6 +119,8 @@ pub(crate) enum Manner {
     Honest,
     Liar,
     Sloppy,
+    /// Posts whatever it has as delivered.
+    Forger,
     Broken,
     /// Never ready.
     Busy,
@@ -161,7 +163,7 @@ impl Work for Agent {
                 let words = value["text"].as_str().unwrap().split_whitespace().count();
                 Ok(format!("{{\"words\":{words}}}").into_bytes())
             }
-            Manner::Liar | Manner::Sloppy => Ok(b"{\"words\":\"plenty\"}".to_vec()),
+            Manner::Liar | Manner::Sloppy | Manner::Forger => Ok(b"{\"words\":\"plenty\"}".to_vec()),
             Manner::Broken => Err(WorkError::Failed("it always fails".to_owned())),
             Manner::Busy => Err(WorkError::NotNow("it is never ready".to_owned())),
             Manner::Endless => std::future::pending().await,
@@ -170,6 +172,10 @@ impl Work for Agent {
 
     fn posts_delivery(&self, _agent: &Did) -> bool {
         self.manner != Manner::Liar
+    }
+
+    fn checks_itself(&self, _agent: &Did) -> bool {
+        !matches!(self.manner, Manner::Liar | Manner::Forger)
     }
 }
 
@@ -180,6 +186,8 @@ pub(crate) struct Books {
     authorised: Mutex<HashMap<String, (OrderId, EvmSignature)>>,
     pub(crate) closed: Mutex<HashSet<OrderId>>,
     pub(crate) budget: Mutex<Option<Usdc>>,
+    /// Disputes a bond was signed for.
+    pub(crate) bonds: Mutex<HashSet<(OrderId, Hash)>>,
 }
 
 /// Money of one person.
@@ -266,9 +274,41 @@ impl Money for Purse {
         self.chain.release(order, buyer)
     }
 
-    async fn submit_deliver(&self, _agent: &Did, order: &Order, _deliverable: &Hash) -> Result<TxRef, PortError> {
+    async fn submit_deliver(&self, _agent: &Did, order: &Order, deliverable: &Hash) -> Result<TxRef, PortError> {
         assert_eq!(order.provider, self.person.address(), "only the provider delivers");
-        self.chain.deliver(order)
+        self.chain.deliver(order, deliverable)
+    }
+
+    async fn sign_bond(
+        &self,
+        _agent: &Did,
+        order: &Order,
+        side: Side,
+        evidence: &Hash,
+        until: Timestamp,
+    ) -> Result<EvmSignature, PortError> {
+        let (party, side) = match side {
+            Side::Buyer => (order.buyer, eip712::BOND_BUYER),
+            Side::Provider => (order.provider, eip712::BOND_PROVIDER),
+        };
+        assert_eq!(party, self.person.address(), "each side puts up its own bond");
+        let digest = crate::chain::bond_digest(&self.venue, order, party, side, evidence, until);
+        self.books.bonds.lock().insert((self.id(order), *evidence));
+        Ok(self.person.payment.sign_digest(&digest))
+    }
+
+    async fn submit_dispute(
+        &self,
+        _agent: &Did,
+        order: &Order,
+        evidence: &Hash,
+        bond: &EvmSignature,
+    ) -> Result<TxRef, PortError> {
+        self.chain.dispute(order, evidence, bond)
+    }
+
+    async fn submit_counter(&self, _agent: &Did, order: &Order, bond: &EvmSignature) -> Result<TxRef, PortError> {
+        self.chain.counter(order, bond)
     }
 
     async fn submit_refund(&self, _agent: &Did, order: &Order) -> Result<TxRef, PortError> {
@@ -464,8 +504,24 @@ impl World {
     }
 
     pub(crate) async fn with(manner: Manner, price: &str) -> Self {
+        Self::under(manner, price, false).await
+    }
+
+    /// A market in which Eve rules on disputes, each side with a tenth of the price as bond.
+    pub(crate) async fn judged(manner: Manner) -> Self {
+        Self::under(manner, "5.0", true).await
+    }
+
+    async fn under(manner: Manner, price: &str, judged: bool) -> Self {
         let [alice, bob, eve] = [0, 1, 2].map(|index| Arc::new(Person::new(index)));
         let venue = Venue {
+            arbitration: judged.then(|| Arbitration {
+                arbitrator: eve.address(),
+                bond_bps: 1_000,
+                counter_secs: REVIEW,
+                rule_secs: REVIEW,
+                silent_bps: 0,
+            }),
             network: "devnet-7/1".parse().unwrap(),
             chain_id: 31_337,
             escrow: Address::repeat_byte(0xE5),
@@ -688,6 +744,14 @@ impl World {
             self.pass(Duration::from_secs(1));
         }
         panic!("still busy after {turns} turns: {:?}", self.buyer.as_ref().map(|buyer| buyer.list(None, 5)));
+    }
+
+    /// Turns a few times, a second at a time; whoever crashes is started again.
+    pub(crate) async fn settle(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.turn(true).await;
+            self.pass(Duration::from_secs(1));
+        }
     }
 
     /// Turns a few times without starting anybody again.
