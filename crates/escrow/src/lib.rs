@@ -14,6 +14,7 @@
 //!   is [`Sent::AlreadyDone`] and nothing is sent.
 //! - [`ChannelClient`] and [`StakeClient`] do the same for prepaid channels and for providers' stake, [`PanelClient`] for
 //!   those who judge together. [`RegistryClient`] and [`AnchorClient`] write down agents and roots of attestations.
+//! - [`ExactClient`] makes strangers' signed transfers of the token (x402's `exact`) and tells what became of them.
 //! - [`Watcher`] turns the escrow's logs into [`ChainFact`]s, from a [`Cursor`] that the caller keeps.
 //!
 //! # What it does not do
@@ -33,6 +34,7 @@ mod client;
 mod config;
 mod endpoints;
 mod error;
+mod exact;
 mod facts;
 mod nonce;
 mod order;
@@ -56,6 +58,9 @@ pub use endpoints::{EndpointReport, MAX_LAG, Standing, Trust};
 pub use error::{
     AnchorRefusal, BadOrder, ChannelRefusal, EscrowError, FeedbackRefusal, PanelRefusal, RegistryRefusal, Revert, Skip,
     StakeRefusal, TokenRefusal,
+};
+pub use exact::{
+    ExactClient, MinedTransfer, SignedTransfer, TransferError, TransferRefused, TransferSignature, TransferStanding,
 };
 pub use facts::{ChainFact, EscrowEvent, Place};
 pub use panel::{Ballot, PanelClient, Panelists, panel_word};

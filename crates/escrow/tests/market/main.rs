@@ -3,6 +3,7 @@
 #![expect(clippy::too_many_arguments, reason = "the functions mirror the contracts'")]
 
 mod channels;
+mod exact;
 mod institutions;
 mod many;
 mod outages;
