@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, Invocation, Invoked, ListingDetail,
-    ListingPage, ListingQuery, ListingView, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList,
-    Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, Target, WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, Executor, HireRequest, Invocation,
+    Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, Target,
+    WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
@@ -140,6 +141,15 @@ impl NodeApi for Shop {
         Err(unused())
     }
     async fn cancel(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn dispute(&self, _: &str, _: DisputeRequest) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn counter(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
         Err(unused())
     }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
