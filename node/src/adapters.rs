@@ -8,4 +8,6 @@ pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod memory;
 pub(crate) mod money;
+pub(crate) mod refused;
+pub(crate) mod token;
 pub(crate) mod trade;

@@ -15,6 +15,7 @@ mod lifecycle;
 mod market;
 mod orders;
 mod outcome;
+mod pay;
 pub mod terminal;
 mod wallet;
 
@@ -72,7 +73,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::A2a(A2aCommand::Inspect(args)) => inspect::run(&globals, args).await,
         Command::Hire(args) => orders::hire(&globals, args).await,
         Command::Order(command) => orders::run(&globals, command).await,
-        Command::Wallet => wallet::show(&globals).await,
+        Command::Pay(args) => pay::run(&globals, args).await,
+        Command::Wallet(args) => wallet::run(&globals, args.command).await,
         Command::Peer(command) => wallet::peers(&globals, command).await,
         #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,

@@ -5,6 +5,7 @@ mod builder;
 mod compose;
 mod invoke;
 mod loops;
+mod pay;
 mod probe;
 mod publish;
 mod views;
@@ -28,6 +29,7 @@ use haggle_gateway::{ApiError, Gateway, NodeApi};
 use haggle_network::Network;
 use haggle_reputation::Reputation;
 use haggle_settlement::Settlement;
+use haggle_settlement::purse::Purse;
 use haggle_store::Store;
 use haggle_trade::{Buyer, Desk};
 use serde_json::Value;
@@ -85,6 +87,10 @@ pub(crate) struct Inner {
     pub(crate) network: Network,
     pub(crate) reader: ChainReader,
     pub(crate) settlement: Settlement,
+    /// Payments to strangers.
+    pub(crate) purse: Purse,
+    /// One request for each key of a payment.
+    pub(crate) paying: pay::Turns,
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,

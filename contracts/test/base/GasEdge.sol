@@ -32,7 +32,15 @@ abstract contract GasEdge is TestBase {
             (available,) = _gasIn(answer);
             vm.assertTrue(available < needed, "refused with enough gas");
             gas_ += needed - available;
+            uint256 before = vm.snapshotState();
             (ok, answer) = _with(gas_, target, call, sender);
+            if (ok) {
+                // with a little less it is not content
+                vm.revertToState(before);
+                (bool less, bytes memory refusal) = _with(gas_ - 2, target, call, sender);
+                vm.assertTrue(!less && bytes4(refusal) == selector, "content with less than it needs");
+                (ok,) = _with(gas_, target, call, sender);
+            }
         }
     }
 

@@ -34,8 +34,8 @@ const READS: [&str; 5] = [
 /// Calls agents by (peer, agent). Clones share the streams.
 ///
 /// A call that fails with [`Kind::ConnectionLost`] or [`Kind::DeadlineExceeded`] may have been
-/// processed: see [`A2aError::is_outcome_unknown`] and [`A2aError::is_retryable`]. Only operations that change nothing
-/// are repeated here, once. A peer that fails again and again is left alone for a while, and then tried with one call;
+/// processed: see [`A2aError::is_outcome_unknown`] and [`A2aError::is_retryable`]. A call that never left, and one that
+/// changes nothing, are tried again here, twice by default and after a growing wait, as long as the deadline allows. A peer that fails again and again is left alone for a while, and then tried with one call;
 /// until then every call to it is [`Kind::Unreachable`] at once.
 #[derive(Clone)]
 pub struct Client {
@@ -101,16 +101,30 @@ impl Client {
         let until = tokio::time::Instant::now() + deadline;
         let pool = self.pool(peer)?;
         let dial = self.shared.dial.as_ref();
-        let attempt = pool.breaker.pass()?;
-        let first = pool.call(dial, head.clone(), body.clone(), until).await;
-        let answer = match first {
-            Err(error) if reads_only && error.kind() == Kind::ConnectionLost => {
-                pool.call(dial, head, body, until).await
+        let limits = &self.shared.limits;
+        let (mut tried, mut last) = (0, None);
+        let answer = loop {
+            let attempt = pool.breaker.pass().map_err(|refused| last.take().unwrap_or(refused))?;
+            let answer = pool.call(dial, head.clone(), body.clone(), until).await;
+            attempt.ended(&answer);
+            let may_repeat = |error: &A2aError| match error.kind() {
+                Kind::Unreachable => true,
+                Kind::ConnectionLost => reads_only,
+                _ => false,
+            };
+            let wait = jittered(limits.retry * 2_u32.saturating_pow(tried));
+            match answer {
+                Err(error)
+                    if tried < limits.retries && may_repeat(&error) && tokio::time::Instant::now() + wait < until =>
+                {
+                    tracing::debug!(peer.id = %peer, error = %error, "a call to {peer} is tried again: {error}");
+                    (tried, last) = (tried + 1, Some(error));
+                    tokio::time::sleep(wait).await;
+                }
+                other => break other?,
             }
-            other => other,
         };
-        attempt.ended(&answer);
-        serde_json::from_slice(&answer?)
+        serde_json::from_slice(&answer)
             .map_err(|_| A2aError::new(Kind::InvalidAgentResponse, "the peer's answer is not JSON"))
     }
 
@@ -200,6 +214,15 @@ impl Client {
         let pool = Arc::new(Pool::new(*peer, limits.clone()));
         peers.insert(*peer, Arc::clone(&pool));
         Ok(pool)
+    }
+}
+
+/// The wait and up to a quarter more, so that callers who failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    let mut part = [0; 1];
+    match getrandom::fill(&mut part) {
+        Ok(()) => wait + wait * u32::from(part[0]) / 1024,
+        Err(_) => wait,
     }
 }
 

@@ -80,6 +80,10 @@ pub struct ClientLimits {
     pub write: Duration,
     /// How long a failed attempt to open a stream answers for the calls after it.
     pub redial: Duration,
+    /// Further attempts of a call that never left, or that changes nothing.
+    pub retries: u32,
+    /// The wait before a call that never left, or that changes nothing, is tried again; then twice as long.
+    pub retry: Duration,
     /// The wait before a broken stream of events is taken up again; doubled each time, five times at most.
     pub resume: Duration,
     /// How long a stream of events has to last before the count of attempts begins anew.
@@ -100,6 +104,8 @@ impl Default for ClientLimits {
             waiting_per_peer: 1024,
             write: Duration::from_secs(30),
             redial: Duration::from_millis(500),
+            retries: 2,
+            retry: Duration::from_millis(550),
             resume: Duration::from_millis(100),
             settled: Duration::from_secs(5),
             failures: 5,

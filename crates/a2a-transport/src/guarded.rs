@@ -1,4 +1,4 @@
-//! The one way out to URLs that a stranger supplied: webhooks, and whatever else comes with a message or a card.
+//! The one way out to URLs that a stranger supplied: webhooks, shops, and whatever else comes with a message or a card.
 //!
 //! A name is resolved once, every address is judged, and exactly those addresses are dialled: a name that answers
 //! differently the second time gains nothing. Redirects are not followed, proxies are not used.
@@ -33,7 +33,7 @@ pub enum Reach {
 
 /// A stranger's URL that may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target(Url);
+pub(crate) struct Target(pub(crate) Url);
 
 /// Judges the parts of a URL that need no resolution.
 ///
@@ -89,7 +89,7 @@ pub(crate) async fn post(
 }
 
 /// A client that reaches this host at the addresses that were judged, and nothing else.
-async fn client(url: &Url, reach: Reach) -> Result<Client, A2aError> {
+pub(crate) async fn client(url: &Url, reach: Reach) -> Result<Client, A2aError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let found = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await;

@@ -30,6 +30,7 @@ mod executor;
 mod guarded;
 mod http;
 mod id;
+mod outbound;
 mod ports;
 mod records;
 mod server;
@@ -50,6 +51,7 @@ pub use executor::{
 };
 pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};
+pub use outbound::{Fetch, Fetched, MAX_ANSWER_BYTES, fetch};
 pub use ports::{
     Admission, Answer, BoxStream, Call, Caller, CardSigner, Cards, Dial, Events, Executor, Gate, OpenGate, Outcome,
     Remote, RemoteCall, Wire,

@@ -15,6 +15,10 @@ use crate::client::bytes;
 use crate::error::{EscrowError, Skip};
 use crate::sender::{Sender, Tx};
 
+mod watching;
+
+pub use watching::ChannelStatus;
+
 /// Channels one claim may carry: what fits a transaction of 128 KiB with room.
 pub const MAX_CLAIMS: usize = 100;
 

@@ -8,4 +8,5 @@ pub(crate) mod listings;
 pub(crate) mod metrics;
 pub(crate) mod node;
 pub(crate) mod orders;
+pub(crate) mod payments;
 pub(crate) mod seed;

@@ -2,9 +2,10 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, HireRequest, Invocation, Invoked,
-    ListingDetail, ListingPage, ListingQuery, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView,
-    PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery,
+    Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, TransferRequest, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -73,6 +74,14 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn case(&self, id: &str) -> Result<CaseView, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
+    /// Requests a stranger's URL and pays for it if it asks; the same key never pays twice.
+    async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError>;
+    /// One payment to a stranger, by its key.
+    async fn payment(&self, key: &str) -> Result<PaymentView, ApiError>;
+    /// Sends USDC to somebody; the same key never sends twice.
+    async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError>;
+    /// A page of an agent's ledger.
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError>;
     /// Events with an id above `after` that are still remembered, then the live ones.
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>);
 }

@@ -1,6 +1,6 @@
 //! The whole HTTP API by eye.
 
-use crate::controllers::{agents, events, health, invoke, listings, metrics, node, orders, seed};
+use crate::controllers::{agents, events, health, invoke, listings, metrics, node, orders, payments, seed};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::state::AppState;
@@ -44,6 +44,11 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/orders/{id}/counter", post(orders::counter_order))
         .route("/v1/orders/{id}/case", get(orders::show_case))
         .route("/v1/invoke", post(invoke::invoke_best))
+        // payments to strangers
+        .route("/v1/pay", post(payments::pay_url))
+        .route("/v1/payments/{key}", get(payments::get_payment))
+        .route("/v1/transfers", post(payments::transfer))
+        .route("/v1/wallet/history", get(payments::list_history))
         // the owner's first routes
         .route("/agents/search", get(seed::search_agents))
         .route("/agents/register", post(seed::register_agent))

@@ -8,6 +8,7 @@ mod invoke;
 mod market;
 mod node;
 mod orders;
+mod payments;
 
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
@@ -23,3 +24,4 @@ pub use node::{
 pub use orders::{
     CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,
 };
+pub use payments::{EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, Executor, HireRequest, Invocation,
-    Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, Target,
-    WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, Executor, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, Reputation, Target, TransferRequest, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ const TOKEN: &str = "hgl_test";
 struct Shop {
     added: Mutex<Vec<NewAgent>>,
     hired: Mutex<Vec<String>>,
+    paid: Mutex<Vec<(String, PayRequest)>>,
     invoked: Mutex<Vec<Invocation>>,
     live: broadcast::Sender<EventView>,
 }
@@ -152,6 +153,19 @@ impl NodeApi for Shop {
     async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
         Err(unused())
     }
+    async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
+        self.paid.lock().push((key.to_owned(), request));
+        Err(unused())
+    }
+    async fn payment(&self, _: &str) -> Result<PaymentView, ApiError> {
+        Err(unused())
+    }
+    async fn transfer(&self, _: &str, _: TransferRequest) -> Result<PaymentView, ApiError> {
+        Err(unused())
+    }
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
+        Ok(HistoryPage { agent: query.agent.unwrap_or_default(), items: Vec::new(), next: query.before })
+    }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         Ok(WalletList { items: Vec::new() })
     }
@@ -178,6 +192,7 @@ impl Rig {
         let shop = Arc::new(Shop {
             added: Mutex::default(),
             hired: Mutex::default(),
+            paid: Mutex::default(),
             invoked: Mutex::default(),
             live: broadcast::Sender::new(8),
         });
@@ -427,4 +442,16 @@ async fn a_log_is_asked_for_in_bounded_portions() {
         assert_eq!(view["forgotten"], lines, "{query}");
     }
     assert_eq!(problem(rig.get("/v1/agents/shout/logs?lines=many").await).await, (400, "invalid_query".to_owned()));
+}
+
+#[tokio::test]
+async fn paying_needs_a_key_and_hands_the_request_on() {
+    let rig = Rig::start().await;
+    let body = r#"{"url": "http://shop.example/exact", "max_price": "0.05"}"#;
+    assert_eq!(problem(rig.post("/v1/pay", body).await).await, (400, "idempotency_key_missing".to_owned()));
+    assert!(rig.shop.paid.lock().is_empty());
+    let request = rig.http.post(rig.url("/v1/pay")).bearer_auth(TOKEN).header("idempotency-key", "pay-1");
+    let _asked = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    let paid = rig.shop.paid.lock();
+    assert_eq!((paid[0].0.as_str(), paid[0].1.max_price), ("pay-1", Some("0.05".parse().unwrap())));
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use haggle_base::{Did, OrderId, Timestamp, Usdc};
+use alloy_primitives::B256;
+use haggle_base::{Did, OrderId, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Store};
 
 use crate::{
@@ -67,6 +68,7 @@ pub(crate) struct Change<'a> {
     reservations: BTreeMap<ReservationKey, Option<Reservation>>,
     entries: Vec<((Did, u64), Entry)>,
     cursor: Option<(Cursor, bool)>,
+    from_chain: bool,
     pub(crate) events: Vec<PaymentEvent>,
     pub(crate) batch: Batch,
 }
@@ -84,18 +86,21 @@ pub(crate) struct Ready {
 pub(crate) struct Memory {
     agents: BTreeMap<Did, AgentBooks>,
     cursor: Option<(Cursor, bool)>,
+    from_chain: bool,
 }
 
 impl Memory {
     pub(crate) fn remember(self, books: &mut Books) {
         books.agents.extend(self.agents);
+        let mut moved = self.from_chain;
         if let Some((cursor, stored)) = self.cursor {
             if stored {
                 books.stored_block = cursor.block;
-                books.chain_changes += 1;
+                moved = true;
             }
             books.cursor = cursor;
         }
+        books.chain_changes += u64::from(moved);
     }
 }
 
@@ -110,6 +115,7 @@ impl<'a> Change<'a> {
             reservations: BTreeMap::new(),
             entries: Vec::new(),
             cursor: None,
+            from_chain: false,
             events: Vec::new(),
             batch: Batch::new(),
         }
@@ -179,6 +185,11 @@ impl<'a> Change<'a> {
         self.reservations.insert(key.clone(), row);
     }
 
+    /// Stores a reservation that is over.
+    pub(crate) fn keep_closed(&mut self, key: ReservationKey, row: Reservation) {
+        self.reservations.insert(key, Some(row));
+    }
+
     /// Posts an entry to the agent's accounts.
     pub(crate) fn post(
         &mut self,
@@ -192,6 +203,24 @@ impl<'a> Change<'a> {
             let number = books.next_entry;
             books.next_entry += 1;
             self.entries.push(((*agent, number), entry));
+        }
+        Ok(())
+    }
+
+    /// Posts an entry for money that moved without an order: by which transaction, and what for.
+    pub(crate) fn post_direct(
+        &mut self,
+        agent: &Did,
+        kind: EntryKind,
+        moves: &[(Account, Side, Usdc)],
+        tx: B256,
+        memo: &Text<128>,
+    ) -> Result<(), SettlementError> {
+        let posted = self.entries.len();
+        self.post(agent, About { kind, order: None, key: None }, moves)?;
+        for (_, entry) in self.entries.iter_mut().skip(posted) {
+            entry.tx = Some(tx);
+            entry.memo = Some(memo.clone()).filter(|memo| !memo.is_empty());
         }
         Ok(())
     }
@@ -383,6 +412,55 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
+    /// A signed transfer has left the wallet: what its reservation held went to `account`.
+    pub(crate) fn pay_out(
+        &mut self,
+        agent: &Did,
+        key: &ReservationKey,
+        amount: Usdc,
+        kind: EntryKind,
+        account: Account,
+    ) -> Result<(), SettlementError> {
+        let order = self.close_signed(agent, key, amount)?.order();
+        let about = About { kind, order, key: Some(key.clone()) };
+        self.post(agent, about, &[(Account::Reserved, Side::Out, amount), (account, Side::In, amount)])
+    }
+
+    /// A signed transfer can no longer be used: what its reservation held is free.
+    pub(crate) fn let_lapse(&mut self, agent: &Did, key: &ReservationKey) -> Result<(), SettlementError> {
+        let row = self.close_signed(agent, key, Usdc::ZERO)?;
+        self.post_release(agent, key, row.amount)
+    }
+
+    /// The chain took a transfer back: its signature is out, and the money is in the wallet.
+    pub(crate) fn take_back(
+        &mut self,
+        agent: &Did,
+        key: &ReservationKey,
+        amount: Usdc,
+        account: Account,
+    ) -> Result<(), SettlementError> {
+        let row = self.reservation_row(key)?.ok_or(SettlementError::FactsInconsistent)?;
+        let order = row.order();
+        self.agent(agent).budget.reopen(key.clone(), row);
+        if self.agent(agent).budget.unfund(key).is_none() {
+            return Err(SettlementError::FactsInconsistent);
+        }
+        self.keep_reservation(agent, key);
+        self.from_chain = true;
+        let about = About { kind: EntryKind::PaymentUndone, order, key: Some(key.clone()) };
+        self.post(agent, about, &[(account, Side::Out, amount), (Account::Reserved, Side::In, amount)])
+    }
+
+    fn close_signed(&mut self, agent: &Did, key: &ReservationKey, spent: Usdc) -> Result<Reservation, SettlementError> {
+        let budget::event::Close::Closed(row) = self.agent(agent).budget.close(key, spent) else {
+            return Err(SettlementError::FactsInconsistent);
+        };
+        self.reservations.insert(key.clone(), Some(row.clone()));
+        self.from_chain = true;
+        Ok(row)
+    }
+
     /// Turns the change into rows.
     pub(crate) fn finish(mut self) -> Result<Ready, SettlementError> {
         let before = &self.books.agents;
@@ -411,7 +489,7 @@ impl<'a> Change<'a> {
         for (key, entry) in &self.entries {
             self.batch.put::<Ledger>(key, entry)?;
         }
-        let memory = Memory { agents: self.agents, cursor: self.cursor };
+        let memory = Memory { agents: self.agents, cursor: self.cursor, from_chain: self.from_chain };
         Ok(Ready { batch: self.batch, memory, events: self.events })
     }
 }

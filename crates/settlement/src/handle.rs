@@ -445,7 +445,7 @@ pub(crate) fn reservation_key(key: &str) -> Result<ReservationKey, SettlementErr
     ReservationKey::try_from(key).map_err(|_| SettlementError::ReservationKeyInvalid)
 }
 
-fn reserve_now(
+pub(crate) fn reserve_now(
     inner: &Inner,
     change: &mut Change<'_>,
     key: ReservationKey,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use haggle_base::{List, OrderId, Timestamp, Usdc};
+use alloy_primitives::B256;
+use haggle_base::{List, OrderId, Text, Timestamp, Usdc};
 
 use crate::{budget::ReservationKey, error::SettlementError};
 
@@ -22,7 +23,10 @@ pub enum Account {
     Fees,
     /// Received as a provider. As an income account it stands below zero.
     Earned,
-    /// Where money from outside the market came from. Stands below zero by what was deposited.
+    /// In prepaid channels, paid in and neither charged nor returned.
+    Channels,
+    /// Where money from outside the market came from, and where direct transfers went. Stands below zero by what was
+    /// deposited and not sent on.
     Outside,
 }
 
@@ -42,6 +46,12 @@ pub enum EntryKind {
     Refunded,
     /// The agent was paid for its work.
     Earned,
+    /// A payment went straight to a seller.
+    Paid,
+    /// A direct transfer left the wallet.
+    Sent,
+    /// The chain took back a payment or transfer of this agent's.
+    PaymentUndone,
     /// Money came in from outside.
     Deposited,
     /// The chain took back a funding.
@@ -50,6 +60,14 @@ pub enum EntryKind {
     SettlementUndone,
     /// The chain took back a payment the agent had received.
     EarningUndone,
+    /// Money went into a prepaid channel.
+    ChannelFunded,
+    /// Vouchers on a prepaid channel paid for calls.
+    ChannelCharged,
+    /// A prepaid channel gave back what was not charged.
+    ChannelReturned,
+    /// What vouchers promised the agent was claimed.
+    ChannelClaimed,
 }
 
 /// Moves in one entry at most.
@@ -66,6 +84,12 @@ pub struct Entry {
     pub order: Option<OrderId>,
     /// On which reservation, if there is one.
     pub key: Option<ReservationKey>,
+    /// The transaction that moved it, for payments without an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<B256>,
+    /// What it was for, for payments without an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<Text<128>>,
     /// What moved: base units added to each account. They sum to zero.
     pub moves: List<(Account, i64), MAX_MOVES>,
 }
@@ -94,6 +118,9 @@ pub struct Accounts {
     pub fees: i64,
     /// See [`Account::Earned`].
     pub earned: i64,
+    /// See [`Account::Channels`].
+    #[serde(default)]
+    pub channels: i64,
     /// See [`Account::Outside`].
     pub outside: i64,
 }
@@ -102,10 +129,9 @@ impl Accounts {
     /// The sum over all accounts: always zero.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        [self.available, self.reserved, self.escrowed, self.spent, self.fees, self.earned, self.outside]
-            .into_iter()
-            .map(i128::from)
-            .sum()
+        let kept = [self.available, self.reserved, self.escrowed, self.channels];
+        let gone = [self.spent, self.fees, self.earned, self.outside];
+        kept.into_iter().chain(gone).map(i128::from).sum()
     }
 
     /// Makes an entry of `moves` and posts it. Moves of zero are left out; an entry that moves nothing is not made.
@@ -138,7 +164,7 @@ impl Accounts {
         }
         *self = posted;
         let About { kind, order, key } = about;
-        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, moves: kept }))
+        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, moves: kept }))
     }
 
     fn account_mut(&mut self, account: Account) -> &mut i64 {
@@ -149,6 +175,7 @@ impl Accounts {
             Account::Spent => &mut self.spent,
             Account::Fees => &mut self.fees,
             Account::Earned => &mut self.earned,
+            Account::Channels => &mut self.channels,
             Account::Outside => &mut self.outside,
         }
     }

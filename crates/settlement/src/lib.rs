@@ -19,13 +19,18 @@
 //!   never signed again.
 //! - Every ledger entry sums to zero.
 //!
+//! Where an agent of this home is paid directly, without an order, the [`till`] does it.
+//!
 //! Not here: talking to an RPC and keeping keys ([`ports`]), deciding what an order says (trade).
 
 pub mod budget;
+pub mod channels;
 pub mod facts;
 pub mod ledger;
 pub mod payment;
 pub mod ports;
+pub mod purse;
+pub mod till;
 
 mod bond;
 mod books;

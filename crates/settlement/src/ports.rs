@@ -1,11 +1,17 @@
 //! What settlement needs from outside: a chain to act on and keys to sign with. The node joins them to the real ones.
 
+pub mod channel;
+
+pub use channel::{ChannelChain, ChannelOnChain, Claimed, ToClaim};
+
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
 use haggle_base::{ClosedBy, Did, EvmSignature, Order, Text, Timestamp, Usdc};
 
 use crate::facts::{Cursor, Fact};
+
+pub mod exact;
 
 /// A transaction that was mined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

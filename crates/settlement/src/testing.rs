@@ -11,13 +11,14 @@ use haggle_base::{
     Usdc, eip712::FLAG_FEE_ON_TOP,
 };
 use haggle_store::Store;
-use haggle_x402::{EscrowFacts, deposit_of};
+use haggle_x402::{EscrowFacts, deposit_of, exact::Transfer};
 
 use crate::{
     Settlement, SettlementConfig,
     budget::Limits,
     facts::{ClosedOrder, Cursor, DeliveredFact, Fact, FundedFact, Place, SettledFact},
     ports::{Chain, ChainError, News, NoKey, OnChain, TxRef, Wallet},
+    purse::TokenChain,
 };
 
 pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_800_014_400);
@@ -44,6 +45,8 @@ struct State {
     forks: u64,
     down: bool,
     lose_answers: bool,
+    /// Signed transfers of the token, each with its block.
+    transfers: Vec<(u64, Transfer)>,
 }
 
 impl MemoryChain {
@@ -58,6 +61,7 @@ impl MemoryChain {
             forks: 0,
             down: false,
             lose_answers: false,
+            transfers: Vec::new(),
         };
         Self { escrow, state: Mutex::new(state) }
     }
@@ -66,6 +70,19 @@ impl MemoryChain {
         let mut state = self.state.lock().await;
         let balance = state.minted.entry(account).or_default();
         *balance = balance.checked_add(amount).unwrap();
+    }
+
+    /// Tokens that move outside the escrow. Nothing moves, and the answer is no, if there are not enough.
+    pub(crate) async fn move_tokens(&self, from: Address, to: Address, amount: Usdc) -> bool {
+        let mut state = self.state.lock().await;
+        if state.balance(from) < amount {
+            return false;
+        }
+        let given = state.minted.entry(from).or_default();
+        *given = given.checked_sub(amount).unwrap();
+        let taken = state.minted.entry(to).or_default();
+        *taken = taken.checked_add(amount).unwrap();
+        true
     }
 
     pub(crate) async fn set_time(&self, time: Timestamp) {
@@ -79,6 +96,11 @@ impl MemoryChain {
     /// From now on transactions are mined, but nobody hears of it.
     pub(crate) async fn lose_answers(&self) {
         self.state.lock().await.lose_answers = true;
+    }
+
+    /// Whether a transfer is on the chain, RPC or not.
+    pub(crate) async fn has(&self, transfer: &Transfer) -> bool {
+        self.state.lock().await.is_used(transfer.from, transfer.nonce)
     }
 
     /// How many transactions were sent.
@@ -97,10 +119,19 @@ impl MemoryChain {
         self.state.lock().await.head()
     }
 
+    /// Blocks in which nothing happens.
+    pub(crate) async fn pass(&self, blocks: u64) {
+        let mut state = self.state.lock().await;
+        for _ in 0..blocks {
+            state.mine(|_| None);
+        }
+    }
+
     /// Throws away every block after `block` and mines one empty block in their place.
     pub(crate) async fn reorganise(&self, block: u64) {
         let mut state = self.state.lock().await;
         state.blocks.truncate(usize::try_from(block).unwrap() + 1);
+        state.transfers.retain(|(mined, _)| *mined <= block);
         state.forks += 1;
         state.mine(|_| None);
     }
@@ -191,7 +222,52 @@ impl State {
                 _ => {}
             }
         }
+        for (_, transfer) in &self.transfers {
+            let value = i128::from(transfer.value.units());
+            balance -= if transfer.from == account { value } else { 0 };
+            balance += if transfer.to == account { value } else { 0 };
+        }
         usdc(u64::try_from(balance).unwrap())
+    }
+
+    fn is_used(&self, payer: Address, nonce: B256) -> bool {
+        self.transfers.iter().any(|(_, made)| (made.from, made.nonce) == (payer, nonce))
+    }
+}
+
+#[async_trait]
+impl TokenChain for MemoryChain {
+    async fn is_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+        let state = self.state.lock().await;
+        if state.down { Err(ChainError::Down) } else { Ok(state.is_used(payer, nonce)) }
+    }
+
+    async fn transfer(&self, _: &Did, transfer: &Transfer) -> Result<TxRef, ChainError> {
+        let mut state = self.state.lock().await;
+        if state.down {
+            return Err(ChainError::Down);
+        }
+        let reason = if U256::from(state.time.as_secs()) >= transfer.valid_before {
+            Some("expired")
+        } else if state.is_used(transfer.from, transfer.nonce) {
+            Some("used")
+        } else if state.balance(transfer.from) < transfer.value {
+            Some("poor")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
+        }
+        state.sent += 1;
+        let place = state.next_place();
+        state.mine(|_| None);
+        state.transfers.push((place.block, transfer.clone()));
+        if state.lose_answers {
+            Err(ChainError::OutcomeUnknown)
+        } else {
+            Ok(TxRef { hash: place.tx, block: place.block })
+        }
     }
 }
 
@@ -330,7 +406,7 @@ impl Chain for MemoryChain {
 
 /// The payment keys of Alice and Bob.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<(Did, PaymentKey)>);
+pub(crate) struct Keys(pub(crate) Vec<(Did, PaymentKey)>);
 
 impl Wallet for Keys {
     fn address(&self, agent: &Did) -> Option<Address> {

@@ -1,11 +1,12 @@
 //! Settlement's chain: the escrow room, with the signer that each step asks for.
 
+use super::refused::refused;
 use crate::keyring::Keyring;
 use async_trait::async_trait;
-use haggle_base::{Address, B256, Coded, EvmSignature, Hash, Order, PaymentKey, Text, Timestamp, Usdc};
+use haggle_base::{Address, B256, EvmSignature, Hash, Order, PaymentKey, Text, Timestamp, Usdc};
 use haggle_escrow::{
-    ChainFact, ChainReader, Cursor as ReadCursor, EscrowClient, EscrowError, EscrowEvent, Place as ReadPlace, Polled,
-    Reach, Sent, Status, Watcher,
+    ChainFact, ChainReader, Cursor as ReadCursor, EscrowClient, EscrowEvent, Place as ReadPlace, Polled, Reach, Sent,
+    Status, Watcher,
 };
 use haggle_settlement::facts::{Cursor, DeliveredFact, Fact, FundedFact, OwedFact, Place, SettledFact};
 use haggle_settlement::ports::{Chain, ChainError, News, OnChain, TxRef};
@@ -91,25 +92,6 @@ const fn is_delivered(event: &EscrowEvent) -> bool {
 
 const fn is_settled(event: &EscrowEvent) -> bool {
     matches!(event, EscrowEvent::Settled { .. })
-}
-
-fn refused(error: &EscrowError) -> ChainError {
-    match error {
-        EscrowError::RpcDown { .. }
-        | EscrowError::RpcBadAnswer
-        | EscrowError::NoAgreement { .. }
-        | EscrowError::TooManyUnderWay { .. } => ChainError::Down,
-        EscrowError::UnknownOutcome { .. } => ChainError::OutcomeUnknown,
-        other => {
-            let mut reason = format!("{}: {other}", other.code());
-            let end = (0..=reason.len().min(128)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-            reason.truncate(end);
-            reason.retain(|letter| !letter.is_control());
-            // a reason that still does not fit says at least which one it was
-            let reason = Text::try_from(reason).or_else(|_| Text::try_from(other.code())).unwrap_or_default();
-            ChainError::Refused { reason }
-        }
-    }
 }
 
 #[async_trait]

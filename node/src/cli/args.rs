@@ -95,8 +95,10 @@ pub(super) enum Command {
     A2a(A2aCommand),
     /// Sign and spread an agent's card and listing anew, at another price if given.
     Publish(Publish),
-    /// Balances, reservations and budgets of this node's agents.
-    Wallet,
+    /// Request a URL, and pay for it within the budget if it asks for x402.
+    Pay(Pay),
+    /// Balances, reservations and budgets of this node's agents; their payments.
+    Wallet(Wallet),
     /// Peers of this node.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -199,6 +201,77 @@ pub(super) struct Hire {
     /// Stop waiting after this long; the order goes on.
     #[arg(long, default_value = "2m")]
     pub(super) wait: humantime::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Pay {
+    /// An http or https URL.
+    #[arg(value_hint = ValueHint::Url)]
+    pub(super) url: String,
+    /// The most to pay in USDC; default: what the budget allows one call.
+    #[arg(long)]
+    pub(super) max: Option<Usdc>,
+    /// The method; default: GET, or POST with a body.
+    #[arg(long)]
+    pub(super) method: Option<String>,
+    /// The body: text, `@file`, or `-` for standard input.
+    #[arg(long)]
+    pub(super) body: Option<String>,
+    /// A header, as `name: value`; may be repeated.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub(super) headers: Vec<String>,
+    /// Key of the payment: the same key never pays twice. Default: a fresh one, printed first.
+    #[arg(long)]
+    pub(super) key: Option<String>,
+    /// Which of this node's agents pays.
+    #[arg(long, value_name = "DID")]
+    pub(super) buyer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Wallet {
+    #[command(subcommand)]
+    pub(super) command: Option<WalletCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WalletCommand {
+    /// Entries of an agent's ledger, newest first.
+    History {
+        /// Which of this node's agents.
+        #[arg(long, value_name = "DID")]
+        agent: Option<String>,
+        /// Only entries of this kind, such as `paid`, `sent` or `settled`.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Go on below this entry's number.
+        #[arg(long)]
+        before: Option<u64>,
+        /// Most entries (1 to 100).
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+    /// Send USDC to an address or an agent.
+    Send {
+        /// An EVM address, or an agent's DID.
+        to: String,
+        /// How much, in USDC.
+        amount: Usdc,
+        /// Why; both sides can show it.
+        #[arg(long, visible_alias = "reason", default_value = "")]
+        memo: String,
+        /// Key of the transfer: the same key never sends twice. Default: a fresh one, printed first.
+        #[arg(long)]
+        key: Option<String>,
+        /// Which of this node's agents sends.
+        #[arg(long, value_name = "DID")]
+        from: Option<String>,
+    },
+    /// One payment or transfer by its key.
+    Payment {
+        /// The key.
+        key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -206,7 +206,7 @@ fn too_large() -> CliError {
 }
 
 /// Reads one byte more than allowed, so that what is too large is noticed and not read whole.
-fn read_bounded(source: impl Read) -> std::io::Result<String> {
+pub(super) fn read_bounded(source: impl Read) -> std::io::Result<String> {
     let mut text = String::new();
     source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
     Ok(text)

@@ -1,12 +1,82 @@
 //! `wallet` and `peer`.
 
 use super::CliError;
-use super::args::{Globals, PeerCommand};
+use super::args::{Globals, PeerCommand, WalletCommand};
+use super::orders::fresh_key;
 use super::terminal;
-use haggle_gateway::view::{PeerList, WalletList};
+use haggle_gateway::view::{EntryView, HistoryPage, HistoryQuery, PaymentView, PeerList, TransferRequest, WalletList};
 use serde_json::json;
 
-pub(super) async fn show(globals: &Globals) -> Result<(), CliError> {
+pub(super) async fn run(globals: &Globals, command: Option<WalletCommand>) -> Result<(), CliError> {
+    match command {
+        None => show(globals).await,
+        Some(WalletCommand::History { agent, kind, before, limit }) => {
+            history(globals, &HistoryQuery { agent, kind, before, limit: Some(limit) }).await
+        }
+        Some(WalletCommand::Send { to, amount, memo, key, from }) => {
+            let key = key.map_or_else(fresh_key, Ok)?;
+            if !globals.json && !globals.quiet {
+                terminal::aside(format!("key {key}: the same key never sends twice"));
+            }
+            let request = TransferRequest { to, amount, memo, from };
+            let sent: PaymentView = globals.client()?.post_once("/v1/transfers", &key, &request).await?;
+            show_payment(globals, &sent);
+            Ok(())
+        }
+        Some(WalletCommand::Payment { key }) => {
+            let payment: PaymentView = globals.client()?.get(&format!("/v1/payments/{key}")).await?;
+            show_payment(globals, &payment);
+            Ok(())
+        }
+    }
+}
+
+/// A payment in full.
+pub(super) fn show_payment(globals: &Globals, payment: &PaymentView) {
+    if globals.json {
+        terminal::json(payment);
+        return;
+    }
+    terminal::heading(format!("{} USDC {}", payment.amount, payment.state));
+    terminal::pairs([
+        ("key", payment.key.clone()),
+        ("from", payment.agent.clone()),
+        ("to", payment.to.clone()),
+        ("for", payment.about.clone()),
+        ("tx", payment.tx.clone().unwrap_or_else(|| "not known".to_owned())),
+        ("nonce", payment.nonce.clone()),
+        ("signed at", payment.signed_at.clone()),
+    ]);
+}
+
+async fn history(globals: &Globals, query: &HistoryQuery) -> Result<(), CliError> {
+    let page: HistoryPage = globals.client()?.get_with("/v1/wallet/history", query).await?;
+    if globals.json {
+        terminal::json(&page);
+        return Ok(());
+    }
+    if page.items.is_empty() {
+        terminal::line("No entries yet.");
+    }
+    for entry in &page.items {
+        terminal::line(entry_line(entry));
+        if let Some(about) = &entry.about {
+            terminal::aside(format!("      {about}"));
+        }
+    }
+    if let Some(next) = page.next {
+        terminal::next(globals.quiet, &[(format!("haggle wallet history --before {next}"), "earlier entries")]);
+    }
+    Ok(())
+}
+
+/// One entry: number, time, kind, and what moved in base units.
+fn entry_line(entry: &EntryView) -> String {
+    let moves: Vec<String> = entry.moves.iter().map(|(account, units)| format!("{account} {units:+}")).collect();
+    format!("{:>5}  {}  {:<10} {}", entry.number, entry.at, entry.kind, moves.join(", "))
+}
+
+async fn show(globals: &Globals) -> Result<(), CliError> {
     let wallets: WalletList = globals.client()?.get("/v1/wallet").await?;
     if globals.json {
         terminal::json(&wallets);

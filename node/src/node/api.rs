@@ -7,9 +7,10 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, ChainStatus, DisputeRequest, EventView, HireRequest, Invocation,
-    Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, ChainStatus, DisputeRequest, EventView, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, TransferRequest, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -32,18 +33,25 @@ pub(super) fn coded<E: Coded>(error: E) -> ApiError {
 }
 
 impl Inner {
-    /// The buying agent of a request: the one named, which must be ours, else the node's own. Sellers will know whom
-    /// this node speaks for.
-    pub(super) async fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+    /// The agent of a request: the one named, which must be ours, else the node's own.
+    pub(super) fn own_agent(&self, named: Option<&str>) -> Result<Did, ApiError> {
         let Some(named) = named else {
             return Ok(self.own_did());
         };
         let did = read_did(named)?;
-        let Some(keys) = self.keys.get(&did) else {
-            let hint = "leave `buyer` out, or name one of this node's agents";
+        if self.keys.get(&did).is_none() {
+            let hint = "leave it out, or name one of this node's agents";
             return Err(ApiError::not_found("agent_not_found", format!("{did} is not served here"), hint));
-        };
-        self.network.present(keys.agent).await.map_err(coded)?;
+        }
+        Ok(did)
+    }
+
+    /// The buying agent of a request, as [`Inner::own_agent`]. Sellers will know that this node speaks for it.
+    pub(super) async fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+        let did = self.own_agent(named)?;
+        if let (Some(_), Some(keys)) = (named, self.keys.get(&did)) {
+            self.network.present(keys.agent).await.map_err(coded)?;
+        }
         Ok(did)
     }
 
@@ -447,6 +455,22 @@ impl NodeApi for Inner {
             items.push(self.wallet_view(&served.row.did).await?);
         }
         Ok(WalletList { items })
+    }
+
+    async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
+        self.pay_url(key, request).await
+    }
+
+    async fn payment(&self, key: &str) -> Result<PaymentView, ApiError> {
+        self.payment_of(key)
+    }
+
+    async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
+        self.send_money(key, request).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
+        self.history_page(&query)
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {

@@ -1,6 +1,7 @@
 //! The one place where all rooms meet.
 
 use super::invoke::Answers;
+use super::pay::Turns;
 use super::{Inner, Node, loops};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
@@ -10,6 +11,7 @@ use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
+use crate::adapters::token::TokenPort;
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
 use crate::config::Config;
@@ -27,9 +29,11 @@ use haggle_gateway::{Bound, NodeApi};
 use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::budget::Limits;
+use haggle_settlement::purse::Purse;
 use haggle_settlement::{Settlement, SettlementConfig};
 use haggle_store::{Blobs, Options, Store};
 use haggle_trade::{Buyer, BuyerPorts, Desk, DeskPorts, TradeConfig, Venue};
+use haggle_x402::ExactFacts;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::path::{Path, PathBuf};
@@ -73,6 +77,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         start_network(&config, &file, &node_key, vec![Arc::clone(&own.agent)], &clock, &registry).await?;
     let reader = open_chain(&config, &file, &registry)?;
     let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
+    let token_port = TokenPort::new(reader.clone(), Arc::clone(&keys), own.payment.clone());
+    let purse_blobs = Blobs::open(&home.blobs()).map_err(room)?;
+    let purse = Purse::new(settlement.clone(), ExactFacts::of(&file), purse_blobs, Arc::new(token_port));
 
     let late = LateReputation::default();
     let gossip = Gossip { network: network.clone(), id: file.id.clone() };
@@ -164,6 +171,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         network,
         reader,
         settlement,
+        purse,
+        paying: Turns::default(),
         catalog,
         reputation,
         server: server.clone(),
@@ -177,6 +186,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         adding: tokio::sync::Mutex::new(()),
         stopping,
     });
+    inner.serve_known();
     loops::spawn(&inner, inbox, &tasks)?;
     inner.publish_all().await?;
     let a2a = router(HttpConfig {

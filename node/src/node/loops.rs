@@ -26,6 +26,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(3600);
 const KNOWN_HOSTS: usize = 8;
 /// How often waiting orders are looked at.
 const DRIVE_EVERY: Duration = Duration::from_millis(50);
+/// After how many looks at the chain payments that went through are looked at again.
+const LOOK_AGAIN_EVERY: u64 = 16;
 /// Longest pause of the chain loop after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -47,6 +49,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     spawn_one(inner, tasks, |inner| watch_peers(inner, events, sync_name, tracker));
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
+    spawn_one(inner, tasks, settle_up);
     spawn_one(inner, tasks, remember_payments);
     spawn_one(inner, tasks, remember_records);
     spawn_one(inner, tasks, tell_orders);
@@ -255,6 +258,27 @@ async fn reopen(inner: &Inner, order: &OrderId) {
         if let Err(error) = reopened {
             tracing::warn!(order.id = %order, error.code = error.code(), "order {order} is not open again: {error}");
         }
+    }
+}
+
+/// Looks at the chain for payments to strangers whose end is not known, and now and then at those that went through.
+async fn settle_up(inner: Arc<Inner>) {
+    let mut pause = inner.config.chain.poll;
+    let mut rounds = 0_u64;
+    loop {
+        let mut looked = inner.purse.settle_up_all().await;
+        if looked.is_ok() && rounds.is_multiple_of(LOOK_AGAIN_EVERY) {
+            looked = inner.purse.look_again().await;
+        }
+        rounds += 1;
+        match looked {
+            Ok(_) => pause = inner.config.chain.poll,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "payments cannot be looked up: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -104,6 +104,16 @@ impl Inner {
         self.flush().await
     }
 
+    /// Serves the agents that were served before, ahead of the first call: to a caller who comes right after a restart
+    /// they are there.
+    pub(super) fn serve_known(&self) {
+        for served in self.agents.all().iter().filter(|served| served.engine.is_some()) {
+            if let Err(problem) = self.serve_now(served) {
+                tracing::warn!(agent.id = %served.row.did, error.code = %problem.code, "agent {} is not served: {problem}", served.row.name.as_str());
+            }
+        }
+    }
+
     /// Makes the cards of the node's own agent and of every served one current, after a start.
     pub(super) async fn publish_all(&self) -> Result<(), NodeError> {
         let api = |problem: ApiError| NodeError::Api(Box::new(problem));
@@ -114,7 +124,7 @@ impl Inner {
                 continue;
             }
             let published = match self.listing_body(&served.row) {
-                Ok(_) if served.row.withdrawn => self.serve_now(&served).await,
+                Ok(_) if served.row.withdrawn => self.serve_now(&served),
                 Ok(listing) => self.publish(&served, listing).await.map(drop),
                 Err(problem) => Err(problem),
             };
@@ -201,7 +211,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn serve_now(&self, served: &Served) -> Result<(), ApiError> {
+    fn serve_now(&self, served: &Served) -> Result<(), ApiError> {
         let did = served.row.did;
         if let Some(engine) = &served.engine {
             self.server.serve(did, self.cards(&served.row)?, engine.executor());
@@ -212,7 +222,7 @@ impl Inner {
     async fn publish(&self, served: &Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
         let row = &served.row;
         let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
-        self.serve_now(served).await?;
+        self.serve_now(served)?;
         let card = self.card_body(row, text(&row.name))?;
         self.publish_card(&keys, card).await?;
         let held = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;

@@ -90,6 +90,16 @@ contract DeliverTest is EscrowBase {
         _refused(order, buyer, abi.encodeWithSelector(IEscrow.NotParty.selector, buyer));
     }
 
+    function test_a_delivery_may_be_posted_until_its_last_second_and_not_in_it() public {
+        IEscrow.Order memory order = _order();
+        _fund(order);
+        vm.warp(order.deliverBy);
+        _refused(order, provider, abi.encodeWithSelector(IEscrow.TooLate.selector, order.deliverBy, order.deliverBy));
+        vm.warp(order.deliverBy - 1);
+        _deliver(order);
+        _assertStatus(order, IEscrow.Status.Delivered);
+    }
+
     function test_reverts_when_the_delivery_window_is_over(uint40 late) public {
         IEscrow.Order memory order = _order();
         _fund(order);

@@ -109,6 +109,13 @@ contract FundTest is EscrowBase {
         _refused(order, abi.encodeWithSelector(IEscrow.FeeTooHigh.selector, order.feeBps, 1000));
     }
 
+    function test_all_of_it_may_be_the_providers_where_the_arbitrator_is_silent() public {
+        IEscrow.Order memory order = _order();
+        order.silentBps = 10_000;
+        _fund(order);
+        _assertStatus(order, IEscrow.Status.Funded);
+    }
+
     function test_reverts_when_silent_part_is_above_the_whole(uint16 silentBps) public {
         IEscrow.Order memory order = _order();
         order.silentBps = uint16(bound(silentBps, 10_001, type(uint16).max));

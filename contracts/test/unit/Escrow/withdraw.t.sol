@@ -35,6 +35,16 @@ contract WithdrawTest is EscrowBase {
         vm.assertEq(usdc.balanceOf(sink), count * 125_000, "sink");
     }
 
+    function test_the_smallest_fee_is_kept_and_withdrawn() public {
+        IEscrow.Order memory order = _order();
+        order.amount = 40;
+        _fund(order);
+        _release(order);
+        _assertMoney(0, 40, 1, 1);
+        escrow.withdraw(sink);
+        vm.assertEq(usdc.balanceOf(sink), 1, "sink");
+    }
+
     function test_credits_of_several_orders_add_up() public {
         usdc.deny(provider, true);
         IEscrow.Order memory order = _order();

@@ -105,7 +105,7 @@ async fn an_unreachable_peer_is_safe_to_ask_again() {
     let node = node().await;
     let cable = Cable::to(&node);
     *cable.plugged.lock().unwrap() = false;
-    let limits = ClientLimits { redial: Duration::ZERO, ..ClientLimits::default() };
+    let limits = ClientLimits { redial: Duration::ZERO, retries: 0, ..ClientLimits::default() };
     let client = Client::with_limits(Arc::clone(&cable) as Arc<dyn Dial>, limits);
     let error = call(&client, send("x")).await.unwrap_err();
     assert!(error.kind() == Kind::Unreachable && error.is_retryable());
@@ -113,12 +113,47 @@ async fn an_unreachable_peer_is_safe_to_ask_again() {
     assert!(call(&client, send("x")).await.is_ok());
 }
 
+/// A cable that is plugged in after so many attempts.
+struct LateCable {
+    cable: Arc<Cable>,
+    refusals: AtomicUsize,
+}
+
+#[async_trait]
+impl Dial for LateCable {
+    async fn open(&self, peer: &PeerId) -> Result<BoxStream, A2aError> {
+        let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match refused {
+            Ok(_) => Err(A2aError::new(Kind::Unreachable, "not yet")),
+            Err(_) => self.cable.open(peer).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_never_left_is_tried_again_within_its_deadline_and_runs_once() {
+    let node = node().await;
+    let limits = ClientLimits { redial: Duration::ZERO, retry: Duration::from_millis(1), ..ClientLimits::default() };
+    let late = |refusals| Arc::new(LateCable { cable: Cable::to(&node), refusals: AtomicUsize::new(refusals) });
+    let client = Client::with_limits(late(2), limits.clone());
+    assert!(call(&client, send("x")).await.is_ok(), "the third attempt is let through");
+    assert_eq!(node.agent.runs.load(Ordering::SeqCst), 1);
+
+    let gone = Client::with_limits(late(3), limits.clone());
+    assert_eq!(call(&gone, send("x")).await.unwrap_err().message(), "not yet", "two further attempts, no more");
+
+    let hurried = Client::with_limits(late(1), ClientLimits { retry: PATIENCE, ..limits });
+    let error = hurried.call(&ALICE, &AGENT, send("x"), Duration::from_secs(5)).await.unwrap_err();
+    assert_eq!(error.message(), "not yet", "a wait that the deadline does not allow is not begun");
+}
+
 #[tokio::test]
 async fn a_peer_that_fails_again_and_again_is_left_alone_and_then_tried_with_one_call() {
     let node = node().await;
     let cable = Cable::to(&node);
     *cable.plugged.lock().unwrap() = false;
-    let limits = ClientLimits { redial: Duration::ZERO, failures: 3, rest: PATIENCE, ..ClientLimits::default() };
+    let limits =
+        ClientLimits { redial: Duration::ZERO, retries: 0, failures: 3, rest: PATIENCE, ..ClientLimits::default() };
     let client = Client::with_limits(Arc::clone(&cable) as Arc<dyn Dial>, limits.clone());
     for _ in 0..3 {
         assert_eq!(call(&client, send("x")).await.unwrap_err().metadata("retryAfterMs"), None);

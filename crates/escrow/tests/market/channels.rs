@@ -111,3 +111,30 @@ async fn eves_vouchers_claim_nothing() {
     assert_ne!(bob.id(&one), bob.id(&config(&town, 2)));
     assert_eq!(bob.unsettled(Address::ZERO).await.unwrap(), usdc(0));
 }
+
+#[tokio::test]
+async fn many_channels_are_read_watched_and_claimed_with_the_standards_calls_alone() {
+    let town = Town::open().await;
+    town.chain.fund_eth(town.alice.address(), U256::from(10).pow(U256::from(18)));
+    let (alice, bob) = (client(&town, &town.alice), client(&town, &town.bob));
+    let all = [1, 2, 3].map(|salt| config(&town, salt));
+    for one in &all {
+        bob.deposit(one, &deposit(&town, &bob, one, 1_000_000)).await.unwrap();
+    }
+    let before = town.chain.head().0;
+    assert_eq!(bob.withdrawals(before).await.unwrap(), (vec![], before));
+    alice.initiate_withdraw(&all[1], usdc(1_000_000)).await.unwrap();
+    let (ids, read) = bob.withdrawals(0).await.unwrap();
+    assert_eq!((ids, read), (vec![bob.id(&all[1])], town.chain.head().0));
+
+    town.chain.increase_time(DELAY);
+    alice.finalize_withdraw(&all[1]).await.unwrap();
+    let claims = all.each_ref().map(|one| claim(&town, &bob, one, 400_000));
+    bob.claim_then_settle(&claims).await.unwrap().unwrap();
+    assert_eq!(town.balance(town.bob.address()), PURSE + 800_000, "the empty channel costs the others nothing");
+    let ids: Vec<B256> = all.iter().map(|one| bob.id(one)).collect();
+    let statuses = bob.statuses(&ids).await.unwrap();
+    assert_eq!(statuses.iter().map(|status| status.funds.claimed).collect::<Vec<_>>(), [400_000, 0, 400_000].map(usdc));
+    assert!(statuses.iter().all(|status| status.withdrawal.is_none() && status.refunds == 0));
+    assert_eq!(bob.claim_then_settle(&claims[1..2]).await.unwrap_err().code(), "channel_claim_above_balance");
+}

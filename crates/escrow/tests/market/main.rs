@@ -3,6 +3,7 @@
 #![expect(clippy::too_many_arguments, reason = "the functions mirror the contracts'")]
 
 mod channels;
+mod exact;
 mod institutions;
 mod many;
 mod outages;
@@ -12,4 +13,5 @@ mod quarrels;
 mod refusals;
 mod several;
 mod town;
+mod transfers;
 mod watching;

@@ -101,7 +101,7 @@ async fn behind(chain: &str, mut request: Value, method: &str, head: u64) -> Opt
         "eth_blockNumber" => return result(json!(format!("{head:#x}"))),
         "eth_sendRawTransaction" => return None,
         "eth_getBlockByNumber" if request["params"][0] == "latest" => {
-            request["params"][0] = json!(format!("{head:#x}"))
+            request["params"][0] = json!(format!("{head:#x}"));
         }
         "eth_getBlockByNumber" if hex(&request["params"][0])? > head => return result(Value::Null),
         "eth_getLogs" if hex(&request["params"][0]["toBlock"]).is_some_and(|to| to > head) => {

@@ -300,6 +300,8 @@ async fn a_reorganisation_is_followed_in_two_polls() {
 async fn hundreds_at_once_leave_no_gap() {
     let town = Town::open().await;
     let (_proxies, config) = proxies::<3>(&town).await;
+    // three hundred at once on one machine: an answer may take its time
+    let config = EscrowConfig { request_timeout: Duration::from_secs(120), ..config };
     let bob = EscrowClient::connect(config, &town.bob).await.unwrap();
     town.chain.mint_usdc(town.alice.address(), 2_000_000_000).unwrap();
     let sending: Vec<_> = (0..300)

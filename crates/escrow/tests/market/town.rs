@@ -31,7 +31,7 @@ pub(crate) struct Town {
     pub(crate) eve: PaymentKey,
     pub(crate) sink: Address,
     pub(crate) escrow: Domain,
-    token: Domain,
+    pub(crate) token: Domain,
 }
 
 impl Town {
@@ -80,6 +80,11 @@ impl Town {
             gas_cap: 1_000_000,
             max_gas_price: 500_000_000_000,
         }
+    }
+
+    /// The token's domain.
+    pub(crate) const fn token(&self) -> &Domain {
+        &self.token
     }
 
     pub(crate) fn reader(&self) -> ChainReader {

@@ -1,0 +1,308 @@
+//! Paying strangers over HTTP: ask, read the 402 answer, pay within the budget, ask again; and direct transfers.
+
+mod turns;
+mod views;
+
+pub(crate) use turns::Turns;
+
+use super::Inner;
+use super::api::coded;
+use haggle_a2a_transport::{Fetch, Fetched, Reach, fetch};
+use haggle_base::{Address, Did, Hash, Text, Usdc};
+use haggle_gateway::ApiError;
+use haggle_gateway::view::{PayRequest, PayView, PaymentView, TransferRequest};
+use haggle_settlement::purse::{Purchase, PurchaseState, Wanted};
+use haggle_x402::{PaymentRequired, SettleResponse, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longest wait for one answer of a stranger's server.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a settlement that the seller calls pending is waited for.
+const PENDING: Duration = Duration::from_secs(20);
+/// Times the same payload is sent in one call: once more after a pending settlement.
+const SENDS: usize = 2;
+/// Longest body of a request.
+const MAX_BODY: usize = 512 * 1024;
+/// Most headers of a caller's own.
+const MAX_HEADERS: usize = 32;
+/// Headers that the connection or the payment makes.
+const OWN_HEADERS: [&str; 7] =
+    ["host", "connection", "content-length", "transfer-encoding", "upgrade", "payment-signature", "x-payment"];
+
+/// A checked request to a stranger.
+struct Errand {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Errand {
+    fn of(request: &PayRequest) -> Result<Self, ApiError> {
+        let wrong = |detail: String| ApiError::bad_request("invalid_request", detail, "see `haggle pay --help`");
+        let body = request.body.clone().unwrap_or_default();
+        if body.len() > MAX_BODY {
+            return Err(ApiError::of_code("body_too_large", "a body has at most 512 KiB"));
+        }
+        let default = if request.body.is_some() { "POST" } else { "GET" };
+        let method = request.method.as_deref().unwrap_or(default).to_ascii_uppercase();
+        let method = method.parse().map_err(|_| wrong(format!("{method:?} is no HTTP method")))?;
+        let mut headers = own_headers(&request.headers).ok_or_else(|| wrong("a header cannot be sent".to_owned()))?;
+        if request.body.is_some() && !headers.contains_key(http::header::CONTENT_TYPE) {
+            let json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+            let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        Ok(Self { method, url: request.url.clone(), headers, body })
+    }
+
+    /// What the key of a payment is bound to.
+    fn hash(&self) -> Hash {
+        let parts = ["GET URL", self.method.as_str(), &self.url, &self.body];
+        let lengths = parts.map(|part| (part.len() as u64).to_be_bytes());
+        let mixed: Vec<&[u8]> =
+            parts.iter().zip(&lengths).flat_map(|(part, length)| [length.as_slice(), part.as_bytes()]).collect();
+        Hash::of_parts(&mixed)
+    }
+
+    /// The request, with a payment if there is one.
+    fn fetch(&self, payment: Option<HeaderValue>) -> Fetch {
+        let mut headers = self.headers.clone();
+        if let Some(payment) = payment {
+            headers.insert(HeaderName::from_static("payment-signature"), payment);
+        }
+        Fetch { method: self.method.clone(), url: self.url.clone(), headers, body: self.body.clone().into() }
+    }
+}
+
+fn own_headers(asked: &BTreeMap<String, String>) -> Option<HeaderMap> {
+    if asked.len() > MAX_HEADERS {
+        return None;
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in asked {
+        let name: HeaderName = name.parse().ok().filter(|name: &HeaderName| !OWN_HEADERS.contains(&name.as_str()))?;
+        headers.insert(name, value.parse().ok()?);
+    }
+    Some(headers)
+}
+
+impl Inner {
+    /// Asks a stranger's URL and pays for it if it asks; see [`haggle_gateway::NodeApi::pay`].
+    pub(super) async fn pay_url(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
+        let agent = self.own_agent(request.buyer.as_deref())?;
+        let errand = Errand::of(&request)?;
+        let about = Text::try_from(errand.url.as_str())
+            .map_err(|_| ApiError::bad_request("invalid_request", "the URL is over 2 KiB", "shorten the URL"))?;
+        let wanted = Wanted { agent, key: key_text(key)?, request: errand.hash(), about };
+        let _turn = self.paying.take(&format!("{agent} {key}")).await;
+        let known = match self.purse.find(&agent, key).map_err(coded)? {
+            Some(known) if known.request != wanted.request => return Err(conflict()),
+            // what became of it may not be known yet; without a chain the seller is asked all the same
+            Some(known) => Some(self.purse.settle_up(&known).await.unwrap_or(known)),
+            None => None,
+        };
+        let purchase = match known {
+            Some(known) if known.answer.is_some() || known.state != PurchaseState::Lapsed => known,
+            _ => {
+                let asked = self.knock(errand.fetch(None)).await.map_err(coded)?;
+                if asked.status != StatusCode::PAYMENT_REQUIRED {
+                    return Ok(views::free(key, &asked));
+                }
+                let offer = offer(&asked)?;
+                let entry = self.purse.choose(&offer, request.max_price.unwrap_or(Usdc::MAX)).map_err(coded)?;
+                self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?
+            }
+        };
+        match purchase.answer {
+            Some(_) => self.answered_view(&purchase),
+            None => self.present(&errand, purchase).await,
+        }
+    }
+
+    /// Sends the stored payment, the same one every time, until there is an answer or a reason why not.
+    async fn present(&self, errand: &Errand, mut purchase: Purchase) -> Result<PayView, ApiError> {
+        let payload = self.purse.payload(&purchase).map_err(coded)?;
+        let value = header::encode(&payload).map_err(coded)?;
+        let value = HeaderValue::try_from(value).map_err(|cause| ApiError::internal(&cause))?;
+        let mut last = None;
+        for _ in 0..SENDS {
+            let heard = match self.knock(errand.fetch(Some(value.clone()))).await {
+                Ok(heard) => heard,
+                Err(error) => return Err(about(coded(error), &purchase)),
+            };
+            let said = heard.header(header::PAYMENT_RESPONSE).and_then(|text| header::decode(text).ok());
+            if let Some(said) = &said {
+                purchase = self.purse.heard(&purchase, said).await.map_err(coded)?;
+            }
+            if heard.status != StatusCode::PAYMENT_REQUIRED {
+                return self.take_answer(&heard, said.as_ref(), purchase).await;
+            }
+            let pending = said.as_ref().is_some_and(SettleResponse::is_pending);
+            last = Some((heard, said));
+            if !pending {
+                break;
+            }
+            purchase = self.until_known(purchase).await;
+            if purchase.state != PurchaseState::Paid {
+                break;
+            }
+        }
+        let purchase = self.purse.settle_up(&purchase).await.unwrap_or(purchase);
+        let (heard, said) = last.ok_or_else(|| ApiError::internal(&"nothing was sent"))?;
+        Err(refused(&heard, said.as_ref(), &purchase))
+    }
+
+    /// An answer that is not a 402: kept if it was paid for.
+    async fn take_answer(
+        &self,
+        heard: &Fetched,
+        said: Option<&SettleResponse>,
+        purchase: Purchase,
+    ) -> Result<PayView, ApiError> {
+        let mut purchase = self.purse.settle_up(&purchase).await.unwrap_or(purchase);
+        let settled = purchase.state == PurchaseState::Paid || said.is_some_and(|said| said.success);
+        if heard.status >= 500 {
+            let detail = format!("the seller's server failed with status {}", heard.status);
+            return Err(about(ApiError::of_code("remote_failed", detail), &purchase));
+        }
+        if settled || (200..300).contains(&heard.status) {
+            let kind = Text::try_from(heard.header("content-type").unwrap_or_default()).unwrap_or_default();
+            purchase = self.purse.answered(&purchase, heard.status, kind, &heard.body).await.map_err(coded)?;
+            return self.answered_view(&purchase);
+        }
+        Ok(PayView { payment: Some(self.payment_view(&purchase)?), ..views::free(&purchase.key, heard) })
+    }
+
+    /// Waits for the chain's word on a payment that the seller sent.
+    async fn until_known(&self, purchase: Purchase) -> Purchase {
+        let looking = async {
+            let mut looked = purchase.clone();
+            while looked.state == PurchaseState::Signed {
+                tokio::time::sleep(self.config.chain.poll).await;
+                looked = self.purse.settle_up(&looked).await.unwrap_or(looked);
+            }
+            looked
+        };
+        tokio::time::timeout(PENDING, looking).await.unwrap_or(purchase)
+    }
+
+    async fn knock(&self, request: Fetch) -> Result<Fetched, haggle_a2a::A2aError> {
+        let reach = if self.config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
+        fetch(request, reach, PATIENCE).await
+    }
+
+    /// The payment of this key by any of this node's agents.
+    pub(super) fn payment_of(&self, key: &str) -> Result<PaymentView, ApiError> {
+        let mut agents = vec![self.own_did()];
+        agents.extend(self.agents.all().into_iter().map(|served| served.row.did));
+        for agent in agents {
+            if let Some(purchase) = self.purse.find(&agent, key).map_err(coded)? {
+                return self.payment_view(&purchase);
+            }
+        }
+        Err(ApiError::not_found(
+            "payment_not_found",
+            format!("this node knows no payment {key}"),
+            "`haggle wallet history` names this node's payments",
+        ))
+    }
+
+    /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].
+    pub(super) async fn send_money(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
+        let agent = self.own_agent(request.from.as_deref())?;
+        let to = self.payee(&request.to)?;
+        let too_long = || ApiError::bad_request("invalid_request", "the memo is over 256 bytes", "shorten the memo");
+        let memo: Text<256> = Text::try_from(request.memo.as_str()).map_err(|_| too_long())?;
+        let units = request.amount.units().to_be_bytes();
+        let hash = Hash::of_parts(&[b"transfer", to.as_slice(), &units, memo.as_bytes()]);
+        let about = Text::try_from(memo.as_str()).map_err(|_| too_long())?;
+        let wanted = Wanted { agent, key: key_text(key)?, request: hash, about };
+        let _turn = self.paying.take(&format!("{agent} {key}")).await;
+        let sent = self.purse.transfer(&wanted, to, request.amount).await.map_err(coded)?;
+        self.payment_view(&sent)
+    }
+
+    /// The address behind an address, or behind an agent with a payment binding.
+    fn payee(&self, to: &str) -> Result<Address, ApiError> {
+        if let Ok(address) = to.parse::<Address>() {
+            return Ok(address);
+        }
+        let unknown = || {
+            ApiError::not_found(
+                "agent_not_found",
+                format!("{to:?} is no address and no agent whose payment address is known here"),
+                "give an EVM address, or the DID of an agent whose card this node holds",
+            )
+        };
+        let did: Did = match self.agents.named(to) {
+            Some(served) => served.row.did,
+            None => to.parse().map_err(|_| unknown())?,
+        };
+        if let Some(keys) = self.keys.get(&did) {
+            return Ok(keys.payment.address());
+        }
+        self.catalog.binding(&did).address().ok_or_else(unknown)
+    }
+}
+
+/// What an error means for a payment that is signed.
+fn about(error: ApiError, purchase: &Purchase) -> ApiError {
+    let hint = "repeat it with the same key: the same payment is sent again, never a second one";
+    error.about_order(&purchase.key, hint)
+}
+
+fn key_text(key: &str) -> Result<Text<64>, ApiError> {
+    Text::try_from(key)
+        .map_err(|_| ApiError::bad_request("invalid_key", "the key is too long", "use at most 64 characters"))
+}
+
+fn conflict() -> ApiError {
+    coded(haggle_settlement::purse::PurseError::KeyTaken)
+}
+
+/// What a 402 answer asks: from its header, or from a body that is the same object.
+fn offer(asked: &Fetched) -> Result<PaymentRequired, ApiError> {
+    let read = match asked.header(header::PAYMENT_REQUIRED) {
+        Some(text) => header::decode(text).ok(),
+        None => serde_json::from_slice(&asked.body).ok(),
+    };
+    read.ok_or_else(|| {
+        ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "payment_required_unreadable",
+            "the answer 402 carries no x402 version 2 offer",
+            "the seller speaks another protocol; this node pays x402 version 2",
+        )
+    })
+}
+
+/// The seller did not take the payment.
+fn refused(heard: &Fetched, said: Option<&SettleResponse>, purchase: &Purchase) -> ApiError {
+    let error = |offer: &PaymentRequired| offer.rest.get("error").and_then(|text| text.as_str()).map(str::to_owned);
+    let reason = said
+        .and_then(|said| said.error_reason().map(str::to_owned))
+        .or_else(|| offer(heard).ok().as_ref().and_then(error))
+        .unwrap_or_else(|| "no reason".to_owned());
+    let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
+    let (code, detail, hint) = match purchase.state {
+        PurchaseState::Paid => (
+            "paid_without_answer",
+            "the payment went through, but the seller gives no answer for it",
+            "show the seller the transaction: `haggle wallet payment KEY` prints it",
+        ),
+        PurchaseState::Signed => (
+            "payment_refused",
+            "the seller did not take the payment",
+            "what it holds back is free again when the payment can no longer be used; the same key sends it again",
+        ),
+        PurchaseState::Lapsed => (
+            "payment_lapsed",
+            "the seller did not take the payment in time",
+            "nothing was paid; the same key may pay anew",
+        ),
+    };
+    ApiError::new(StatusCode::BAD_GATEWAY, code, format!("{detail}: {reason}"), hint).about_order(&purchase.key, hint)
+}
