@@ -144,6 +144,15 @@ impl NodeApi for Shop {
     async fn cancel(&self, _: &str) -> Result<OrderView, ApiError> {
         Err(unused())
     }
+    async fn dispute(&self, _: &str, _: DisputeRequest) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn counter(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
+        Err(unused())
+    }
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
         self.paid.lock().push((key.to_owned(), request));
         Err(unused())
@@ -156,15 +165,6 @@ impl NodeApi for Shop {
     }
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         Ok(HistoryPage { agent: query.agent.unwrap_or_default(), items: Vec::new(), next: query.before })
-    }
-    async fn dispute(&self, _: &str, _: DisputeRequest) -> Result<OrderView, ApiError> {
-        Err(unused())
-    }
-    async fn counter(&self, _: &str) -> Result<OrderView, ApiError> {
-        Err(unused())
-    }
-    async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
-        Err(unused())
     }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         Ok(WalletList { items: Vec::new() })

@@ -244,6 +244,23 @@ async fn follow_chain(inner: Arc<Inner>) {
     }
 }
 
+/// An order that was over is open again if the chain no longer says how it ended.
+async fn reopen(inner: &Inner, order: &OrderId) {
+    match inner.settlement.facts_of(order) {
+        Ok(facts) if facts.settled.is_some() => return,
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(error.code = error.code(), "the facts of order {order} cannot be read: {error}");
+            return;
+        }
+    }
+    for reopened in [inner.buyer.reopen(order).await, inner.desk.reopen(order).await] {
+        if let Err(error) = reopened {
+            tracing::warn!(order.id = %order, error.code = error.code(), "order {order} is not open again: {error}");
+        }
+    }
+}
+
 /// Looks at the chain for payments to strangers whose end is not known, and now and then at those that went through.
 async fn settle_up(inner: Arc<Inner>) {
     let mut pause = inner.config.chain.poll;
@@ -262,23 +279,6 @@ async fn settle_up(inner: Arc<Inner>) {
             }
         }
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// An order that was over is open again if the chain no longer says how it ended.
-async fn reopen(inner: &Inner, order: &OrderId) {
-    match inner.settlement.facts_of(order) {
-        Ok(facts) if facts.settled.is_some() => return,
-        Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(error.code = error.code(), "the facts of order {order} cannot be read: {error}");
-            return;
-        }
-    }
-    for reopened in [inner.buyer.reopen(order).await, inner.desk.reopen(order).await] {
-        if let Err(error) = reopened {
-            tracing::warn!(order.id = %order, error.code = error.code(), "order {order} is not open again: {error}");
-        }
     }
 }
 

@@ -237,6 +237,66 @@ async fn a_transaction_the_chain_took_back_is_sent_again_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_step_the_chain_took_back_is_the_same_transaction_again() {
+    let town = Town::open().await;
+    let bob = town.client(&town.bob).await;
+    let order = town.order(1);
+    let payment = town.payment(&order, &town.alice);
+    let first = bob.fund(&order, &payment, None).await.unwrap().tx().unwrap().hash;
+    town.chain.reorg(1, Taken::Lost).unwrap();
+    let again = bob.fund(&order, &payment, None).await.unwrap().tx().unwrap().hash;
+    assert_eq!(again, first);
+    assert_eq!(nonce(&town, &town.bob).await, 1);
+    assert_eq!(town.held(), 5_000_000);
+}
+
+/// However deep, and whatever one of three endpoints does meanwhile: one poll to notice, one to read anew.
+#[tokio::test]
+async fn a_reorganisation_is_followed_in_two_polls() {
+    for depth in [2, 20] {
+        for odd in ["liar", "behind", "dead"] {
+            let town = Town::open().await;
+            let ([first, _b, _c], config) = proxies::<3>(&town).await;
+            let reader = ChainReader::new(config).unwrap();
+            let watcher = Watcher::new(reader.clone());
+            let order = town.funded(1).await;
+            town.chain.mine(depth - 1);
+            let start = watcher.beginning().await.unwrap();
+            let Polled::Facts { mut facts, next: mut cursor } = watcher.poll(start, Reach::default()).await.unwrap()
+            else {
+                panic!("nothing to rewind")
+            };
+            assert_eq!(facts.len(), 1);
+            let old = facts[0].at.block_hash;
+
+            first.turns(match odd {
+                "liar" => Manner::Lying(another_hash),
+                "behind" => Manner::Behind(start.block + 1),
+                _ => Manner::Dead,
+            });
+            assert_eq!(town.chain.reorg(depth, Taken::MinedAgain).unwrap(), 0);
+            let mut polls = 0;
+            while !facts.iter().any(|fact| fact.at.block_hash != old) {
+                polls += 1;
+                match watcher.poll(cursor, Reach::default()).await.unwrap() {
+                    Polled::Rewind { to } => {
+                        facts.retain(|fact| fact.at.block <= to.block);
+                        cursor = to;
+                    }
+                    Polled::Facts { facts: read, next } => {
+                        facts.extend(read);
+                        cursor = next;
+                    }
+                }
+                assert!(polls <= 2, "{depth} blocks, one is {odd}");
+            }
+            assert_eq!(facts.len(), 1, "{depth} blocks, one is {odd}");
+            assert_eq!(reader.status(&town.id(&order)).await.unwrap().status, Status::Funded);
+        }
+    }
+}
+
+#[tokio::test]
 async fn hundreds_at_once_leave_no_gap() {
     let town = Town::open().await;
     let (_proxies, config) = proxies::<3>(&town).await;

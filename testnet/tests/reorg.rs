@@ -1,0 +1,64 @@
+//! The chain takes twenty blocks back under a settled order, and mines their transactions again or forgets them: both nodes
+//! follow, put back what is lost, and the work is neither done nor paid twice.
+
+use haggle::view::OrderView;
+use haggle_devchain::Taken;
+use haggle_testnet::Stage;
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_blocks_whose_transactions_are_mined_again_change_only_their_place() {
+    follows(20, Taken::MinedAgain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_blocks_that_are_lost_are_made_good() {
+    follows(20, Taken::Lost).await;
+}
+
+async fn follows(depth: u64, taken: Taken) {
+    let stage = Stage::of(PROGRAM, 2).await;
+    let seller = stage.serve(1, "digest", 1).await;
+    let listing = stage.listing(2, "digest").await;
+    // what was minted for the market lies deeper than what is taken back
+    stage.market.chain().mine(depth);
+    let (_, had) = stage.buyer(2).await;
+    let hired = stage.hire(2, &listing, "reorganised").await;
+    let settled = stage.until(2, &hired.key, |order| order.steps.iter().any(|line| line.step == "attested")).await;
+    let id = settled.id.clone().unwrap();
+    stage.until_step(1, &id, "attested").await;
+
+    stage.market.chain().reorg(depth, taken).unwrap();
+
+    let (height, _) = stage.market.chain().head();
+    match taken {
+        // nobody may notice more than other blocks
+        Taken::MinedAgain => until_read(&stage, height).await,
+        Taken::Lost => {
+            stage.until(2, &hired.key, is_made_good).await;
+        }
+    }
+    stage.until_state(2, &hired.key, "settled").await;
+    stage.until_state(1, &id, "settled").await;
+    assert_eq!(stage.buyer(2).await.1, had.checked_sub(settled.total).unwrap());
+    assert_eq!(stage.balance(1, &seller.did).await, settled.price);
+    assert_eq!(stage.runs(1, &id), 1, "the work is done once");
+    stage.end().await;
+}
+
+/// Whether the order was open again, and was carried through once more.
+fn is_made_good(order: &OrderView) -> bool {
+    let back = order.steps.iter().rposition(|line| line.step == "taken_back");
+    back.is_some_and(|back| order.steps[back..].iter().any(|line| line.step == "attested"))
+}
+
+/// Waits until both nodes have read the chain up to there.
+async fn until_read(stage: &Stage, height: u64) {
+    for node in [1, 2] {
+        while stage.get(node, "/v1/node").await["chain"]["block"].as_u64() < Some(height) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
