@@ -1,7 +1,7 @@
-//! The agents that come with haggle: they do real work, and three of them misbehave on purpose.
+//! The agents that come with haggle: they do real work, and some of them misbehave on purpose.
 //!
 //! Each takes JSON and gives JSON, has schemas for both, and knows no network. The misbehaving ones
-//! (`flaky`, `liar`, and `slow` within reason) exist so that a market on one machine can show what
+//! (`flaky`, `liar`, `forger`, and `slow` within reason) exist so that a market on one machine can show what
 //! happens to a buyer who meets them.
 
 mod csv;
@@ -13,7 +13,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Names of the built-in agents, in the order `haggle agent list --builtin` shows them.
-pub const NAMES: [&str; 7] = ["digest", "csv", "echo", "slow", "flaky", "liar", CONFORMANCE];
+pub const NAMES: [&str; 8] = ["digest", "csv", "echo", "slow", "flaky", "liar", "forger", CONFORMANCE];
+
+/// Whether the node holds the output of the built-in agent `name` against its own schema before it delivers it.
+pub(crate) fn checks_itself(name: &str) -> bool {
+    !matches!(name, "liar" | "forger")
+}
 
 /// The agent that a conformance suite of A2A drives; called, not hired.
 pub(crate) const CONFORMANCE: &str = "conformance";
@@ -32,7 +37,7 @@ pub async fn run(name: &str, input: &Value, call: &str) -> Result<Value, String>
             Ok(misc::echo(input))
         }
         "flaky" => misc::flaky(input, call),
-        "liar" => Ok(misc::lie()),
+        "liar" | "forger" => Ok(misc::lie()),
         other => Err(format!("there is no built-in agent named {other:?}")),
     }
 }
@@ -81,6 +86,12 @@ pub fn draft(name: &str) -> Option<AgentDraft> {
             .units(5_000)
             .schemas(text_in, digest::output_schema())
             .never_posts_delivery(),
+        "forger" => AgentDraft::new("forger")
+            .describe("Promises a digest, delivers nonsense and posts it on chain as delivered: for trying disputes.")
+            .category("text")
+            .tags(["document", "cheap"])
+            .units(5_000)
+            .schemas(text_in, digest::output_schema()),
         CONFORMANCE => AgentDraft::new(CONFORMANCE)
             .describe("Does what the messages of an A2A conformance suite ask for by name, free of charge.")
             .category("tools")

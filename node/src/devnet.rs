@@ -2,6 +2,7 @@
 //!
 //! Everything is deterministic in the seed but ports and time: the same seed makes the same keys.
 
+mod arbitrator;
 mod money;
 mod process;
 
@@ -82,6 +83,8 @@ pub struct Devnet {
     chain: DevChain,
     network: NetworkFile,
     nodes: Vec<NodeProcess>,
+    /// Rules on disputes while the devnet runs.
+    _arbitrator: arbitrator::Arbitrator,
 }
 
 impl Devnet {
@@ -96,7 +99,8 @@ impl Devnet {
             .map_err(|cause| CliError::failure("chain_error", cause.to_string(), "free a port, then try again"))?;
         let network = network_file(&chain, options.seed)?;
         Home::at(&options.dir).create()?;
-        let devnet = Self { options, chain, network, nodes: Vec::new() };
+        let arbitrator = arbitrator::Arbitrator::start(&chain, &network, options.seed, options.dir.clone())?;
+        let devnet = Self { options, chain, network, nodes: Vec::new(), _arbitrator: arbitrator };
         devnet.write_down()?;
         Ok(devnet)
     }
@@ -378,7 +382,7 @@ pub fn network_file(chain: &DevChain, seed: u64) -> Result<NetworkFile, CliError
         fee: FeeRule { bps: FEE_BPS, payer: FeePayer::Buyer, recipient: deployment.fee_sink },
         fee_sinks: vec![deployment.fee_sink],
         bootstrap: Vec::new(),
-        arbitration: None,
+        arbitration: Some(arbitrator::rules(seed)),
     })
 }
 

@@ -3,6 +3,7 @@
 //! - [`raw`] is a pair of plain libp2p nodes that exchange bytes by request-response.
 //! - [`a2a`] is a pair of haggle nodes whose A2A client calls an agent.
 //! - [`pairs`] lets the two take turns; [`load`] calls and counts.
+//! - [`vouchers`] verifies vouchers, beside the bare arithmetic and beside alloy.
 //! - [`http`] is a client that calls a node's gateway and costs little itself.
 //!
 //! The pairs run over TCP, noise and yamux on loopback, in one process, and carry bodies of equal size, so that a bench
@@ -13,3 +14,4 @@ pub mod http;
 pub mod load;
 pub mod pairs;
 pub mod raw;
+pub mod vouchers;

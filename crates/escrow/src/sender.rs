@@ -155,6 +155,10 @@ impl Sender {
         }
         for _ in 0..NONCE_TRIES {
             let nonce = self.next_nonce().await?;
+            // asking the chain may have put this very step back there
+            if let Some(again) = self.nonces.under_way(&step, began) {
+                return Ok(again);
+            }
             let (hash, raw) = self.sign(nonce, call, &price)?;
             let outgoing = Outgoing {
                 step,

@@ -2,10 +2,10 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
-    ListingDetail, ListingPage, ListingQuery, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView,
-    PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest,
-    WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery,
+    Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, TransferRequest, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -66,6 +66,12 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn order(&self, id: &str) -> Result<OrderView, ApiError>;
     /// Cancels an order that is not funded.
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// Opens a dispute of an order this node bought, as soon as a delivery stands on chain.
+    async fn dispute(&self, id: &str, request: DisputeRequest) -> Result<OrderView, ApiError>;
+    /// Stands against the dispute of an order this node sold.
+    async fn counter(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// What this node can show an arbitrator of an order.
+    async fn case(&self, id: &str) -> Result<CaseView, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
     /// Requests a stranger's URL and pays for it if it asks; the same key never pays twice.

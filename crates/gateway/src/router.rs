@@ -40,6 +40,9 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/orders", get(orders::list_orders).post(orders::hire))
         .route("/v1/orders/{id}", get(orders::get_order))
         .route("/v1/orders/{id}/cancel", post(orders::cancel_order))
+        .route("/v1/orders/{id}/dispute", post(orders::dispute_order))
+        .route("/v1/orders/{id}/counter", post(orders::counter_order))
+        .route("/v1/orders/{id}/case", get(orders::show_case))
         .route("/v1/invoke", post(invoke::invoke_best))
         // payments to strangers
         .route("/v1/pay", post(payments::pay_url))

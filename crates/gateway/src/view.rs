@@ -21,5 +21,7 @@ pub use market::{
 pub use node::{
     ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,
 };
-pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};
+pub use orders::{
+    CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,
+};
 pub use payments::{EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};

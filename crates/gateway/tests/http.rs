@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, EventView, Executor, HireRequest, HistoryPage, HistoryQuery, Invocation,
-    Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, Reputation, Target, TransferRequest, WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, Executor, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, Reputation, Target, TransferRequest, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
@@ -156,6 +156,15 @@ impl NodeApi for Shop {
     }
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         Ok(HistoryPage { agent: query.agent.unwrap_or_default(), items: Vec::new(), next: query.before })
+    }
+    async fn dispute(&self, _: &str, _: DisputeRequest) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn counter(&self, _: &str) -> Result<OrderView, ApiError> {
+        Err(unused())
+    }
+    async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
+        Err(unused())
     }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         Ok(WalletList { items: Vec::new() })

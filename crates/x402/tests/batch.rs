@@ -1,5 +1,7 @@
 //! What the released JavaScript SDK sent about one channel is read, verified, and written again as it was.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use alloy_primitives::{Address, B256, U256};
 use haggle_base::{EvmSignature, PaymentKey, TokenFacts, Usdc, eip712::channel::Voucher, eip712::digest};
 use haggle_x402::{

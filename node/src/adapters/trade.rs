@@ -3,6 +3,7 @@
 use crate::adapters::a2a::Directory;
 use crate::agents::Agents;
 use crate::keyring::Keyring;
+use crate::records::Runner;
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, ServiceParams};
 use haggle_base::{Did, Hash, OrderId, PaymentBinding, Text, cose};
@@ -93,6 +94,13 @@ impl Work for OrderWork {
 
     fn posts_delivery(&self, agent: &Did) -> bool {
         self.0.get(agent).is_none_or(|served| served.row.posts_delivery)
+    }
+
+    fn checks_itself(&self, agent: &Did) -> bool {
+        self.0.get(agent).is_none_or(|served| match &served.row.runner {
+            Runner::Builtin(name) => crate::builtin::checks_itself(name.as_str()),
+            Runner::Http(_) | Runner::Command(_) | Runner::Embedded => served.row.posts_delivery,
+        })
     }
 }
 

@@ -303,6 +303,19 @@ pub(super) enum OrderCommand {
         /// Key or order id.
         id: String,
     },
+    /// Dispute an order you bought: what the seller posted on chain as delivered is not what was agreed.
+    Dispute {
+        /// Key or order id.
+        id: String,
+        /// Why, in your own words.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Stand against the dispute of an order you sold.
+    Counter {
+        /// Order id.
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -292,7 +292,7 @@ fn print_report(globals: &Globals, market: &Devnet, report: &Report, dir: &Path,
         ),
     ]);
     terminal::aside(
-        "Until disputes exist, a seller that posts a false delivery on chain is paid after the review window.",
+        "A seller that posts a false delivery on chain is disputed by the buyer's node; the devnet's arbitrator rules.",
     );
     if stays {
         terminal::next(globals.quiet, &commands(market, dir));

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::terminal::{self, Progress};
 use super::{CliError, Exit};
 use haggle_base::{Clock, Hash, SystemClock};
-use haggle_gateway::view::{HireRequest, OrderPage, OrderQuery, OrderView, StepView};
+use haggle_gateway::view::{DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, StepView};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::time::Duration;
@@ -98,6 +98,16 @@ pub(super) async fn run(globals: &Globals, command: OrderCommand) -> Result<(), 
             let order = follow(globals, &client, &id, wait.into()).await?;
             show_order(globals, &order);
             verdict(&order)
+        }
+        OrderCommand::Dispute { id, reason } => {
+            let order: OrderView = client.post(&format!("/v1/orders/{id}/dispute"), &DisputeRequest { reason }).await?;
+            show_order(globals, &order);
+            Ok(())
+        }
+        OrderCommand::Counter { id } => {
+            let order: OrderView = client.post(&format!("/v1/orders/{id}/counter"), &json!({})).await?;
+            show_order(globals, &order);
+            Ok(())
         }
         OrderCommand::Cancel { id } => {
             let order: OrderView = client.post(&format!("/v1/orders/{id}/cancel"), &json!({})).await?;

@@ -34,7 +34,8 @@ pub(super) fn conservation(chain: &DevChain, seed: u64, nodes: usize) -> Result<
         CliError::failure("rpc_down", cause.to_string(), "is the chain still up?")
     };
     let deployment = chain.deployment().map_err(unreadable)?;
-    let mut accounts = vec![deployment.escrow, deployment.channel, deployment.fee_sink];
+    let judge = super::arbitrator::key(seed).address();
+    let mut accounts = vec![deployment.escrow, deployment.channel, deployment.fee_sink, judge];
     accounts.extend((0..DEV_ACCOUNTS).map(|number| DevAccount::numbered(number).address()));
     for number in 1..=u32::try_from(nodes).unwrap_or(u32::MAX) {
         let seed = Seed::devnet(seed, number);

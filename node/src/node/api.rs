@@ -7,10 +7,10 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, ChainStatus, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation,
-    Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, TransferRequest, WalletList,
+    AgentPage, AgentSummary, AgentView, CaseView, ChainStatus, DisputeRequest, EventView, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, TransferRequest, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -392,6 +392,61 @@ impl NodeApi for Inner {
         };
         self.buyer.cancel(hire).await.map_err(coded)?;
         self.order(id).await
+    }
+
+    async fn dispute(&self, id: &str, request: DisputeRequest) -> Result<OrderView, ApiError> {
+        let reason = Text::try_from(request.reason).map_err(|_| {
+            ApiError::bad_request("bad_reason", "the reason is longer than 240 bytes", "say it in fewer words")
+        })?;
+        let Some(hire) = self.trade_view(id)?.hire else {
+            return Err(ApiError::bad_request(
+                "not_buyer",
+                "only the buyer disputes an order",
+                "a provider stands against a dispute with `haggle order counter`",
+            ));
+        };
+        self.buyer.dispute(hire, reason).await.map_err(coded)?;
+        self.order(id).await
+    }
+
+    async fn counter(&self, id: &str) -> Result<OrderView, ApiError> {
+        let view = self.trade_view(id)?;
+        let (None, Some(order)) = (view.hire, view.id) else {
+            return Err(ApiError::bad_request(
+                "not_provider",
+                "only the provider stands against a dispute",
+                "a buyer opens one with `haggle order dispute`",
+            ));
+        };
+        self.desk.counter(&order).await.map_err(coded)?;
+        self.order(id).await
+    }
+
+    async fn case(&self, id: &str) -> Result<CaseView, ApiError> {
+        let view = self.trade_view(id)?;
+        let missing = || {
+            ApiError::bad_request(
+                "wrong_state",
+                "there are no terms yet that an arbitrator could read",
+                "wait until both sides signed the terms",
+            )
+        };
+        let order = view.id.ok_or_else(missing)?;
+        let case = match view.hire {
+            Some(hire) => self.buyer.case(hire),
+            None => self.desk.case(&order),
+        };
+        let case = case.map_err(coded)?;
+        let hex = |bytes: Option<Vec<u8>>| bytes.map(|bytes| views::hex(&bytes));
+        Ok(CaseView {
+            order: order.to_string(),
+            role: if view.hire.is_some() { "buyer" } else { "provider" }.to_owned(),
+            terms: views::hex(&case.terms),
+            schema: hex(case.schema),
+            output: hex(case.output),
+            receipt: hex(case.receipt),
+            evidence: hex(case.evidence),
+        })
     }
 
     async fn wallets(&self) -> Result<WalletList, ApiError> {

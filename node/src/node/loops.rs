@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::error::NodeError;
 use haggle_a2a_transport::{Caller, PROTOCOL};
-use haggle_base::{Coded, PeerId};
+use haggle_base::{Coded, OrderId, PeerId};
 use haggle_catalog::{AnyRecord, CatalogEvent, Origin, Role};
 use haggle_network::{Gossip, Inbox, Incoming, NetworkEvent, Severity, Stream, scoped};
 use haggle_settlement::PaymentEvent;
@@ -265,6 +265,23 @@ async fn settle_up(inner: Arc<Inner>) {
     }
 }
 
+/// An order that was over is open again if the chain no longer says how it ended.
+async fn reopen(inner: &Inner, order: &OrderId) {
+    match inner.settlement.facts_of(order) {
+        Ok(facts) if facts.settled.is_some() => return,
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(error.code = error.code(), "the facts of order {order} cannot be read: {error}");
+            return;
+        }
+    }
+    for reopened in [inner.buyer.reopen(order).await, inner.desk.reopen(order).await] {
+        if let Err(error) = reopened {
+            tracing::warn!(order.id = %order, error.code = error.code(), "order {order} is not open again: {error}");
+        }
+    }
+}
+
 /// What the chain closed or took back changes what attestations are worth.
 async fn remember_payments(inner: Arc<Inner>) {
     let mut payments = inner.settlement.subscribe();
@@ -275,7 +292,10 @@ async fn remember_payments(inner: Arc<Inner>) {
                 inner.events.tell("chain.settled", data);
                 inner.reputation.facts_arrived(&fact.order).await.map(drop)
             }
-            Ok(PaymentEvent::Undone { order }) => inner.reputation.facts_undone(&order).await,
+            Ok(PaymentEvent::Undone { order }) => {
+                reopen(&inner, &order).await;
+                inner.reputation.facts_undone(&order).await
+            }
             Ok(_) => Ok(()),
             Err(RecvError::Lagged(_)) => inner.reputation.recheck().await.map(drop),
             Err(RecvError::Closed) => return,

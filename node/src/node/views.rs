@@ -13,8 +13,9 @@ use haggle_trade::buyer::PriceQuote;
 use std::fmt::Write as _;
 
 /// What does not protect a buyer yet, said wherever an agent is shown.
-pub(super) const NOTICE: &str = "The escrow returns your money when nothing is delivered in time. Until disputes exist, \
-a seller that posts a false delivery on chain is paid after the review window: buy small from strangers.";
+pub(super) const NOTICE: &str = "The escrow returns your money when nothing is delivered in time. A delivery that is posted \
+on chain and does not fit is disputed by your node where the network names an arbitrator; where it names none, the seller \
+is paid after the review window: buy small from strangers.";
 
 /// Digits of a cost that no success ever paid for.
 const NO_SUCCESS: Usdc = Usdc::from_units(u64::MAX);
@@ -230,6 +231,13 @@ fn note(step: &str) -> &'static str {
         "release_held" => "the buyer's release is here and goes to the escrow",
         "released" => "the escrow paid the seller",
         "delivered_on_chain" => "the seller posted the delivery on chain",
+        "complained" => "this side's owner wants a dispute",
+        "dispute_signed" => "the buyer wrote down what is wrong and signed its bond",
+        "disputed" => "the escrow holds the buyer's dispute: the provider may stand against it",
+        "counter_wanted" => "this side's owner wants to stand against a dispute",
+        "counter_signed" => "the seller signed its bond against the dispute",
+        "countered" => "the escrow holds both bonds: the arbitrator rules",
+        "taken_back" => "the chain took back the blocks in which the order ended",
         "settled" => "the escrow paid out",
         "refunded" => "the escrow paid the buyer back",
         "attested" => "this side signed what it has to say about the other",
@@ -243,7 +251,15 @@ fn note(step: &str) -> &'static str {
 
 pub(super) fn explain(code: &str) -> &'static str {
     match code {
-        "schema_mismatch" => "the result does not fit the promised schema: nothing is released, the deadline refunds",
+        "schema_mismatch" => {
+            "the result does not fit the promised schema: nothing is released; what is posted on chain all the same is \
+             disputed"
+        }
+        "delivery_mismatch" => "what the seller posted on chain is not what it handed over",
+        "not_handed_over" => "the seller posted a delivery on chain and handed nothing over",
+        "by_hand" => "disputed by its owner",
+        "dispute_uncountered" => "the seller did not stand against the dispute: everything came back",
+        "ruling_refunded" => "the arbitrator ruled for the buyer: everything came back",
         "timeout" => "there was no answer in time; nothing was paid, or it came back",
         "cancelled" => "given up by its owner",
         _ => "",

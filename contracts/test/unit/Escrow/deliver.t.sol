@@ -94,9 +94,7 @@ contract DeliverTest is EscrowBase {
         IEscrow.Order memory order = _order();
         _fund(order);
         vm.warp(order.deliverBy);
-        _refused(
-            order, provider, abi.encodeWithSelector(IEscrow.TooLate.selector, order.deliverBy, order.deliverBy)
-        );
+        _refused(order, provider, abi.encodeWithSelector(IEscrow.TooLate.selector, order.deliverBy, order.deliverBy));
         vm.warp(order.deliverBy - 1);
         _deliver(order);
         _assertStatus(order, IEscrow.Status.Delivered);

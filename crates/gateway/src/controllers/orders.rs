@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{IdempotencyKey, Json, Query};
 use crate::state::AppState;
-use crate::view::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView};
+use crate::view::{CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
@@ -42,4 +42,26 @@ pub(crate) async fn cancel_order(
     Path(id): Path<String>,
 ) -> Result<axum::Json<OrderView>, ApiError> {
     state.api.cancel(&id).await.map(axum::Json)
+}
+
+pub(crate) async fn dispute_order(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Json(request): Json<DisputeRequest>,
+) -> Result<axum::Json<OrderView>, ApiError> {
+    state.api.dispute(&id, request).await.map(axum::Json)
+}
+
+pub(crate) async fn counter_order(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<OrderView>, ApiError> {
+    state.api.counter(&id).await.map(axum::Json)
+}
+
+pub(crate) async fn show_case(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<CaseView>, ApiError> {
+    state.api.case(&id).await.map(axum::Json)
 }

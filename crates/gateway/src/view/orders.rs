@@ -59,6 +59,34 @@ pub struct HireRequest {
     pub buyer: Option<String>,
 }
 
+/// `POST /v1/orders/{id}/dispute`: say that what was delivered on chain is not what was agreed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisputeRequest {
+    /// Why, in the owner's words: at most 240 bytes.
+    pub reason: String,
+}
+
+/// `GET /v1/orders/{id}/case`: what this node can show an arbitrator of an order. All texts are hex, byte for byte: their
+/// hashes stand in the terms and on chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseView {
+    /// The order id.
+    pub order: String,
+    /// `buyer` or `provider`.
+    pub role: String,
+    /// The terms, signed by the buyer.
+    pub terms: String,
+    /// The promised output schema, if there is one.
+    pub schema: Option<String>,
+    /// The output, if this node holds one.
+    pub output: Option<String>,
+    /// The provider's signed receipt, if this node holds one.
+    pub receipt: Option<String>,
+    /// What the buyer says went wrong, if it did and this node knows it.
+    pub evidence: Option<String>,
+}
+
 /// One step in the life of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
@@ -82,7 +110,7 @@ pub struct OrderView {
     pub id: Option<String>,
     /// `buyer` or `provider`.
     pub role: String,
-    /// `proposed`, `agreed`, `funded`, `delivered`, `accepted`, `settled`, `refunded`, `expired`, `cancelled`.
+    /// `proposed`, `agreed`, `funded`, `delivered`, `disputed`, `accepted`, `settled`, `refunded`, `expired`, `cancelled`.
     pub state: String,
     /// Record id of the listing.
     pub listing: String,

@@ -195,7 +195,7 @@ impl World {
         self.street.selling.channels(None).iter().map(|channel| channel.charged.units()).sum()
     }
 
-    async fn check(&self) {
+    fn check(&self) {
         let works: u64 = self.worked.values().sum();
         assert_eq!(self.charged(), works * PRICE.units(), "what was charged is what was worked");
         for (key, times) in &self.worked {
@@ -260,7 +260,7 @@ proptest! {
             };
             for step in steps {
                 world.step(step).await;
-                world.check().await;
+                world.check();
             }
             world.street.check_when_up().await;
             world.settle().await;
