@@ -14,7 +14,7 @@
 //!   is [`Sent::AlreadyDone`] and nothing is sent.
 //! - [`ChannelClient`] and [`StakeClient`] do the same for prepaid channels and for providers' stake, [`PanelClient`] for
 //!   those who judge together. [`RegistryClient`] and [`AnchorClient`] write down agents and roots of attestations.
-//! - [`ExactClient`] makes strangers' signed transfers of the token (x402's `exact`) and tells what became of them.
+//! - [`TransferClient`] makes strangers' signed transfers of the token (x402's `exact`) and tells what became of them.
 //! - [`Watcher`] turns the escrow's logs into [`ChainFact`]s, from a [`Cursor`] that the caller keeps.
 //!
 //! # What it does not do
@@ -34,7 +34,6 @@ mod client;
 mod config;
 mod endpoints;
 mod error;
-mod exact;
 mod facts;
 mod nonce;
 mod order;
@@ -59,14 +58,11 @@ pub use error::{
     AnchorRefusal, BadOrder, ChannelRefusal, EscrowError, FeedbackRefusal, PanelRefusal, RegistryRefusal, Revert, Skip,
     StakeRefusal, TokenRefusal,
 };
-pub use exact::{
-    ExactClient, MinedTransfer, SignedTransfer, TransferError, TransferRefused, TransferSignature, TransferStanding,
-};
 pub use facts::{ChainFact, EscrowEvent, Place};
 pub use panel::{Ballot, PanelClient, Panelists, panel_word};
 pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
-pub use transfer::TransferClient;
+pub use transfer::{TransferClient, TransferPlace, TransferStanding};
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

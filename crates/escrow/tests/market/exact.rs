@@ -1,144 +1,154 @@
-//! Strangers' signed transfers, made by eve who only pays the gas.
+//! What became of strangers' signed transfers: made, void, taken back, or paid by a wallet contract.
 
-use alloy::primitives::{Bytes, U256};
+use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Encodable2718 as _;
+use alloy::primitives::{Bytes, TxKind, U256};
 use alloy::rpc::client::RpcClient;
+use alloy::signers::SignerSync as _;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolCall as _;
 use haggle_base::eip712::{TransferWithAuthorization, digest};
-use haggle_base::{Address, B256, PaymentKey};
+use haggle_base::{Address, B256, Coded as _, PaymentKey};
 use haggle_devchain::Taken;
-use haggle_escrow::{ExactClient, SignedTransfer, TransferError, TransferRefused, TransferSignature, TransferStanding};
+use haggle_escrow::{TransferClient, TransferPlace, TransferStanding};
 
-use crate::town::{PURSE, Town, usdc};
+use crate::town::{PURSE, Town};
 
 const PRICE: u64 = 20_000;
 
-fn eve(town: &Town) -> ExactClient {
-    ExactClient::new(town.reader(), &town.eve).unwrap()
+fn eve(town: &Town) -> TransferClient {
+    TransferClient::new(town.reader(), &town.eve).unwrap()
 }
 
-/// `payer`'s transfer to bob, good for five minutes.
-fn transfer(town: &Town, payer: &PaymentKey, nonce: u8) -> SignedTransfer {
-    let now = town.chain.head().1;
-    signed(town, payer, payer.address(), (now - 600, now + 300), nonce)
-}
-
-fn signed(town: &Town, signer: &PaymentKey, from: Address, (after, before): (u64, u64), nonce: u8) -> SignedTransfer {
-    let message = TransferWithAuthorization {
-        from,
+/// Alice's transfer to bob, good for ten minutes.
+fn paying(town: &Town, nonce: u8) -> TransferWithAuthorization {
+    TransferWithAuthorization {
+        from: town.alice.address(),
         to: town.bob.address(),
         value: U256::from(PRICE),
-        validAfter: U256::from(after),
-        validBefore: U256::from(before),
+        validAfter: U256::ZERO,
+        validBefore: U256::from(town.chain.head().1 + 600),
         nonce: B256::repeat_byte(nonce),
-    };
-    SignedTransfer {
-        from,
-        to: message.to,
-        value: usdc(PRICE),
-        valid_after: message.validAfter,
-        valid_before: message.validBefore,
-        nonce: message.nonce,
-        signature: TransferSignature::Key(signer.sign_digest(&digest(&message, &town.token))),
     }
 }
 
-fn in_one_piece(mut transfer: SignedTransfer) -> SignedTransfer {
-    if let TransferSignature::Key(signature) = transfer.signature {
-        transfer.signature = TransferSignature::Contract(Bytes::copy_from_slice(signature.as_bytes()));
-    }
-    transfer
+fn signed(town: &Town, by: &PaymentKey, transfer: &TransferWithAuthorization) -> Vec<u8> {
+    by.sign_digest(&digest(transfer, town.token())).as_bytes().to_vec()
 }
 
-fn refused(error: TransferError) -> TransferRefused {
-    match error {
-        TransferError::Refused(refused) => refused,
-        TransferError::Chain(error) => panic!("{error}"),
+fn made(standing: TransferStanding) -> TransferPlace {
+    match standing {
+        TransferStanding::Made(place) => place,
+        other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_transfer_is_made_once_in_either_form_and_found_again() {
+async fn a_transfer_is_found_again_where_it_was_made() {
     let town = Town::open().await;
     let eve = eve(&town);
-    for (nonce, one_piece) in [(1, false), (2, true)] {
-        let mut paying = transfer(&town, &town.alice, nonce);
-        if one_piece {
-            paying = in_one_piece(paying);
-        }
-        eve.simulate(&paying).await.unwrap();
-        assert_eq!(eve.standing(&paying).await.unwrap(), TransferStanding::Open);
-        let mined = eve.transfer(&paying).await.unwrap();
-        assert_eq!(eve.standing(&paying).await.unwrap(), TransferStanding::Paid(mined));
-        assert_eq!(eve.block_hash(mined.block).await.unwrap(), Some(mined.block_hash));
-        assert_eq!(refused(eve.simulate(&paying).await.unwrap_err()), TransferRefused::Used);
-        assert_eq!(refused(eve.transfer(&paying).await.unwrap_err()), TransferRefused::Used);
-    }
-    assert_eq!(town.balance(town.bob.address()), PURSE + 2 * PRICE);
-    assert_eq!(eve.block_hash(9_999).await.unwrap(), None);
-    town.assert_conserved();
-}
-
-#[tokio::test]
-async fn what_the_token_refuses_is_told_by_class_and_nothing_moves() {
-    let town = Town::open().await;
-    let eve = eve(&town);
-    let now = town.chain.head().1;
-    let alice = town.alice.address();
-    let poor = PaymentKey::from_bytes(&[0x77; 32]).unwrap();
-    let cases = [
-        (signed(&town, &town.alice, alice, (now - 600, now), 1), TransferRefused::Expired),
-        (signed(&town, &town.alice, alice, (now + 600, now + 900), 2), TransferRefused::NotYetValid),
-        (signed(&town, &town.eve, alice, (0, now + 300), 3), TransferRefused::Signature),
-        (signed(&town, &poor, poor.address(), (0, now + 300), 4), TransferRefused::Funds),
-    ];
-    for (paying, why) in cases {
-        assert_eq!(refused(eve.simulate(&paying).await.unwrap_err()), why);
-        assert_eq!(refused(eve.transfer(&paying).await.unwrap_err()), why);
-        assert_eq!(refused(eve.simulate(&in_one_piece(paying.clone())).await.unwrap_err()), why);
-        assert_eq!(eve.standing(&paying).await.unwrap(), TransferStanding::Open);
-    }
-    assert_eq!(town.balance(town.bob.address()), PURSE);
+    let transfer = paying(&town, 1);
+    assert_eq!(eve.standing(&transfer).await.unwrap(), TransferStanding::Open);
+    let tx = eve.transfer(&transfer, &signed(&town, &town.alice, &transfer)).await.unwrap();
+    town.chain.mine(30);
+    let place = made(eve.standing(&transfer).await.unwrap());
+    assert_eq!((place.tx, place.block), (tx.hash, tx.block));
+    assert_eq!(eve.place(tx.hash, tx.block).await.unwrap(), place);
+    assert_eq!(eve.reader().block_hash(place.block).await.unwrap(), Some(place.block_hash));
+    assert_eq!(eve.reader().block_hash(9_999).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_nonce_that_was_used_for_something_else_is_void() {
     let town = Town::open().await;
     let eve = eve(&town);
-    let first = transfer(&town, &town.alice, 1);
-    eve.transfer(&first).await.unwrap();
-    let another = SignedTransfer { to: town.eve.address(), ..first.clone() };
-    assert_eq!(eve.standing(&another).await.unwrap(), TransferStanding::Void);
-    let more = SignedTransfer { value: usdc(PRICE + 1), ..first.clone() };
-    assert_eq!(eve.standing(&more).await.unwrap(), TransferStanding::Void);
+    let first = paying(&town, 1);
+    eve.transfer(&first, &signed(&town, &town.alice, &first)).await.unwrap();
+    let elsewhere = TransferWithAuthorization { to: town.eve.address(), ..first.clone() };
+    let more = TransferWithAuthorization { value: U256::from(PRICE + 1), ..first.clone() };
+    for other in [elsewhere, more] {
+        assert_eq!(eve.standing(&other).await.unwrap(), TransferStanding::Void);
+    }
     // Another payer's nonce of the same bytes is another nonce.
-    let hers = SignedTransfer { from: town.eve.address(), ..first };
+    let hers = TransferWithAuthorization { from: town.eve.address(), ..first };
     assert_eq!(eve.standing(&hers).await.unwrap(), TransferStanding::Open);
 }
 
-#[tokio::test]
-async fn of_two_senders_of_one_transfer_one_is_told_that_it_is_used() {
-    let town = Town::open().await;
-    let (eve, bob) = (eve(&town), ExactClient::new(town.reader(), &town.bob).unwrap());
-    let paying = transfer(&town, &town.alice, 1);
-    let (one, two) = tokio::join!(eve.transfer(&paying), bob.transfer(&paying));
-    let made = [&one, &two].iter().filter(|made| made.is_ok()).count();
-    assert_eq!(made, 1);
-    for client in [&eve, &bob] {
-        assert!(matches!(client.standing(&paying).await.unwrap(), TransferStanding::Paid(_)));
-    }
-    assert_eq!(town.balance(town.bob.address()), PURSE + PRICE);
+alloy::sol! {
+    #[derive(Debug)]
+    struct Call3 { address target; bool allowFailure; bytes callData; }
+    function aggregate3(Call3[] calls) external payable;
+    function transferWithAuthorization(
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature
+    ) external;
+}
+
+/// Eve's first transaction, with any call.
+async fn send(town: &Town, to: Address, input: Vec<u8>) {
+    let signer = PrivateKeySigner::from_slice(&*town.eve.secret_bytes()).unwrap();
+    let unsigned = TxEip1559 {
+        chain_id: town.config().chain_id,
+        gas_limit: 1_000_000,
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1,
+        to: TxKind::Call(to),
+        input: input.into(),
+        ..TxEip1559::default()
+    };
+    let signature = signer.sign_hash_sync(&unsigned.signature_hash()).unwrap();
+    let signed: TxEnvelope = unsigned.into_signed(signature).into();
+    let rpc = RpcClient::new(town.chain.transport(), true);
+    let _hash: B256 = rpc.request("eth_sendRawTransaction", (Bytes::from(signed.encoded_2718()),)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_transfer_that_leaves_the_chain_is_open_again() {
+async fn two_nonces_of_one_transaction_do_not_count_as_two_payments() {
     let town = Town::open().await;
     let eve = eve(&town);
-    let paying = transfer(&town, &town.alice, 1);
-    let mined = eve.transfer(&paying).await.unwrap();
+    // Alice pays bob once, and uses up the second nonce by paying herself, in one transaction.
+    let (first, second) = (paying(&town, 1), paying(&town, 2));
+    let to_herself = TransferWithAuthorization { to: town.alice.address(), ..second.clone() };
+    let token = town.chain.deployment().unwrap().token;
+    let calls = [&to_herself, &first].map(|transfer| Call3 {
+        target: token,
+        allowFailure: false,
+        callData: transferWithAuthorizationCall {
+            from: transfer.from,
+            to: transfer.to,
+            value: transfer.value,
+            validAfter: transfer.validAfter,
+            validBefore: transfer.validBefore,
+            nonce: transfer.nonce,
+            signature: signed(&town, &town.alice, transfer).into(),
+        }
+        .abi_encode()
+        .into(),
+    });
+    let multicall = town.chain.deployment().unwrap().multicall;
+    send(&town, multicall, aggregate3Call { calls: calls.to_vec() }.abi_encode()).await;
+    assert_eq!(town.balance(town.bob.address()), PURSE + PRICE);
+    made(eve.standing(&first).await.unwrap());
+    assert_eq!(eve.standing(&second).await.unwrap(), TransferStanding::Void, "bob was paid once");
+}
+
+#[tokio::test]
+async fn a_transfer_that_leaves_the_chain_is_open_again_and_can_be_made_again() {
+    let town = Town::open().await;
+    let eve = eve(&town);
+    let transfer = paying(&town, 1);
+    let signature = signed(&town, &town.alice, &transfer);
+    let tx = eve.transfer(&transfer, &signature).await.unwrap();
+    let place = eve.place(tx.hash, tx.block).await.unwrap();
     town.chain.reorg(1, Taken::Lost).unwrap();
-    assert_ne!(eve.block_hash(mined.block).await.unwrap(), Some(mined.block_hash));
-    assert_eq!(eve.standing(&paying).await.unwrap(), TransferStanding::Open);
-    let again = eve.transfer(&paying).await.unwrap();
-    assert_eq!(eve.standing(&paying).await.unwrap(), TransferStanding::Paid(again));
+    assert_ne!(eve.reader().block_hash(place.block).await.unwrap(), Some(place.block_hash));
+    assert_eq!(eve.standing(&transfer).await.unwrap(), TransferStanding::Open);
+    // The sender may bring the first transaction in again while it is asked: then the second one is refused. What counts
+    // is where the transfer stands.
+    if let Err(error) = eve.transfer(&transfer, &signature).await {
+        assert!(["reverted_authorization_used", "reverted_on_chain"].contains(&error.code()), "{error}");
+    }
+    made(eve.standing(&transfer).await.unwrap());
+    assert_eq!(town.balance(town.bob.address()), PURSE + PRICE);
 }
 
 /// A wallet contract that accepts every signature: it answers ERC-1271's word to whatever it is asked.
@@ -150,29 +160,23 @@ async fn a_wallet_contract_pays_by_its_own_word() {
     let eve = eve(&town);
     let wallet = Address::repeat_byte(0x5a);
     town.chain.mint_usdc(wallet, PURSE).unwrap();
-    let now = town.chain.head().1;
-    let mut paying = signed(&town, &town.alice, wallet, (0, now + 300), 1);
-    assert_eq!(refused(eve.simulate(&paying).await.unwrap_err()), TransferRefused::Signature, "no contract yet");
+    let transfer = TransferWithAuthorization { from: wallet, ..paying(&town, 1) };
+    let word = vec![7; 300];
+    assert_eq!(eve.would_pass(&transfer, &word).await.unwrap_err().code(), "reverted_bad_signature", "no contract yet");
     let rpc = RpcClient::new(town.chain.transport(), true);
     let _done: Option<()> = rpc.request("anvil_setCode", (wallet, ANYTHING_GOES)).await.unwrap();
-    paying.signature = TransferSignature::Contract(Bytes::from(vec![7; 300]));
-    eve.transfer(&paying).await.unwrap();
-    assert!(matches!(eve.standing(&paying).await.unwrap(), TransferStanding::Paid(_)));
+    eve.transfer(&transfer, &word).await.unwrap();
+    made(eve.standing(&transfer).await.unwrap());
     assert_eq!(town.balance(wallet), PURSE - PRICE);
 }
 
 #[tokio::test]
-async fn many_transfers_at_once_all_arrive() {
+async fn of_two_senders_of_one_transfer_one_makes_it() {
     let town = Town::open().await;
-    let eve = eve(&town);
-    let calls: Vec<_> = (1..=40)
-        .map(|nonce| {
-            let (eve, paying) = (eve.clone(), transfer(&town, &town.alice, nonce));
-            tokio::spawn(async move { eve.transfer(&paying).await })
-        })
-        .collect();
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
-    assert_eq!(town.balance(town.bob.address()), PURSE + 40 * PRICE);
+    let (eve, bob) = (eve(&town), TransferClient::new(town.reader(), &town.bob).unwrap());
+    let transfer = paying(&town, 1);
+    let signature = signed(&town, &town.alice, &transfer);
+    let (one, two) = tokio::join!(eve.transfer(&transfer, &signature), bob.transfer(&transfer, &signature));
+    assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|made| **made).count(), 1);
+    assert_eq!(town.balance(town.bob.address()), PURSE + PRICE);
 }

@@ -31,7 +31,7 @@ pub(crate) struct Town {
     pub(crate) eve: PaymentKey,
     pub(crate) sink: Address,
     pub(crate) escrow: Domain,
-    pub(crate) token: Domain,
+    token: Domain,
 }
 
 impl Town {

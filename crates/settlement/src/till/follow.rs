@@ -18,6 +18,9 @@ use crate::{
 
 /// Payments looked at in one step.
 const AT_ONCE: usize = 256;
+/// Payments whose block is looked at in one step: many, because the newest ones leave the chain first. One batch deletes
+/// them.
+const WATCHED_AT_ONCE: usize = 4_000;
 
 impl Till {
     /// One step of looking after payments; call it in a loop, at the chain's pace, and once after a start. Returns how many
@@ -47,7 +50,7 @@ impl Inner {
 
     /// Takes back payments whose block left the chain, and stops looking after those that are deep enough.
     async fn watch_blocks(&self) -> Result<usize, SettlementError> {
-        let unconfirmed = self.store().range::<TillUnconfirmed>(Bound::Unbounded, AT_ONCE)?;
+        let unconfirmed = self.store().range::<TillUnconfirmed>(Bound::Unbounded, WATCHED_AT_ONCE)?;
         if unconfirmed.is_empty() {
             return Ok(0);
         }
