@@ -2,9 +2,10 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, EventView, HireRequest, Invocation, Invoked, ListingDetail, ListingPage,
-    ListingQuery, LogView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, Discover, EventView, HireRequest, Invocation, Invoked,
+    ListingDetail, ListingPage, ListingQuery, LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus,
+    OrderPage, OrderQuery, OrderView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TypedAnswer,
+    TypedMessage, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -65,6 +66,16 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn order(&self, id: &str) -> Result<OrderView, ApiError>;
     /// Cancels an order that is not funded.
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// The agents of the market that sell something, best first.
+    async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError>;
+    /// Asks a seller what a service would cost; the same message again answers the stored response.
+    async fn ask_service(&self, request: MessageBody) -> Result<MessageView, ApiError>;
+    /// Takes or turns down what a service request was answered with; taking it places the order, once.
+    async fn answer_service(&self, answer: MessageBody) -> Result<Answered, ApiError>;
+    /// The messages that this node keeps, newest first.
+    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageView>, ApiError>;
+    /// Does what a typed message wants.
+    async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
     /// Events with an id above `after` that are still remembered, then the live ones.
