@@ -34,6 +34,7 @@ mod events;
 pub mod home;
 mod imports;
 mod keyring;
+mod mailbox;
 mod node;
 mod records;
 mod secrets;

@@ -5,6 +5,7 @@ mod builder;
 mod compose;
 mod invoke;
 mod loops;
+mod messages;
 mod pay;
 mod probe;
 mod publish;
@@ -20,6 +21,7 @@ use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, HomeLock};
 use crate::keyring::Keyring;
+use crate::mailbox::Mailbox;
 use haggle_a2a_transport::Server;
 use haggle_base::{Clock, NetworkFile, PeerId, Timestamp};
 use haggle_catalog::Catalog;
@@ -98,6 +100,7 @@ pub(crate) struct Inner {
     pub(crate) directory: Directory,
     /// Answers of free calls, for those that are repeated.
     pub(crate) answers: invoke::Answers,
+    pub(crate) mailbox: Mailbox,
     pub(crate) buyer: Buyer,
     pub(crate) desk: Desk,
     pub(crate) events: Events,

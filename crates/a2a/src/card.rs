@@ -7,7 +7,7 @@ use crate::{VERSION, binding};
 
 mod canonical;
 mod lint;
-mod raw;
+pub(crate) mod raw;
 mod schema;
 mod signature;
 

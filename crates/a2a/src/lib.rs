@@ -11,6 +11,7 @@
 //! - [`message`]: check what strangers send, build and read parts.
 //! - [`task`]: the task machine; a command and `now` go in, an event comes out.
 //! - [`event`] and [`list`]: what streams carry, and how tasks are listed page by page.
+//! - [`envelope`]: the owner's `A2AMessage`, one signed envelope between agents (`docs/protocols/messages.md`).
 //! - [`rpc`]: the JSON-RPC envelope, with the standard's error codes.
 //! - [`params`]: version, extensions and the rest of a call's service parameters.
 //! - [`frame`] and [`binding`]: the libp2p binding, specified in `docs/protocols/a2a-libp2p.md`.
@@ -31,6 +32,7 @@
 pub mod answer;
 pub mod binding;
 pub mod card;
+pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod frame;

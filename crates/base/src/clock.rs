@@ -87,6 +87,76 @@ impl Timestamp {
         let (second, milli) = (ms / 1000 % 60, ms % 1000);
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
     }
+
+    /// Reads RFC 3339 with any offset, from 1970 to 9999; what is finer than a millisecond is cut off, and a leap second
+    /// is the second before it. `None` for anything else.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if text.len() > LONGEST_TIME || !text.is_ascii() {
+            return None;
+        }
+        let number = |from: usize, to: usize| -> Option<u64> {
+            let digits = bytes.get(from..to)?;
+            digits
+                .iter()
+                .try_fold(0, |sum: u64, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
+        };
+        let stands = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
+        let between =
+            [(4, b"-" as &[u8]), (7, b"-"), (10, b"Tt"), (13, b":"), (16, b":")].iter().all(|(at, of)| stands(*at, of));
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 if leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        if !between || year < 1970 || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let mut at = 19;
+        let mut milli = 0;
+        if stands(at, b".") {
+            let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let kept = number(at + 1, at + 1 + digits.min(3))?;
+            milli = match digits {
+                0 => return None,
+                1 => kept * 100,
+                2 => kept * 10,
+                _ => kept,
+            };
+            at += 1 + digits;
+        }
+        let days = days_from_civil(year, month, day);
+        let local = days * MILLIS_PER_DAY + ((hour * 60 + minute) * 60 + second.min(59)) * 1000 + milli;
+        match bytes.get(at)? {
+            b'Z' | b'z' if bytes.len() == at + 1 => Some(Self(local)),
+            sign @ (b'+' | b'-') if bytes.len() == at + 6 && stands(at + 3, b":") => {
+                let (hours, minutes) = (number(at + 1, at + 3)?, number(at + 4, at + 6)?);
+                let offset = (hours * 60 + minutes) * 60_000;
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                if *sign == b'+' { local.checked_sub(offset).map(Self) } else { Some(Self(local + offset)) }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Longest text that is read as a time.
+const LONGEST_TIME: usize = 64;
+
+/// The day, counted from 1970-01-01, of a date that is not before it.
+const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 impl fmt::Display for Timestamp {
@@ -177,6 +247,37 @@ mod tests {
         assert_eq!(of(4_107_542_400), "2100-03-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(1_795_129_445_250).to_rfc3339(), "2026-11-19T23:04:05.250Z");
         let _the_end_of_time_has_a_name = Timestamp::MAX.to_rfc3339();
+    }
+
+    #[test]
+    fn a_time_that_was_written_is_read_again_in_any_offset() {
+        for millis in [0, 1, 951_782_400_000, 1_709_164_800_250, 1_795_000_000_123, 4_102_444_799_999] {
+            let time = Timestamp::from_millis(millis);
+            assert_eq!(Timestamp::from_rfc3339(&time.to_rfc3339()), Some(time), "{time}");
+        }
+        let noon = Timestamp::from_rfc3339("2026-11-21T12:00:00Z");
+        assert!(noon.is_some());
+        for same in ["2026-11-21T13:30:00+01:30", "2026-11-20T23:00:00.0009-13:00", "2026-11-21t12:00:00.000000z"] {
+            assert_eq!(Timestamp::from_rfc3339(same), noon, "{same}");
+        }
+        assert_eq!(Timestamp::from_rfc3339("1970-01-01T00:00:00.5Z"), Some(Timestamp::from_millis(500)));
+        for none in [
+            "",
+            "2026-11-21",
+            "2026-11-21T12:00:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T12:00:00.Z",
+            "2026-11-21T12:00:00ZZ",
+            "2026-11-21 12:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00",
+            "2026-11-21T12:00:00+0100",
+            "２026-11-21T12:00:00Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -79,6 +79,18 @@ pub fn sign(kind: &str, payload: &[u8], key: &AgentKey) -> Vec<u8> {
     }
 }
 
+/// The document of a payload whose signature by `author` travelled apart from it; [`verify`] says whether it is one.
+#[must_use]
+pub fn assemble(payload: &[u8], author: &Did, signature: &[u8; 64]) -> Vec<u8> {
+    let header = HeaderBuilder::new().algorithm(iana::Algorithm::EdDSA).key_id(author.to_string().into_bytes()).build();
+    let document =
+        CoseSign1Builder::new().protected(header).payload(payload.to_vec()).signature(signature.to_vec()).build();
+    match document.to_vec() {
+        Ok(bytes) => bytes,
+        Err(_) => unreachable!("a document of plain byte strings can always be written"),
+    }
+}
+
 /// Opens a document of at most `max` bytes that was signed for the purpose `kind`.
 ///
 /// # Errors

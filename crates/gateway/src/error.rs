@@ -106,12 +106,18 @@ fn status_of(code: &str) -> StatusCode {
     match code {
         "unauthorized" => StatusCode::UNAUTHORIZED,
         "budget_per_call" | "budget_per_day" | "insufficient_funds" => StatusCode::PAYMENT_REQUIRED,
-        "wrong_host" | "wrong_origin" | "not_party" => StatusCode::FORBIDDEN,
-        "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found" => {
-            StatusCode::NOT_FOUND
+        "wrong_host" | "wrong_origin" | "not_party" | "forged_sender" | "unsigned_sender" | "not_our_agent" => {
+            StatusCode::FORBIDDEN
         }
+        "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found"
+        | "request_not_found" => StatusCode::NOT_FOUND,
         "idempotency_conflict" => StatusCode::UNPROCESSABLE_ENTITY,
-        "already_authorised" | "order_not_cancellable" | "name_taken" | "precondition_failed" => StatusCode::CONFLICT,
+        "already_authorised"
+        | "already_answered"
+        | "nothing_offered"
+        | "order_not_cancellable"
+        | "name_taken"
+        | "precondition_failed" => StatusCode::CONFLICT,
         "input_too_large" | "frame_too_large" | "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rpc_down"
         | "storage_full"

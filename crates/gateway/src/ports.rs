@@ -2,10 +2,11 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery,
-    Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, TransferRequest, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DisputeRequest, EventView,
+    HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView,
+    MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
+    PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest, TypedAnswer,
+    TypedMessage, WalletList,
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -72,6 +73,16 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn counter(&self, id: &str) -> Result<OrderView, ApiError>;
     /// What this node can show an arbitrator of an order.
     async fn case(&self, id: &str) -> Result<CaseView, ApiError>;
+    /// The agents of the market that sell something, best first.
+    async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError>;
+    /// Asks a seller what a service would cost; the same message again answers the stored response.
+    async fn ask_service(&self, request: MessageBody) -> Result<MessageView, ApiError>;
+    /// Takes or turns down what a service request was answered with; taking it places the order, once.
+    async fn answer_service(&self, answer: MessageBody) -> Result<Answered, ApiError>;
+    /// The messages that this node keeps, newest first.
+    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageView>, ApiError>;
+    /// Does what a typed message wants.
+    async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
     /// Requests a stranger's URL and pays for it if it asks; the same key never pays twice.

@@ -1,6 +1,8 @@
 //! The whole HTTP API by eye.
 
-use crate::controllers::{agents, events, health, invoke, listings, metrics, node, orders, payments, seed};
+use crate::controllers::{
+    agents, events, health, invoke, listings, messages, metrics, node, orders, payments, seed, typed,
+};
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
 use crate::state::AppState;
@@ -54,6 +56,12 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/agents/register", post(seed::register_agent))
         .route("/agents/invoke", post(invoke::invoke_best))
         .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
+        // the owner's messages between agents
+        .route("/api/v1/a2a/discover", post(messages::discover))
+        .route("/api/v1/a2a/request", post(messages::ask_service))
+        .route("/api/v1/a2a/respond", post(messages::answer_service))
+        .route("/api/v1/a2a/messages", get(messages::list_messages))
+        .route("/a2a/message", post(typed::typed_message))
         // operations
         .route("/metrics", get(metrics::scrape))
         .route("/livez", get(health::livez))

@@ -6,6 +6,7 @@
 
 mod invoke;
 mod market;
+mod messages;
 mod node;
 mod orders;
 mod payments;
@@ -17,6 +18,11 @@ pub use invoke::{
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
+};
+pub use messages::{
+    AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, Discover, MessageBody,
+    MessageQuery, MessageView, Pricing, Service, ServiceAnswer, ServiceRequest, ServiceResponse, ServiceRow,
+    ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
 };
 pub use node::{
     ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,

@@ -6,14 +6,16 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, DisputeRequest, EventView, Executor, HireRequest, HistoryPage,
-    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, NewAgent,
-    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, Reputation, Target, TransferRequest, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DisputeRequest, EventView,
+    Executor, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
+    ListingView, LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery,
+    OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    Reputation, Target, TransferRequest, TypedAnswer, TypedMessage, TypedWish, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,6 +30,10 @@ struct Shop {
     hired: Mutex<Vec<String>>,
     paid: Mutex<Vec<(String, PayRequest)>>,
     invoked: Mutex<Vec<Invocation>>,
+    discovered: Mutex<Vec<Discover>>,
+    asked: Mutex<Vec<MessageBody>>,
+    listed: Mutex<Vec<MessageQuery>>,
+    typed: Mutex<Vec<TypedMessage>>,
     live: broadcast::Sender<EventView>,
 }
 
@@ -166,6 +172,46 @@ impl NodeApi for Shop {
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         Ok(HistoryPage { agent: query.agent.unwrap_or_default(), items: Vec::new(), next: query.before })
     }
+    async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError> {
+        self.discovered.lock().push(wanted);
+        Ok(Vec::new())
+    }
+    async fn ask_service(&self, request: MessageBody) -> Result<MessageView, ApiError> {
+        let view = MessageView {
+            message_id: "answer-1".to_owned(),
+            from: digest().agent,
+            to: request.from.clone(),
+            kind: "response".to_owned(),
+            timestamp: "t".to_owned(),
+            payload: RawValue::from_string(
+                r#"{"estimatedCost":0.0205,"requestId":"r-1","status":"accepted"}"#.to_owned(),
+            )
+            .unwrap(),
+            signature: "c2ln".to_owned(),
+            signed_by: "did:key:z6MkexampleBuyer".to_owned(),
+            id: "ab".repeat(32),
+            sequence: 2,
+        };
+        self.asked.lock().push(request);
+        Ok(view)
+    }
+    async fn answer_service(&self, answer: MessageBody) -> Result<Answered, ApiError> {
+        self.asked.lock().push(answer);
+        Ok(Answered { request_id: "r-1".to_owned(), status: "rejected".to_owned(), order: None })
+    }
+    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageView>, ApiError> {
+        self.listed.lock().push(query);
+        Ok(Vec::new())
+    }
+    async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError> {
+        self.typed.lock().push(message);
+        Ok(TypedAnswer::OrderCompleteResponse {
+            status: "success".to_owned(),
+            order_id: "o-1".to_owned(),
+            state: Some("settled".to_owned()),
+            reason: None,
+        })
+    }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         Ok(WalletList { items: Vec::new() })
     }
@@ -194,6 +240,10 @@ impl Rig {
             hired: Mutex::default(),
             paid: Mutex::default(),
             invoked: Mutex::default(),
+            discovered: Mutex::default(),
+            asked: Mutex::default(),
+            listed: Mutex::default(),
+            typed: Mutex::default(),
             live: broadcast::Sender::new(8),
         });
         let registry = Arc::new(Mutex::new(Registry::default()));
@@ -314,6 +364,96 @@ async fn an_agent_is_invoked_by_capability_under_both_names() {
         assert_eq!(asked.key.as_deref(), Some("k-7"));
         assert_eq!(asked.timeout, std::time::Duration::from_secs(5), "the default");
     }
+}
+
+#[tokio::test]
+async fn agents_are_discovered_by_the_owners_filters_without_a_float() {
+    let rig = Rig::start().await;
+    let discover = async |filters: &str| {
+        rig.post("/api/v1/a2a/discover", &format!(r#"{{"capability":"word count","filters":{filters}}}"#)).await
+    };
+    let answer = discover(r#"{"maxPrice":0.1,"minRating":4.5,"maxResponseTime":2000,"limit":500}"#).await;
+    assert_eq!(answer.text().await.unwrap(), "[]");
+    let asked = rig.shop.discovered.lock().pop().unwrap();
+    let expected = Discover {
+        capability: "word count".to_owned(),
+        max_price: Some("0.1".parse().unwrap()),
+        min_rating: Some(4_500_000),
+        max_response_ms: Some(2000),
+        category: None,
+        online: false,
+        limit: 100,
+    };
+    assert_eq!(asked, expected);
+    assert_eq!(problem(discover(r#"{"minRating":5.1}"#).await).await, (400, "invalid_rating".to_owned()));
+    assert_eq!(problem(discover(r#"{"maxPrice":"x"}"#).await).await, (400, "bad_amount".to_owned()));
+    assert_eq!(problem(discover(r#"{"maxprice":1}"#).await).await, (422, "invalid_body".to_owned()));
+    let stranger = rig.http.post(rig.url("/api/v1/a2a/discover")).body("{}").send().await.unwrap();
+    assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()));
+    assert!(rig.shop.discovered.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_service_request_travels_whole_and_its_response_has_the_owners_names() {
+    let rig = Rig::start().await;
+    let body = r#"{"messageId":"r-1","from":"did:key:z6MkexampleBuyer","to":"digest","type":"request","timestamp":"2026-11-21T12:00:00Z","payload":{"capability":"word count","input":{"text":"a b"},"budget":0.10,"expectedOutcome":"a number"},"signature":"c2ln"}"#;
+    let text = rig.post("/api/v1/a2a/request", body).await.text().await.unwrap();
+    assert!(
+        text.starts_with(
+            r#"{"messageId":"answer-1","from":"did:key:z6MkexampleSeller","to":"did:key:z6MkexampleBuyer","type":"response","timestamp":"t","payload":{"estimatedCost":0.0205,"requestId":"r-1","status":"accepted"},"signature":"c2ln","signedBy":"#
+        ),
+        "{text}"
+    );
+    let asked = rig.shop.asked.lock().pop().unwrap();
+    assert!(asked.payload.get().contains(r#""budget":0.10"#), "not one digit is touched on the way");
+    assert_eq!((asked.message_id.as_deref(), asked.kind.as_deref()), (Some("r-1"), Some("request")));
+    let unknown = rig.post("/api/v1/a2a/request", r#"{"messageId":"r-1","payload":{},"sender":"x"}"#).await;
+    assert_eq!(problem(unknown).await, (422, "invalid_body".to_owned()));
+    let answer = r#"{"type":"response","payload":{"requestId":"r-1","status":"rejected"}}"#;
+    let answer: Value = rig.post("/api/v1/a2a/respond", answer).await.json().await.unwrap();
+    assert_eq!(answer, json!({"requestId": "r-1", "status": "rejected"}));
+    assert_eq!(rig.get("/api/v1/a2a/messages?after=7&limit=2&type=request").await.text().await.unwrap(), "[]");
+    let listed = rig.shop.listed.lock().pop().unwrap();
+    assert_eq!(listed, MessageQuery { after: Some(7), limit: Some(2), kind: Some("request".to_owned()) });
+    assert_eq!(problem(rig.get("/api/v1/a2a/messages?page=2").await).await, (400, "invalid_query".to_owned()));
+}
+
+#[tokio::test]
+async fn each_typed_message_is_read_and_an_unknown_one_is_named() {
+    let rig = Rig::start().await;
+    let say = async |body: Value| rig.post("/a2a/message", &body.to_string()).await;
+    let service = json!({"type": "data-processing", "name": "CSV Analyzer", "description": "Analyze CSV files", "price": "5.0", "metadata": {"builtin": "csv", "region": "global"}});
+    let seeds = [
+        json!({"type": "list_service", "from": "did:provider", "service": service}),
+        json!({"type": "search_request", "service_type": "data-processing", "max_price": 5.0}),
+        json!({"type": "purchase_request", "from": "did:buyer", "listing_id": "l-1"}),
+        json!({"type": "order_complete", "from": "did:provider", "order_id": "o-1"}),
+        json!({"type": "dispute_request", "from": "did:buyer", "order_id": "o-1", "reason": "late", "evidence": {"logs": []}}),
+    ];
+    for body in &seeds {
+        let answer: Value = say(body.clone()).await.json().await.unwrap();
+        assert_eq!(
+            answer,
+            json!({"type": "order_complete_response", "status": "success", "order_id": "o-1", "state": "settled"})
+        );
+    }
+    {
+        let typed = rig.shop.typed.lock();
+        let TypedWish::ListService(listed) = &typed[0].wish else { panic!("{:?}", typed[0]) };
+        assert_eq!((listed.name.as_str(), listed.price.units()), ("csv-analyzer", 5_000_000));
+        assert_eq!(listed.executor, Some(Executor::Builtin { name: "csv".to_owned() }));
+        assert!(matches!(&typed[1].wish, TypedWish::Search(search) if search.max_price == "5".parse().ok()));
+        assert!(matches!(&typed[2].wish, TypedWish::Purchase { input, .. } if *input == json!({})));
+        assert_eq!(typed[2].from.as_deref(), Some("did:buyer"));
+        assert!(matches!(&typed[4].wish, TypedWish::Dispute { reason, .. } if reason == "late"));
+    }
+    let unknown = say(json!({"type": "barter_request", "whatever": 1})).await;
+    let body: Value = unknown.json().await.unwrap();
+    assert_eq!((&body["code"], &body["status"]), (&json!("unknown_message_type"), &json!(400)));
+    assert!(body["detail"].as_str().unwrap().contains("barter_request"));
+    let missing = say(json!({"type": "purchase_request"})).await;
+    assert_eq!(problem(missing).await, (422, "invalid_body".to_owned()));
+    assert_eq!(rig.shop.typed.lock().len(), seeds.len());
 }
 
 #[tokio::test]

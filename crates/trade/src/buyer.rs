@@ -16,7 +16,7 @@ use crate::{
     config::{MAX_PAYLOAD_BYTES, TradeConfig},
     error::{PortError, Refusal, TradeError},
     event::{EVENT_QUEUE, MAX_LINES, OrderEvent, OrderView},
-    negotiation::{Bidding, BuyerPolicy},
+    negotiation::{Bidding, BuyerPolicy, MAX_ROUNDS},
     offer::Offer,
     order::{OrderState, saga::Step},
     ports::{Attestor, Counterparty, Faults, Market, Money, Signer, TxRef},
@@ -56,6 +56,16 @@ pub struct Bargain {
     pub bid: Usdc,
     /// How much each round adds.
     pub step: Usdc,
+}
+
+impl Bargain {
+    /// Bids that rise evenly from about half of `most` to all of it in the last round. Whatever price they end with, the
+    /// bids up to that price would have ended no higher.
+    pub fn up_to(most: Usdc) -> Self {
+        let raises = u64::from(MAX_ROUNDS) - 1;
+        let step = most.units() / (2 * raises);
+        Self { bid: Usdc::from_units(most.units() - step * raises), step: Usdc::from_units(step) }
+    }
 }
 
 /// A wish to buy.
@@ -105,6 +115,24 @@ pub struct PriceQuote {
     pub deliver_within_secs: u32,
     /// Wall time after which it is void.
     pub expires: Timestamp,
+    /// The quote as the seller signed it.
+    pub document: Vec<u8>,
+}
+
+/// What a seller made of a bid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It agreed, and signed.
+    Quoted(PriceQuote),
+    /// It would not go as low as the buyer bids; this is what it asked last. Nobody signed it.
+    Countered {
+        /// The price.
+        price: Usdc,
+        /// What the buyer would pay in.
+        deposit: Usdc,
+        /// Seconds from funding to delivery.
+        deliver_within_secs: u32,
+    },
 }
 
 /// The buyer's side of all our orders. Clones share it.
@@ -174,6 +202,17 @@ impl Buyer {
     /// # Errors
     /// What the provider refused, or [`TradeError::AboveMaxPrice`].
     pub async fn quote(&self, request: &HireRequest) -> Result<PriceQuote, TradeError> {
+        match self.ask(request).await? {
+            Asked::Quoted(quote) => Ok(quote),
+            Asked::Countered { .. } => Err(Refusal::NoAgreement.into()),
+        }
+    }
+
+    /// As [`Self::quote`], but a seller that would not go low enough is an answer, too.
+    ///
+    /// # Errors
+    /// As [`Self::quote`]; `no_agreement` only of a seller that named no price.
+    pub async fn ask(&self, request: &HireRequest) -> Result<Asked, TradeError> {
         let inner = &self.inner;
         let (offer, bidding) = inner.prepare(request).await?;
         let mut nonce = [0; 32];
@@ -186,9 +225,16 @@ impl Buyer {
             max_price: request.max_price,
             until: request.deadline,
         };
-        let agreed = inner.haggle(&wish, &offer, bidding).await?;
+        let mut asked = None;
+        let agreed = match (inner.haggle_noting(&wish, &offer, bidding, &mut asked).await, asked) {
+            (Err(TradeError::Refused(Refusal::NoAgreement)), Some(price)) => {
+                let deposit = inner.fee().deposit(price)?;
+                return Ok(Asked::Countered { price, deposit, deliver_within_secs: offer.deliver_within_secs });
+            }
+            (agreed, _) => agreed?,
+        };
         let quote = agreed.signed.quote;
-        Ok(PriceQuote {
+        Ok(Asked::Quoted(PriceQuote {
             provider: quote.provider,
             listing: quote.listing,
             price: quote.price,
@@ -197,7 +243,8 @@ impl Buyer {
             rounds: agreed.rounds,
             deliver_within_secs: quote.deliver_within_secs,
             expires: quote.expires,
-        })
+            document: agreed.bytes,
+        }))
     }
 
     /// Writes a purchase down and returns its number; it is on disk then, and nothing is paid yet.

@@ -61,7 +61,7 @@ mod shelf;
 pub mod terms;
 pub mod wire;
 
-pub use buyer::{Bargain, Buyer, BuyerPorts, HireRequest, PriceQuote};
+pub use buyer::{Asked, Bargain, Buyer, BuyerPorts, HireRequest, PriceQuote};
 pub use config::{MAX_PAYLOAD_BYTES, MIN_REVIEW_SECS, TradeConfig, Venue};
 pub use desk::{Desk, DeskPorts, SellingRules};
 pub use error::{PortError, Refusal, TradeError};

@@ -455,9 +455,29 @@ def verify_negotiation():
         check(list(part) == ["data"] and isinstance(part["data"]["type"], str), f"{name}: one data part")
 
 
+def verify_messages():
+    vectors = load("messages.json")
+    aad = vectors["aad"].encode()
+    for row in vectors["messages"]:
+        name, data, said = row["name"], bytes.fromhex(row["document"]), row["message"]
+        check(canonical(data), f"{name}: canonical envelope")
+        message = Sign1Message.from_cose_obj(cbor2.loads(data), True)
+        message.external_aad = aad
+        message.key = OKPKey(crv=Ed25519, x=key_of(row["signer"]))
+        check(message.verify_signature(), f"{name}: signature")
+        check(message.phdr[KID] == row["signer"].encode(), f"{name}: signer in the header")
+        check(b64url(message.signature) == said["signature"], f"{name}: the same signature in JSON")
+        check(rfc8785.dumps(said["payload"]).decode() == row["payload"], f"{name}: canonical payload")
+        fields = {"id": said["messageId"], "from": said["from"], "to": said.get("to"), "kind": said["type"]}
+        fields |= {"at": row["millis"], "payload": row["payload"]}
+        check(cbor2.dumps(fields, canonical=True) == message.payload, f"{name}: what is signed")
+        signed = cbor2.dumps(["Signature1", cbor2.loads(data)[0], aad, message.payload])
+        check(blake3(signed).hexdigest() == row["id"], f"{name}: id")
+
+
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
-             verify_negotiation, verify_exact)
+             verify_negotiation, verify_exact, verify_messages)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

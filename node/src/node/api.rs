@@ -7,10 +7,11 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentSummary, AgentView, CaseView, ChainStatus, DisputeRequest, EventView, HireRequest, HistoryPage,
-    HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView, MarketStatus, NewAgent,
-    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, TransferRequest, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DisputeRequest,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
+    LogView, MarketStatus, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery,
+    OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    TransferRequest, TypedAnswer, TypedMessage, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, Readiness};
 use haggle_trade::HireId;
@@ -447,6 +448,26 @@ impl NodeApi for Inner {
             receipt: hex(case.receipt),
             evidence: hex(case.evidence),
         })
+    }
+
+    async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError> {
+        self.profiles(&wanted)
+    }
+
+    async fn ask_service(&self, request: MessageBody) -> Result<MessageView, ApiError> {
+        self.ask_for(request).await
+    }
+
+    async fn answer_service(&self, answer: MessageBody) -> Result<Answered, ApiError> {
+        self.answer(answer).await
+    }
+
+    async fn messages(&self, query: MessageQuery) -> Result<Vec<MessageView>, ApiError> {
+        self.kept_messages(&query)
+    }
+
+    async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError> {
+        self.typed(message).await
     }
 
     async fn wallets(&self) -> Result<WalletList, ApiError> {

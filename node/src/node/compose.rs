@@ -19,6 +19,7 @@ use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
+use crate::mailbox::Mailbox;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
@@ -157,6 +158,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let bound = Bound::bind(config.gateway.listen)
         .await
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
+    let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
     let inner = Arc::new(Inner {
         started: clock.now(),
@@ -178,6 +180,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         server: server.clone(),
         directory: directory.clone(),
         answers: Answers::default(),
+        mailbox,
         buyer,
         desk,
         events,

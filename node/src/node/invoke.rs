@@ -4,13 +4,13 @@ mod answers;
 mod choice;
 
 pub(crate) use answers::Answers;
+pub(super) use choice::Choice;
 
 use super::Inner;
 use super::api::coded;
 use super::views::{explain, hex};
 use crate::adapters::trade::text;
 use answers::Kept;
-use choice::Choice;
 use haggle_a2a::{A2aError, Kind, ServiceParams, message, rpc};
 use haggle_a2a_transport::Caller;
 use haggle_base::{Coded, Did, Hash, Timestamp, Usdc, Verified};
@@ -46,7 +46,7 @@ impl Inner {
         }
         let deadline = began.plus(wanted.timeout);
         let Some(key) = &wanted.key else {
-            let key = fresh_key()?;
+            let key = fresh_key("invoke")?;
             let call = Call { wanted: &wanted, key: &key, input, deadline };
             let choice = self.choose(&call).await?;
             return self.carry_out(&call, &choice).await;
@@ -346,8 +346,8 @@ fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 /// A key that nobody has used.
-fn fresh_key() -> Result<String, ApiError> {
+pub(super) fn fresh_key(word: &str) -> Result<String, ApiError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|cause| ApiError::internal(&cause))?;
-    Ok(format!("invoke-{}", hex(&bytes)))
+    Ok(format!("{word}-{}", hex(&bytes)))
 }

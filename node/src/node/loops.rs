@@ -1,6 +1,6 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
-use super::Inner;
+use super::{Inner, messages};
 use crate::error::NodeError;
 use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, OrderId, PeerId};
@@ -53,6 +53,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     spawn_one(inner, tasks, remember_payments);
     spawn_one(inner, tasks, remember_records);
     spawn_one(inner, tasks, tell_orders);
+    spawn_one(inner, tasks, messages::tell_sellers);
     spawn_one(inner, tasks, renew);
     spawn_one(inner, tasks, drive_hires);
     spawn_one(inner, tasks, drive_orders);

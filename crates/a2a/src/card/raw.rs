@@ -32,7 +32,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, SignatureError> {
 }
 
 /// JSON without names that stand twice in one object.
-pub(super) fn strictly(bytes: &[u8]) -> Result<Value, SignatureError> {
+pub(crate) fn strictly(bytes: &[u8]) -> Result<Value, SignatureError> {
     let not_json = |cause: serde_json::Error| SignatureError::NotJson(cause.to_string());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut reader).map_err(not_json)?;
@@ -41,7 +41,7 @@ pub(super) fn strictly(bytes: &[u8]) -> Result<Value, SignatureError> {
 }
 
 /// Checks nesting and numbers of a value at this depth.
-pub(super) fn check(value: &Value, depth: usize) -> Result<(), SignatureError> {
+pub(crate) fn check(value: &Value, depth: usize) -> Result<(), SignatureError> {
     let inside = depth + 1;
     match value {
         Value::Array(_) | Value::Object(_) if inside > MAX_DEPTH => Err(SignatureError::TooDeep),

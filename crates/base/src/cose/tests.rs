@@ -152,3 +152,12 @@ fn a_header_that_is_not_canonical_inside_its_bytes_is_refused() {
         assert_eq!(code(&write(&Value::Array(all))), "bad_envelope");
     }
 }
+
+#[test]
+fn a_signature_that_travelled_apart_makes_the_same_document() {
+    let bytes = sign("note", b"hello bob", &alice());
+    let signature: [u8; 64] = bytes[bytes.len() - 64..].try_into().unwrap();
+    assert_eq!(assemble(b"hello bob", &alice().did(), &signature), bytes);
+    assert_eq!(code(&assemble(b"hello bob", &eve().did(), &signature)), "bad_signature");
+    assert_eq!(code(&assemble(b"hello eve", &alice().did(), &signature)), "bad_signature");
+}

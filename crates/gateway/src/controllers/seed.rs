@@ -115,7 +115,7 @@ fn draft(body: Register) -> Result<NewAgent, ApiError> {
 }
 
 /// `My Agent!` becomes `my-agent`.
-fn slug(name: &str) -> String {
+pub(super) fn slug(name: &str) -> String {
     let words: Vec<String> = name
         .split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

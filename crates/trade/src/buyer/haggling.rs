@@ -33,7 +33,18 @@ pub(super) struct Agreed {
 
 impl Inner {
     /// Bids until the provider quotes, and checks the quote against everything we know.
-    pub(super) async fn haggle(&self, wish: &Wish, offer: &Offer, mut bidding: Bidding) -> Result<Agreed, TradeError> {
+    pub(super) async fn haggle(&self, wish: &Wish, offer: &Offer, bidding: Bidding) -> Result<Agreed, TradeError> {
+        self.haggle_noting(wish, offer, bidding, &mut None).await
+    }
+
+    /// As [`Self::haggle`], and notes what the provider asked last.
+    pub(super) async fn haggle_noting(
+        &self,
+        wish: &Wish,
+        offer: &Offer,
+        mut bidding: Bidding,
+        asked: &mut Option<Usdc>,
+    ) -> Result<Agreed, TradeError> {
         let binding = self.ports.signer.binding(&wish.agent).ok_or(Refusal::BindingMissing)?;
         let mut said = bidding.start(self.clock.now());
         let mut rounds = 0;
@@ -67,7 +78,10 @@ impl Inner {
                     self.check_quote(wish, offer, &bidding, &signed)?;
                     return Ok(Agreed { signed, bytes, rounds });
                 }
-                TradeReply::Counter { ask } => said = bidding.countered(ask, self.clock.now()),
+                TradeReply::Counter { ask } => {
+                    *asked = Some(ask);
+                    said = bidding.countered(ask, self.clock.now());
+                }
                 other => return Err(refused(&other)),
             }
         }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use haggle_base::{ClosedBy, Side, Usdc};
-use haggle_trade::{Bargain, HireRequest, SellingRules, TradeMessage, document::Receipt, order::saga};
+use haggle_trade::{
+    Asked, Bargain, HireRequest, SellingRules, TradeMessage,
+    document::{Quote, Receipt},
+    order::saga,
+};
 
 use crate::world::{Manner, Weather, World, usdc};
 
@@ -137,6 +141,25 @@ async fn a_buyer_at_four_and_a_seller_at_six_settle_at_five() {
     world.settle_down(30).await;
     world.check_paid_once(id);
     assert_eq!(world.bought(id).price, Some(usdc("5.0")));
+}
+
+#[tokio::test]
+async fn bids_up_to_a_budget_find_the_sellers_last_word_and_reach_it_again() {
+    let mut world = World::with(Manner::Honest, "6.0").await;
+    world.rules = SellingRules { floor: Some(usdc("4.5")), step: usdc("0.5") };
+    world.start_desk();
+    let ask = async |most: &str| {
+        let bargain = Some(Bargain::up_to(usdc(most)));
+        world.buyer().ask(&HireRequest { bargain, max_price: usdc(most), ..world.wish() }).await.unwrap()
+    };
+    let Asked::Countered { price, deposit, .. } = ask("4.0").await else { panic!("nobody sells at 4.0") };
+    assert_eq!((price, deposit), (usdc("4.5"), usdc("4.6125")));
+    for most in ["4.6125", "5.125"] {
+        let Asked::Quoted(quote) = ask(most).await else { panic!("{most} is enough") };
+        assert_eq!((quote.price, quote.deposit), (usdc("4.5"), usdc("4.6125")), "{most}");
+        let signed = Quote::open(&quote.document, &world.alice.did()).unwrap();
+        assert_eq!(signed.quote.price, quote.price);
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const MAX_WORDS: usize = 256;
 
 /// Who is called, and why.
 #[derive(Debug)]
-pub(super) enum Choice {
+pub(in crate::node) enum Choice {
     /// An agent of this node: nobody is paid.
     Own { served: Box<Served>, reason: String },
     /// A stranger's listing.
@@ -23,14 +23,14 @@ pub(super) enum Choice {
 }
 
 impl Choice {
-    pub(super) fn agent(&self) -> Did {
+    pub(in crate::node) fn agent(&self) -> Did {
         match self {
             Self::Own { served, .. } => served.row.did,
             Self::Market { listing, .. } => listing.author(),
         }
     }
 
-    pub(super) fn reason(&self) -> &str {
+    pub(in crate::node) fn reason(&self) -> &str {
         match self {
             Self::Own { reason, .. } | Self::Market { reason, .. } => reason,
         }
@@ -79,7 +79,7 @@ impl Passed {
 
 impl Inner {
     /// The agent that a caller named: one of ours by name, any by DID, or whoever wrote a listing.
-    pub(super) async fn named(&self, id: &str, input: &[u8]) -> Result<Choice, ApiError> {
+    pub(in crate::node) async fn named(&self, id: &str, input: &[u8]) -> Result<Choice, ApiError> {
         let reason = || "named by the caller".to_owned();
         let did = id.parse::<Did>().ok();
         if let Some(served) = self.agents.named(id).or_else(|| did.and_then(|did| self.agents.get(&did))) {
@@ -118,7 +118,12 @@ impl Inner {
     }
 
     /// The first listing in the search's own order that this node's policy allows.
-    pub(super) async fn best(&self, words: &str, input: &[u8], max_cost: Option<Usdc>) -> Result<Choice, ApiError> {
+    pub(in crate::node) async fn best(
+        &self,
+        words: &str,
+        input: &[u8],
+        max_cost: Option<Usdc>,
+    ) -> Result<Choice, ApiError> {
         if words.trim().is_empty() || words.len() > MAX_WORDS {
             return Err(ApiError::bad_request(
                 "invalid_capability",
@@ -180,7 +185,7 @@ impl Inner {
     }
 
     /// What leaves the buyer's wallet at this price.
-    fn with_fee(&self, price: Usdc) -> Usdc {
+    pub(in crate::node) fn with_fee(&self, price: Usdc) -> Usdc {
         match self.file.fee.payer {
             FeePayer::Buyer => {
                 price.checked_add(price.fee_bps(self.file.fee.bps)).unwrap_or(Usdc::from_units(u64::MAX))

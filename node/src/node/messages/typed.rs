@@ -1,0 +1,233 @@
+//! The owner's typed messages: each does what it says through the node's own calls, and is kept with its answer.
+
+use super::{Inner, coded, derived, order_key, taken_name, text_of};
+use crate::mailbox::content;
+use crate::node::invoke::fresh_key;
+use crate::node::views::explain;
+use haggle_a2a::envelope::{Message, MessageType};
+use haggle_base::{Did, Usdc};
+use haggle_gateway::view::{
+    HireRequest, ListingQuery, ListingView, NewAgent, Republish, Service, ServiceRow, ServiceSearch, TypedAnswer,
+    TypedMessage, TypedWish,
+};
+use haggle_gateway::{ApiError, NodeApi};
+use haggle_store::StoreError;
+use haggle_trade::{HireId, OrderView};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How long a purchase waits for its signed terms, so that its answer can name the order and its end.
+const UNTIL_TERMS: Duration = Duration::from_secs(10);
+/// Services of one answer.
+const MAX_RESULTS: u32 = 100;
+/// Seconds a listed service may take for a call.
+const DELIVER_WITHIN: u32 = 300;
+
+impl Inner {
+    pub(in crate::node) async fn typed(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError> {
+        let keys = self.speaker(message.from.as_deref())?;
+        let from = keys.agent.did();
+        let name = match message.message_id {
+            Some(name) => name,
+            None => fresh_key("m")?,
+        };
+        let (own, now) = (self.own_did().to_string(), self.clock.now());
+        let said = Message::new(&name, from, Some(&own), MessageType::Request, now, message.said.get());
+        let said = said.and_then(|said| said.sign(&keys.agent)).map_err(coded)?;
+        let _turn = self.mailbox.turn(&from, &name).await;
+        let before = self.mailbox.find(&from, &name).map_err(coded)?;
+        if let Some(number) = before {
+            let kept = self.mailbox.read(number).map_err(coded)?;
+            if kept.is_none_or(|kept| content(kept.message()) != content(said.message())) {
+                return Err(taken_name());
+            }
+        }
+        let answer = match message.wish {
+            TypedWish::ListService(service) => self.list_service(service).await?,
+            TypedWish::Search(search) => self.search_services(search).await?,
+            TypedWish::Purchase { listing, input } => self.purchase(&from, &name, listing, input).await?,
+            TypedWish::OrderComplete { order } => self.order_complete(order).await?,
+            TypedWish::Dispute { order, .. } => self.dispute(order).await?,
+        };
+        if before.is_none() {
+            let own_keys = self.speaker(None)?;
+            let (id, to) = (derived("re", &said.id()), from.to_string());
+            let payload = text_of(&answer)?;
+            let now = self.clock.now();
+            let reply = Message::new(&id, self.own_did(), Some(&to), MessageType::Response, now, &payload);
+            let reply = reply.and_then(|reply| reply.sign(&own_keys.agent)).map_err(coded)?;
+            match self.mailbox.keep(&[&said, &reply], |_, _| Ok(())).await {
+                Ok(_) | Err(StoreError::Precondition { .. }) => {}
+                Err(error) => return Err(coded(error)),
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn list_service(&self, service: Service) -> Result<TypedAnswer, ApiError> {
+        let rejected = |reason: String| TypedAnswer::ListingResponse {
+            status: "rejected".to_owned(),
+            listing_id: None,
+            expires_at: None,
+            reason: Some(reason),
+        };
+        let known = self.agents.named(&service.name);
+        let listed = match (service.executor, known) {
+            (Some(executor), _) => {
+                let draft = NewAgent {
+                    name: service.name,
+                    description: service.description,
+                    category: service.category,
+                    tags: Vec::new(),
+                    price: service.price,
+                    input_schema: None,
+                    output_schema: None,
+                    deliver_within_seconds: DELIVER_WITHIN,
+                    executor,
+                    extended: None,
+                };
+                self.add_agent(draft).await
+            }
+            (None, Some(known)) => {
+                self.republish(&known.row.did.to_string(), Republish { price: Some(service.price) }).await
+            }
+            (None, None) => {
+                let reason = "Nothing runs the service: say metadata.api_endpoint (an A2A server's URL) or \
+                              metadata.builtin, or name an agent of this node";
+                return Ok(rejected(reason.to_owned()));
+            }
+        };
+        match listed {
+            Ok(agent) => {
+                let listing =
+                    agent.listing.ok_or_else(|| ApiError::internal(&"an agent was listed without a listing"))?;
+                let expires = self.listing(&listing).await?.listing.expires;
+                Ok(TypedAnswer::ListingResponse {
+                    status: "success".to_owned(),
+                    listing_id: Some(listing),
+                    expires_at: Some(expires),
+                    reason: None,
+                })
+            }
+            Err(problem) if problem.retryable => Err(problem),
+            Err(problem) => Ok(rejected(problem.detail)),
+        }
+    }
+
+    async fn search_services(&self, search: ServiceSearch) -> Result<TypedAnswer, ApiError> {
+        let query = ListingQuery {
+            q: search.words,
+            category: search.category,
+            min_price: search.min_price,
+            max_price: search.max_price,
+            limit: Some(MAX_RESULTS),
+            ..ListingQuery::default()
+        };
+        let page = self.find(query).await?;
+        let results: Vec<ServiceRow> = page.items.into_iter().map(row).collect();
+        Ok(TypedAnswer::SearchResponse { status: "success".to_owned(), count: results.len(), results })
+    }
+
+    async fn purchase(&self, buyer: &Did, name: &str, listing: String, input: Value) -> Result<TypedAnswer, ApiError> {
+        let failed = |reason: String| TypedAnswer::PurchaseResponse {
+            status: "failed".to_owned(),
+            order_id: None,
+            escrow_amount: None,
+            expires_at: None,
+            reason: Some(reason),
+        };
+        let key = order_key(buyer, name);
+        if self.buyer.find_key(buyer, &key).map_err(coded)?.is_none() {
+            let Ok(found) = self.listing_by_id(&listing) else {
+                return Ok(failed("Listing not found or inactive".to_owned()));
+            };
+            let total = self.with_fee(found.body().price);
+            if self.wallet_view(buyer).await?.available < total {
+                return Ok(failed(format!("Insufficient balance. Need {total} USDC")));
+            }
+        }
+        let request = HireRequest { listing, input, max_price: None, buyer: Some(buyer.to_string()) };
+        match self.hire(&key, request).await {
+            Ok(_) => {}
+            Err(problem) if problem.retryable || problem.code == "idempotency_conflict" => return Err(problem),
+            Err(problem) => return Ok(failed(problem.detail)),
+        }
+        let hire = self.buyer.find_key(buyer, &key).map_err(coded)?;
+        let hire = hire.ok_or_else(|| ApiError::internal(&"an order that was placed is not in the store"))?;
+        // without terms in time the answer names the order by its key
+        let _terms = tokio::time::timeout(UNTIL_TERMS, self.until_terms(hire)).await;
+        let view = self.buyer.show(hire).map_err(coded)?;
+        if let Some(code) = &view.failure {
+            let words = explain(code.as_str());
+            let words = if words.is_empty() { code.as_str() } else { words };
+            return Ok(failed(words.to_owned()));
+        }
+        let shown = self.order_view(&view);
+        Ok(TypedAnswer::PurchaseResponse {
+            status: "success".to_owned(),
+            order_id: Some(shown.id.unwrap_or(shown.key)),
+            escrow_amount: Some(shown.total.to_string()),
+            expires_at: view.clocks.map(|clocks| clocks.deliver_by.to_rfc3339()),
+            reason: None,
+        })
+    }
+
+    /// Waits until the terms of a hire are signed, or it failed.
+    async fn until_terms(&self, hire: HireId) -> Result<OrderView, ApiError> {
+        let mut events = self.buyer.subscribe();
+        loop {
+            let view = self.buyer.show(hire).map_err(coded)?;
+            if view.clocks.is_some() || view.failure.is_some() || view.is_final {
+                return Ok(view);
+            }
+            match events.recv().await {
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(view),
+            }
+        }
+    }
+
+    async fn order_complete(&self, order: String) -> Result<TypedAnswer, ApiError> {
+        let answer = |status: &str, order_id, state, reason| TypedAnswer::OrderCompleteResponse {
+            status: status.to_owned(),
+            order_id,
+            state,
+            reason,
+        };
+        match self.order(&order).await {
+            Ok(view) => Ok(answer("success", order, Some(view.state), None)),
+            Err(problem) if problem.code == "order_not_found" => {
+                Ok(answer("failed", order, None, Some("Order not found".to_owned())))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    async fn dispute(&self, order: String) -> Result<TypedAnswer, ApiError> {
+        let (code, reason) = match self.order(&order).await {
+            Ok(_) => ("disputes_not_offered", "This node opens no disputes: the escrow's deadlines decide"),
+            Err(problem) if problem.code == "order_not_found" => ("order_not_found", "Order not found"),
+            Err(problem) => return Err(problem),
+        };
+        Ok(TypedAnswer::DisputeResponse {
+            status: "failed".to_owned(),
+            order_id: order,
+            reason: Some(reason.to_owned()),
+            code: Some(code.to_owned()),
+        })
+    }
+}
+
+fn row(listing: ListingView) -> ServiceRow {
+    ServiceRow {
+        id: listing.id,
+        name: listing.name,
+        description: listing.description,
+        service_type: listing.category,
+        price: Usdc::to_string(&listing.price),
+        provider_did: listing.agent,
+        provider_reputation: listing.reputation.trust_score,
+        expires_at: listing.expires,
+    }
+}
