@@ -1,6 +1,8 @@
 //! The chain takes twenty blocks back under a settled order, and mines their transactions again or forgets them: both nodes
 //! follow, put back what is lost, and the work is neither done nor paid twice.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use haggle::view::OrderView;
 use haggle_devchain::Taken;
 use haggle_testnet::Stage;
