@@ -61,5 +61,5 @@ pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;
 pub use stake::{StakeClient, Staked};
 pub use status::{OnChain, Status};
-pub use transfer::TransferClient;
+pub use transfer::{TransferClient, TransferPlace, TransferStanding};
 pub use watcher::{Cursor, Polled, REWIND_BLOCKS, Reach, Watcher};

@@ -10,3 +10,4 @@ pub(crate) mod node;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod seed;
+pub(crate) mod x402;

@@ -22,4 +22,6 @@ pub use node::{
     ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,
 };
 pub use orders::{HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView};
-pub use payments::{EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};
+pub use payments::{
+    DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
+};
