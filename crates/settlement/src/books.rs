@@ -184,6 +184,11 @@ impl<'a> Change<'a> {
         self.reservations.insert(key.clone(), row);
     }
 
+    /// Stores a reservation that is over.
+    pub(crate) fn keep_closed(&mut self, key: ReservationKey, row: Reservation) {
+        self.reservations.insert(key, Some(row));
+    }
+
     /// Posts an entry to the agent's accounts.
     pub(crate) fn post(
         &mut self,

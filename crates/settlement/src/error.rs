@@ -107,6 +107,21 @@ pub enum SettlementError {
     /// An entry would not sum to zero, or would overflow an account.
     #[error("the ledger refused an entry that does not add up")]
     LedgerRefused,
+    /// The seller asks for a channel in a way that is not spoken here, or on terms that are not agreed to.
+    #[error("the channel that is asked for cannot be used: {what}")]
+    ChannelTerms {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// There is no such channel of the agent.
+    #[error("the agent has no such channel")]
+    ChannelUnknown,
+    /// The key has paid before, on a voucher that the seller has charged or can still charge. It never pays again.
+    #[error("this key has paid before")]
+    KeyUsed,
+    /// The voucher of another call is out. Retry.
+    #[error("a voucher of this channel is out and not answered")]
+    ChannelBusy,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopped,
@@ -120,7 +135,7 @@ impl SettlementError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RpcDown | Self::OutcomeUnknown | Self::NotSettled => true,
+            Self::RpcDown | Self::OutcomeUnknown | Self::NotSettled | Self::ChannelBusy => true,
             Self::BudgetPerCall { .. }
             | Self::BudgetPerDay { .. }
             | Self::InsufficientFunds { .. }
@@ -143,6 +158,9 @@ impl SettlementError {
             | Self::FactsInconsistent
             | Self::ChainRefused { .. }
             | Self::LedgerRefused
+            | Self::ChannelTerms { .. }
+            | Self::ChannelUnknown
+            | Self::KeyUsed
             | Self::Stopped
             | Self::Store(_) => false,
         }
@@ -177,6 +195,10 @@ impl Coded for SettlementError {
             Self::RpcDown => "rpc_down",
             Self::OutcomeUnknown => "chain_outcome_unknown",
             Self::LedgerRefused => "ledger_refused",
+            Self::ChannelTerms { .. } => "channel_terms",
+            Self::ChannelUnknown => "channel_unknown",
+            Self::KeyUsed => "payment_key_used",
+            Self::ChannelBusy => "channel_busy",
             Self::Stopped => "node_stopping",
             Self::Store(error) => error.code(),
         }
@@ -208,6 +230,10 @@ impl Coded for SettlementError {
             Self::RpcDown => "check the chain RPC; nothing was sent, it is safe to try again",
             Self::OutcomeUnknown => "try again; the chain is read before anything is sent",
             Self::LedgerRefused => "report this: the books would not balance",
+            Self::ChannelTerms { .. } => "pay in another way, or ask the seller for other terms",
+            Self::ChannelUnknown => "list the agent's channels",
+            Self::KeyUsed => "look at what the first payment bought; use a fresh key for another call",
+            Self::ChannelBusy => "wait for the answer to that call, or give it up",
             Self::Stopped => "start the node again; what was stored stands",
             Self::Store(error) => error.hint(),
         }

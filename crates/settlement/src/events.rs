@@ -1,5 +1,6 @@
 //! What settlement tells the rest of the node, in the past tense.
 
+use alloy_primitives::B256;
 use haggle_base::{Did, OrderId, Usdc};
 
 use crate::{
@@ -51,6 +52,33 @@ pub enum PaymentEvent {
     Delivered(DeliveredFact),
     /// The chain says an order is over. Told of every order.
     Settled(SettledFact),
+    /// A prepaid channel of ours holds more than before.
+    ChannelFunded {
+        /// Who pays.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// By how much.
+        amount: Usdc,
+    },
+    /// What vouchers promised an agent was claimed and is on the chain.
+    ChannelClaimed {
+        /// Who is paid.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// What was claimed now.
+        amount: Usdc,
+    },
+    /// A prepaid channel of ours gave back what was not charged.
+    ChannelReturned {
+        /// Who gets it.
+        agent: Did,
+        /// The channel.
+        channel: B256,
+        /// How much.
+        amount: Usdc,
+    },
     /// The chain took back what it said about this order.
     Undone {
         /// The order.

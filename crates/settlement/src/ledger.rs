@@ -22,6 +22,8 @@ pub enum Account {
     Fees,
     /// Received as a provider. As an income account it stands below zero.
     Earned,
+    /// In prepaid channels, paid in and neither charged nor returned.
+    Channels,
     /// Where money from outside the market came from, and where direct transfers went. Stands below zero by what was
     /// deposited and not sent on.
     Outside,
@@ -57,6 +59,14 @@ pub enum EntryKind {
     SettlementUndone,
     /// The chain took back a payment the agent had received.
     EarningUndone,
+    /// Money went into a prepaid channel.
+    ChannelFunded,
+    /// Vouchers on a prepaid channel paid for calls.
+    ChannelCharged,
+    /// A prepaid channel gave back what was not charged.
+    ChannelReturned,
+    /// What vouchers promised the agent was claimed.
+    ChannelClaimed,
 }
 
 /// Moves in one entry at most.
@@ -101,6 +111,9 @@ pub struct Accounts {
     pub fees: i64,
     /// See [`Account::Earned`].
     pub earned: i64,
+    /// See [`Account::Channels`].
+    #[serde(default)]
+    pub channels: i64,
     /// See [`Account::Outside`].
     pub outside: i64,
 }
@@ -109,10 +122,9 @@ impl Accounts {
     /// The sum over all accounts: always zero.
     #[must_use]
     pub fn sum(&self) -> i128 {
-        [self.available, self.reserved, self.escrowed, self.spent, self.fees, self.earned, self.outside]
-            .into_iter()
-            .map(i128::from)
-            .sum()
+        let kept = [self.available, self.reserved, self.escrowed, self.channels];
+        let gone = [self.spent, self.fees, self.earned, self.outside];
+        kept.into_iter().chain(gone).map(i128::from).sum()
     }
 
     /// Makes an entry of `moves` and posts it. Moves of zero are left out; an entry that moves nothing is not made.
@@ -156,6 +168,7 @@ impl Accounts {
             Account::Spent => &mut self.spent,
             Account::Fees => &mut self.fees,
             Account::Earned => &mut self.earned,
+            Account::Channels => &mut self.channels,
             Account::Outside => &mut self.outside,
         }
     }

@@ -22,6 +22,7 @@
 //! Not here: talking to an RPC and keeping keys ([`ports`]), deciding what an order says (trade).
 
 pub mod budget;
+pub mod channels;
 pub mod facts;
 pub mod ledger;
 pub mod payment;

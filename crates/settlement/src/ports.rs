@@ -1,5 +1,9 @@
 //! What settlement needs from outside: a chain to act on and keys to sign with. The node joins them to the real ones.
 
+pub mod channel;
+
+pub use channel::{ChannelChain, ChannelOnChain, Claimed, ToClaim};
+
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 

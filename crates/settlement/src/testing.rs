@@ -70,6 +70,19 @@ impl MemoryChain {
         *balance = balance.checked_add(amount).unwrap();
     }
 
+    /// Tokens that move outside the escrow. Nothing moves, and the answer is no, if there are not enough.
+    pub(crate) async fn transfer(&self, from: Address, to: Address, amount: Usdc) -> bool {
+        let mut state = self.state.lock().await;
+        if state.balance(from) < amount {
+            return false;
+        }
+        let given = state.minted.entry(from).or_default();
+        *given = given.checked_sub(amount).unwrap();
+        let taken = state.minted.entry(to).or_default();
+        *taken = taken.checked_add(amount).unwrap();
+        true
+    }
+
     pub(crate) async fn set_time(&self, time: Timestamp) {
         self.state.lock().await.time = time;
     }
@@ -344,7 +357,7 @@ impl Chain for MemoryChain {
 
 /// The payment keys of Alice and Bob.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<(Did, PaymentKey)>);
+pub(crate) struct Keys(pub(crate) Vec<(Did, PaymentKey)>);
 
 impl Wallet for Keys {
     fn address(&self, agent: &Did) -> Option<Address> {

@@ -147,9 +147,9 @@ pub struct SignedVoucher {
     pub signature: EvmSignature,
 }
 
-/// The payer's EIP-3009 payment into a channel, made out to the deposit collector.
+/// What a payer's EIP-3009 payment into a channel says. It is made out to the deposit collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deposit {
+pub struct DepositTerms {
     /// How much.
     pub amount: Usdc,
     /// Chain time strictly after which it is good.
@@ -158,6 +158,13 @@ pub struct Deposit {
     pub valid_before: Timestamp,
     /// With the channel's id it makes the payment's nonce.
     pub salt: U256,
+}
+
+/// A signed payment into a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deposit {
+    /// What it says.
+    pub terms: DepositTerms,
     /// The payer's, over the token's `ReceiveWithAuthorization`.
     pub signature: EvmSignature,
 }

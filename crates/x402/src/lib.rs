@@ -44,7 +44,8 @@ mod wire;
 mod words;
 
 pub use batch::{
-    BatchExtra, BatchPayload, BatchSettled, ChannelFacts, ChannelState, Deposit, SignedVoucher, VoucherState,
+    BatchExtra, BatchPayload, BatchSettled, ChannelFacts, ChannelState, Deposit, DepositTerms, SignedVoucher,
+    VoucherState,
 };
 pub use chain::{BadChainRef, ChainRef};
 pub use choose::choose;

@@ -117,11 +117,11 @@ fn every_voucher_and_the_deposit_are_signed_by_the_payer_over_the_digests_comput
         assert!(!facts.is_signed_by(&dearer, payer));
     }
     let BatchPayload::Deposit { channel, voucher, deposit } = vectors.payload("deposit") else { panic!("a deposit") };
-    let signed = facts.deposit_digest(channel.payer, &voucher.channel_id, &deposit);
+    let signed = facts.deposit_digest(channel.payer, &voucher.channel_id, &deposit.terms);
     deposit.signature.verify(&signed, payer).unwrap();
-    assert_eq!((deposit.amount, voucher.max_claimable), (usdc(200_000), usdc(20_000)));
+    assert_eq!((deposit.terms.amount, voucher.max_claimable), (usdc(200_000), usdc(20_000)));
     assert_ne!(
-        facts.deposit_nonce(&voucher.channel_id, deposit.salt),
+        facts.deposit_nonce(&voucher.channel_id, deposit.terms.salt),
         facts.deposit_nonce(&voucher.channel_id, U256::from(1)),
     );
 }

@@ -33,18 +33,25 @@ pub(super) fn coded<E: Coded>(error: E) -> ApiError {
 }
 
 impl Inner {
-    /// The buying agent of a request: the one named, which must be ours, else the node's own. Sellers will know whom
-    /// this node speaks for.
-    pub(super) async fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+    /// The agent of a request: the one named, which must be ours, else the node's own.
+    pub(super) fn own_agent(&self, named: Option<&str>) -> Result<Did, ApiError> {
         let Some(named) = named else {
             return Ok(self.own_did());
         };
         let did = read_did(named)?;
-        let Some(keys) = self.keys.get(&did) else {
-            let hint = "leave `buyer` out, or name one of this node's agents";
+        if self.keys.get(&did).is_none() {
+            let hint = "leave it out, or name one of this node's agents";
             return Err(ApiError::not_found("agent_not_found", format!("{did} is not served here"), hint));
-        };
-        self.network.present(keys.agent).await.map_err(coded)?;
+        }
+        Ok(did)
+    }
+
+    /// The buying agent of a request, as [`Inner::own_agent`]. Sellers will know that this node speaks for it.
+    pub(super) async fn buyer_of(&self, named: Option<&str>) -> Result<Did, ApiError> {
+        let did = self.own_agent(named)?;
+        if let (Some(_), Some(keys)) = (named, self.keys.get(&did)) {
+            self.network.present(keys.agent).await.map_err(coded)?;
+        }
         Ok(did)
     }
 

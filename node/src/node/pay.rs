@@ -92,7 +92,7 @@ fn own_headers(asked: &BTreeMap<String, String>) -> Option<HeaderMap> {
 impl Inner {
     /// Asks a stranger's URL and pays for it if it asks; see [`haggle_gateway::NodeApi::pay`].
     pub(super) async fn pay_url(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
-        let agent = self.buyer_of(request.buyer.as_deref())?;
+        let agent = self.own_agent(request.buyer.as_deref())?;
         let errand = Errand::of(&request)?;
         let about = Text::try_from(errand.url.as_str())
             .map_err(|_| ApiError::bad_request("invalid_request", "the URL is over 2 KiB", "shorten the URL"))?;
@@ -212,7 +212,7 @@ impl Inner {
 
     /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].
     pub(super) async fn send_money(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
-        let agent = self.buyer_of(request.from.as_deref())?;
+        let agent = self.own_agent(request.from.as_deref())?;
         let to = self.payee(&request.to)?;
         let too_long = || ApiError::bad_request("invalid_request", "the memo is over 256 bytes", "shorten the memo");
         let memo: Text<256> = Text::try_from(request.memo.as_str()).map_err(|_| too_long())?;

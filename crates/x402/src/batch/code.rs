@@ -26,6 +26,8 @@ pub const TOKEN_MISMATCH: &str = "invalid_batch_settlement_evm_token_mismatch";
 pub const DELAY_MISMATCH: &str = "invalid_batch_settlement_evm_withdraw_delay_mismatch";
 /// The payload is none of deposit, voucher and refund, or lacks a field.
 pub const PAYLOAD_TYPE: &str = "invalid_batch_settlement_evm_payload_type";
+/// The entry that was chosen is not the one that is asked for.
+pub const REQUIREMENTS: &str = "invalid_payment_requirements";
 /// The payment is for another chain.
 pub const NETWORK_MISMATCH: &str = "invalid_batch_settlement_evm_network_mismatch";
 /// The deposit's authorisation is not by the payer.

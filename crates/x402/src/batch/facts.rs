@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, U256};
 
 use haggle_base::{
-    TokenFacts,
+    TokenFacts, Usdc,
     eip712::{
         Domain, ReceiveWithAuthorization,
         channel::{ChannelConfig, channel_domain, channel_id, deposit_nonce, voucher_digest},
@@ -11,8 +11,7 @@ use haggle_base::{
     },
 };
 
-use super::{Deposit, SignedVoucher};
-use haggle_base::Usdc;
+use super::{DepositTerms, SignedVoucher};
 
 /// One channel contract. Clones share the domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,16 +87,16 @@ impl ChannelFacts {
         deposit_nonce(channel_id, salt)
     }
 
-    /// What the payer signs to pay a deposit into a channel. The deposit's own signature is not looked at.
+    /// What the payer signs to pay `terms` into a channel.
     #[must_use]
-    pub fn deposit_digest(&self, payer: Address, channel_id: &B256, deposit: &Deposit) -> B256 {
+    pub fn deposit_digest(&self, payer: Address, channel_id: &B256, terms: &DepositTerms) -> B256 {
         let authorization = ReceiveWithAuthorization {
             from: payer,
             to: self.collector,
-            value: deposit.amount.to_u256(),
-            validAfter: U256::from(deposit.valid_after.as_secs()),
-            validBefore: U256::from(deposit.valid_before.as_secs()),
-            nonce: deposit_nonce(channel_id, deposit.salt),
+            value: terms.amount.to_u256(),
+            validAfter: U256::from(terms.valid_after.as_secs()),
+            validBefore: U256::from(terms.valid_before.as_secs()),
+            nonce: deposit_nonce(channel_id, terms.salt),
         };
         digest(&authorization, &self.token_domain)
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use haggle_base::{EvmSignature, Timestamp, Usdc, eip712::channel::ChannelConfig};
 
-use super::{BatchPayload, Deposit, SignedVoucher};
+use super::{BatchPayload, Deposit, DepositTerms, SignedVoucher};
 use crate::X402Error;
 
 const MALFORMED: X402Error = X402Error::Malformed { line: 0, column: 0 };
@@ -65,13 +65,13 @@ pub(super) fn write(payload: &BatchPayload) -> Value {
     match payload {
         BatchPayload::Deposit { deposit, .. } => {
             let authorization = json!({
-                "validAfter": deposit.valid_after.as_secs().to_string(),
-                "validBefore": deposit.valid_before.as_secs().to_string(),
-                "salt": B256::from(deposit.salt).to_string(),
+                "validAfter": deposit.terms.valid_after.as_secs().to_string(),
+                "validBefore": deposit.terms.valid_before.as_secs().to_string(),
+                "salt": B256::from(deposit.terms.salt).to_string(),
                 "signature": deposit.signature.to_string(),
             });
             let authorization = json!({ "erc3009Authorization": authorization });
-            let deposit = json!({ "amount": deposit.amount.units().to_string(), "authorization": authorization });
+            let deposit = json!({ "amount": deposit.terms.amount.units().to_string(), "authorization": authorization });
             object.insert("deposit".to_owned(), deposit);
         }
         BatchPayload::Refund { amount: Some(amount), .. } => {
@@ -99,10 +99,12 @@ fn deposit(said: &Map<String, Value>) -> Result<Deposit, X402Error> {
     let authorization = object(object(said, "authorization")?, "erc3009Authorization")
         .map_err(|_| X402Error::Mismatch { field: "assetTransferMethod" })?;
     Ok(Deposit {
-        amount: amount(said, "amount")?,
-        valid_after: seconds(authorization, "validAfter")?,
-        valid_before: seconds(authorization, "validBefore")?,
-        salt: parsed::<U256>(authorization, "salt")?,
+        terms: DepositTerms {
+            amount: amount(said, "amount")?,
+            valid_after: seconds(authorization, "validAfter")?,
+            valid_before: seconds(authorization, "validBefore")?,
+            salt: parsed::<U256>(authorization, "salt")?,
+        },
         signature: signature(authorization, "deposit.signature", "the payer")?,
     })
 }

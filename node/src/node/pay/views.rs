@@ -69,7 +69,7 @@ impl Inner {
 
     /// A page of an agent's ledger; see [`haggle_gateway::NodeApi::history`].
     pub(in super::super) fn history_page(&self, query: &HistoryQuery) -> Result<HistoryPage, ApiError> {
-        let agent = self.buyer_of(query.agent.as_deref())?;
+        let agent = self.own_agent(query.agent.as_deref())?;
         let limit = query.limit.map_or(DEFAULT_ENTRIES, |limit| usize::try_from(limit).unwrap_or(MAX_ENTRIES));
         let limit = limit.clamp(1, MAX_ENTRIES);
         let (mut items, mut before, mut read) = (Vec::new(), query.before, 0);

@@ -1,0 +1,108 @@
+//! One channel that pays us: what is decided about a voucher, without doing anything.
+
+use tokio::sync::watch;
+
+use alloy_primitives::B256;
+use haggle_base::{Hash, Usdc};
+use haggle_x402::{ChannelState, VoucherState, batch::code};
+use serde_json::Map;
+
+use super::super::{
+    records::{HeldVoucher, SellerRow},
+    refusal::{Refusal, atomic},
+};
+
+/// A voucher whose work is being done.
+#[derive(Debug)]
+pub(crate) struct AtWork {
+    pub(crate) max: Usdc,
+    pub(crate) request: Hash,
+    /// Closes when the work is over, however it ended.
+    pub(crate) over: watch::Receiver<()>,
+}
+
+/// One channel, in memory.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: B256,
+    pub(crate) row: SellerRow,
+    pub(crate) held: Option<HeldVoucher>,
+    pub(crate) at_work: Option<AtWork>,
+}
+
+/// What is to be done with a voucher whose signature is good.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Admit {
+    /// Do the work.
+    Work,
+    /// The work was done: answer as then.
+    Repeat(HeldVoucher),
+    /// The work is being done: wait until it is over.
+    AtWork(watch::Receiver<()>),
+    /// Say no.
+    Refuse(Refusal),
+}
+
+impl Slot {
+    /// What was charged in all. Without a voucher of ours, what the chain says was claimed.
+    pub(crate) fn charged(&self) -> Usdc {
+        self.held.as_ref().map_or(self.row.seen.claimed, |held| held.charged)
+    }
+
+    /// What is charged and not claimed.
+    pub(crate) fn unclaimed(&self) -> Usdc {
+        self.charged().saturating_sub(self.row.seen.claimed)
+    }
+
+    /// Decides about a voucher over `max` for a request that costs `price`, with `coming` on its way into the channel.
+    pub(crate) fn admit(&self, max: Usdc, request: Hash, price: Usdc, coming: Usdc) -> Admit {
+        if let Some(held) = self.held.as_ref().filter(|held| held.charged == max && held.request == request) {
+            return if held.price == price { Admit::Repeat(held.clone()) } else { self.mismatch() };
+        }
+        if let Some(at_work) = &self.at_work {
+            return if at_work.max == max && at_work.request == request {
+                Admit::AtWork(at_work.over.clone())
+            } else {
+                Admit::Refuse(Refusal::later(code::CHANNEL_BUSY))
+            };
+        }
+        if self.charged().checked_add(price) != Some(max) {
+            return self.mismatch();
+        }
+        if self.row.seen.withdrawal.is_some() {
+            return Admit::Refuse(Refusal::of(code::CHANNEL_NOT_FOUND));
+        }
+        if self.row.seen.balance.checked_add(coming).is_none_or(|balance| max > balance) {
+            return Admit::Refuse(Refusal::of(code::EXCEEDS_BALANCE));
+        }
+        Admit::Work
+    }
+
+    fn mismatch(&self) -> Admit {
+        Admit::Refuse(Refusal::with(code::CUMULATIVE_MISMATCH, (self.state(), self.proof())))
+    }
+
+    /// Where the channel stands, as the payer is told.
+    pub(crate) fn state(&self) -> ChannelState {
+        let seen = &self.row.seen;
+        ChannelState {
+            channel_id: self.id,
+            balance: atomic(seen.balance),
+            total_claimed: atomic(seen.claimed),
+            withdraw_requested_at: seen.withdrawal.map_or(0, |since| since.as_secs()),
+            refund_nonce: atomic(Usdc::from_units(seen.refunds)),
+            charged_cumulative_amount: Some(atomic(self.charged())),
+            rest: Map::new(),
+        }
+    }
+
+    /// The voucher that proves what was charged.
+    pub(crate) fn proof(&self) -> Option<VoucherState> {
+        self.held.as_ref().map(|held| VoucherState {
+            signed_max_claimable: Some(atomic(held.charged)),
+            signature: Some(held.signature.to_string().into()),
+            rest: Map::new(),
+        })
+    }
+}
