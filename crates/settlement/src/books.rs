@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use haggle_base::{Did, OrderId, Timestamp, Usdc};
+use alloy_primitives::B256;
+use haggle_base::{Did, OrderId, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Store};
 
 use crate::{
@@ -202,6 +203,24 @@ impl<'a> Change<'a> {
             let number = books.next_entry;
             books.next_entry += 1;
             self.entries.push(((*agent, number), entry));
+        }
+        Ok(())
+    }
+
+    /// Posts an entry for money that moved without an order: by which transaction, and what for.
+    pub(crate) fn post_direct(
+        &mut self,
+        agent: &Did,
+        kind: EntryKind,
+        moves: &[(Account, Side, Usdc)],
+        tx: B256,
+        memo: &Text<128>,
+    ) -> Result<(), SettlementError> {
+        let posted = self.entries.len();
+        self.post(agent, About { kind, order: None, key: None }, moves)?;
+        for (_, entry) in self.entries.iter_mut().skip(posted) {
+            entry.tx = Some(tx);
+            entry.memo = Some(memo.clone()).filter(|memo| !memo.is_empty());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What settlement tells the rest of the node, in the past tense.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use haggle_base::{Did, OrderId, Usdc};
 
 use crate::{
@@ -78,6 +78,26 @@ pub enum PaymentEvent {
         channel: B256,
         /// How much.
         amount: Usdc,
+    },
+    /// An agent of this home was paid without an order.
+    Received {
+        /// Who was paid.
+        agent: Did,
+        /// Who paid.
+        payer: Address,
+        /// How much.
+        amount: Usdc,
+        /// By which transaction.
+        tx: B256,
+    },
+    /// The chain took such a payment back.
+    ReceivedUndone {
+        /// Who is no longer paid.
+        agent: Did,
+        /// How much.
+        amount: Usdc,
+        /// Which transaction is gone.
+        tx: B256,
     },
     /// The chain took back what it said about this order.
     Undone {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use haggle_base::{List, OrderId, Timestamp, Usdc};
+use alloy_primitives::B256;
+use haggle_base::{List, OrderId, Text, Timestamp, Usdc};
 
 use crate::{budget::ReservationKey, error::SettlementError};
 
@@ -83,6 +84,12 @@ pub struct Entry {
     pub order: Option<OrderId>,
     /// On which reservation, if there is one.
     pub key: Option<ReservationKey>,
+    /// The transaction that moved it, for payments without an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<B256>,
+    /// What it was for, for payments without an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<Text<128>>,
     /// What moved: base units added to each account. They sum to zero.
     pub moves: List<(Account, i64), MAX_MOVES>,
 }
@@ -157,7 +164,7 @@ impl Accounts {
         }
         *self = posted;
         let About { kind, order, key } = about;
-        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, moves: kept }))
+        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, moves: kept }))
     }
 
     fn account_mut(&mut self, account: Account) -> &mut i64 {

@@ -19,6 +19,8 @@
 //!   never signed again.
 //! - Every ledger entry sums to zero.
 //!
+//! Where an agent of this home is paid directly, without an order, the [`till`] does it.
+//!
 //! Not here: talking to an RPC and keeping keys ([`ports`]), deciding what an order says (trade).
 
 pub mod budget;
@@ -28,6 +30,7 @@ pub mod ledger;
 pub mod payment;
 pub mod ports;
 pub mod purse;
+pub mod till;
 
 mod books;
 mod config;

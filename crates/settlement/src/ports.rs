@@ -11,6 +11,8 @@ use haggle_base::{ClosedBy, Did, EvmSignature, Order, Text, Timestamp, Usdc};
 
 use crate::facts::{Cursor, Fact};
 
+pub mod exact;
+
 /// A transaction that was mined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TxRef {

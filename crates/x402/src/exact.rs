@@ -250,22 +250,16 @@ pub struct Transfer {
     pub valid_before: U256,
     /// Spent once per payer.
     pub nonce: B256,
-    /// The canonical 65 bytes of a key, or whatever a wallet contract takes.
+    /// The canonical 65 bytes of the payer's key, or whatever a wallet contract takes.
     pub signature: Bytes,
-}
-
-/// Whose a transfer's signature can be, as far as that shows without a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum SignedBy {
-    /// The payer's own key.
-    Key,
-    /// Not the payer's key: only a wallet contract at the payer's address could accept it (ERC-1271).
-    PerhapsContract,
+    /// Whether the payer's key did not sign it, so that only a wallet contract at the payer's address could accept it
+    /// (ERC-1271). Only the chain knows.
+    pub contract: bool,
 }
 
 impl Transfer {
-    /// Reads a payment and checks everything that `asked` says, except time and signature.
+    /// Reads a payment and checks everything that shows without a clock and a chain: it pays what is asked, and the
+    /// payer's key signed it, or a wallet contract may have.
     ///
     /// # Errors
     /// The [`Reason`] a buyer is told.
@@ -281,9 +275,7 @@ impl Transfer {
         if message.value != amount.to_u256() {
             return Err(Reason::Amount);
         }
-        if paid.signature.len() > MAX_SIGNATURE {
-            return Err(Reason::Signature);
-        }
+        let (signature, contract) = signed(&message, &paid.signature, facts)?;
         Ok(Self {
             token: facts.token.address,
             from: message.from,
@@ -292,8 +284,8 @@ impl Transfer {
             valid_after: message.validAfter,
             valid_before: message.validBefore,
             nonce: message.nonce,
-            signature: secp::read(&paid.signature)
-                .map_or(paid.signature, |canonical| Bytes::copy_from_slice(canonical.as_bytes())),
+            signature,
+            contract,
         })
     }
 
@@ -317,25 +309,6 @@ impl Transfer {
         u64::try_from(self.valid_before).map_or(Timestamp::MAX, Timestamp::from_secs)
     }
 
-    /// Whether the payer's key signed it.
-    ///
-    /// # Errors
-    /// [`Reason::UndeployedWallet`] for a wrapped signature of a contract that does not exist, [`Reason::Signature`] for
-    /// nothing at all.
-    pub fn signed_by(&self, facts: &ExactFacts) -> Result<SignedBy, Reason> {
-        if self.signature.is_empty() {
-            return Err(Reason::Signature);
-        }
-        if self.signature.ends_with(&UNDEPLOYED) {
-            return Err(Reason::UndeployedWallet);
-        }
-        let digest = digest(&self.message(), &facts.domain);
-        match secp::verify_signature(&digest, &self.signature, self.from) {
-            Ok(_) => Ok(SignedBy::Key),
-            Err(_) => Ok(SignedBy::PerhapsContract),
-        }
-    }
-
     /// The structure that is signed.
     #[must_use]
     pub fn message(&self) -> TransferWithAuthorization {
@@ -347,6 +320,20 @@ impl Transfer {
             validBefore: self.valid_before,
             nonce: self.nonce,
         }
+    }
+}
+
+/// The signature in the form a contract takes, and whether only a wallet contract could accept it.
+fn signed(message: &TransferWithAuthorization, signature: &Bytes, facts: &ExactFacts) -> Result<(Bytes, bool), Reason> {
+    if signature.is_empty() || signature.len() > MAX_SIGNATURE {
+        return Err(Reason::Signature);
+    }
+    if signature.ends_with(&UNDEPLOYED) {
+        return Err(Reason::UndeployedWallet);
+    }
+    match secp::verify_signature(&digest(message, &facts.domain), signature, message.from) {
+        Ok(canonical) => Ok((Bytes::copy_from_slice(canonical.as_bytes()), false)),
+        Err(_) => Ok((signature.clone(), true)),
     }
 }
 

@@ -8,7 +8,7 @@ use haggle_x402::{
     ChainRef, ExactFacts, FacilitatorRequest, PaymentFlow, PaymentPayload, PaymentRequired, PaymentRequirements,
     Reason, Resource, Scheme, SettleResponse, SupportedKind, SupportedResponse, VerifyResponse, X402Version,
     choose::{Choice, Means, choose},
-    exact::{self, ExactAuthorization, SignedBy, Transfer},
+    exact::{self, ExactAuthorization, Transfer},
     extensions::{bazaar, offer_receipt, payment_identifier},
     header,
 };
@@ -57,10 +57,7 @@ fn paying(entry: &PaymentRequirements, payer: &PaymentKey) -> PaymentPayload {
 fn take(payload: &PaymentPayload) -> Result<Transfer, Reason> {
     let transfer = Transfer::of(payload, &upfront(), &facts())?;
     transfer.check_time(NOW, Duration::from_secs(6))?;
-    match transfer.signed_by(&facts())? {
-        SignedBy::Key => Ok(transfer),
-        SignedBy::PerhapsContract => Err(Reason::Signature),
-    }
+    if transfer.contract { Err(Reason::Signature) } else { Ok(transfer) }
 }
 
 /// The same payment with one field changed, and signed again if `resigned`.

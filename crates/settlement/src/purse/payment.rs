@@ -92,6 +92,7 @@ impl Purchase {
         let message = self.authorization.message().ok()?;
         Some(Transfer {
             token: facts.token().address,
+            contract: false,
             from: message.from,
             to: message.to,
             value: self.amount,
