@@ -8,6 +8,7 @@ mod loops;
 mod pay;
 mod probe;
 mod publish;
+mod sell;
 mod views;
 
 pub use builder::NodeBuilder;
@@ -89,6 +90,8 @@ pub(crate) struct Inner {
     pub(crate) settlement: Settlement,
     /// Payments to strangers.
     pub(crate) purse: Purse,
+    /// Where single calls are sold.
+    pub(crate) counter: sell::Counter,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
     pub(crate) catalog: Catalog,

@@ -102,6 +102,14 @@ impl ChainReader {
         self.block(BlockNumberOrTag::Latest).await?.ok_or(EscrowError::RpcBadAnswer)
     }
 
+    /// The hash of the block of this number, if the chain has it.
+    ///
+    /// # Errors
+    /// That nobody answers.
+    pub async fn block_hash(&self, number: u64) -> Result<Option<B256>, EscrowError> {
+        Ok(self.block(BlockNumberOrTag::Number(number)).await?.map(|head| head.hash))
+    }
+
     /// The block of this number, if the chain has it.
     pub(crate) async fn block(&self, number: BlockNumberOrTag) -> Result<Option<ChainHead>, EscrowError> {
         let block: Option<Block> = self.provider.get_block_by_number(number).await?;
