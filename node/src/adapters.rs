@@ -4,6 +4,7 @@ pub(crate) mod a2a;
 pub(crate) mod attest;
 pub(crate) mod catalog;
 pub(crate) mod chain;
+pub(crate) mod channels;
 pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod memory;

@@ -38,6 +38,8 @@ pub struct Config {
     pub budget: Budget,
     /// What an agent of this node sells at and buys at.
     pub trade: Trade,
+    /// How calls are sold for single payments.
+    pub payments: Payments,
     /// How agents speak with each other.
     pub a2a: A2a,
     /// What may run this node's agents.
@@ -122,6 +124,23 @@ pub struct Trade {
     pub release_patience: Duration,
 }
 
+/// How calls are sold for single payments, beside orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Payments {
+    /// Whether callers may also pay by vouchers on prepaid channels.
+    pub channels: bool,
+    /// Most that one payer, and one caller, may owe for work that is done and not paid; 0 for none.
+    pub credit: Usdc,
+    /// Most that all payers without a payment here may owe to one listing.
+    pub listing_credit: Usdc,
+    /// How long a voucher waits until it is claimed.
+    #[serde(with = "humantime_serde")]
+    pub claim_every: Duration,
+    /// Unclaimed value of a channel that is claimed at once.
+    pub claim_at: Usdc,
+}
+
 /// How agents speak with each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -173,6 +192,7 @@ impl Default for Config {
             chain: Chain::default(),
             budget: Budget::default(),
             trade: Trade::default(),
+            payments: Payments::default(),
             a2a: A2a::default(),
             agents: Agents::default(),
             gateway: Gateway::default(),
@@ -228,6 +248,18 @@ impl Default for A2a {
 impl Default for Trade {
     fn default() -> Self {
         Self { review: Duration::from_secs(3600), release_patience: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self {
+            channels: true,
+            credit: Usdc::from_units(50_000),
+            listing_credit: Usdc::from_units(1_000_000),
+            claim_every: Duration::from_secs(6 * 3600),
+            claim_at: Usdc::from_units(5_000_000),
+        }
     }
 }
 

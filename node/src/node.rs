@@ -9,6 +9,7 @@ mod messages;
 mod pay;
 mod probe;
 mod publish;
+mod sell;
 mod views;
 
 pub use builder::NodeBuilder;
@@ -91,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) settlement: Settlement,
     /// Payments to strangers.
     pub(crate) purse: Purse,
+    /// Where single calls are sold.
+    pub(crate) counter: sell::Counter,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
     pub(crate) catalog: Catalog,

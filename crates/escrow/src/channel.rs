@@ -1,5 +1,7 @@
 //! Prepaid channels: one deposit, any number of signed vouchers, one claim.
 
+mod withdrawals;
+
 use alloy::primitives::{Address, B256, U256};
 use alloy::providers::RootProvider;
 use alloy::sol_types::{SolCall as _, SolEventInterface as _, SolValue as _};

@@ -12,3 +12,4 @@ pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod seed;
 pub(crate) mod typed;
+pub(crate) mod x402;

@@ -96,13 +96,19 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Paths that need no token: health, and agent cards. The whole shape is looked at: a task, too, may be called
-/// "agent-card.json".
+/// Paths that need no token: health, agent cards, calls that are paid for, and what the facilitator says of itself. The
+/// whole shape is looked at: a task, too, may be called "agent-card.json".
 fn is_open(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').skip(1).take(5).collect();
     matches!(
         segments[..],
-        ["livez" | "readyz"] | ["a2a", _, "agent-card.json"] | ["a2a", _, ".well-known", "agent-card.json"]
+        ["livez" | "readyz" | "supported"]
+            | ["a2a", _, "agent-card.json"]
+            | ["a2a", _, ".well-known", "agent-card.json"]
+            | ["x402", _]
+            | ["discovery", "resources"]
+            | ["facilitator", "supported"]
+            | ["facilitator", "discovery", "resources"]
     )
 }
 
@@ -125,8 +131,18 @@ mod tests {
     use super::is_open;
 
     #[test]
-    fn only_health_and_cards_are_open_and_nothing_that_looks_like_them() {
-        for open in ["/livez", "/readyz", "/a2a/did:key:z6Mk/agent-card.json", "/a2a/x/.well-known/agent-card.json"] {
+    fn only_health_cards_and_what_is_paid_for_are_open_and_nothing_that_looks_like_them() {
+        for open in [
+            "/livez",
+            "/readyz",
+            "/a2a/did:key:z6Mk/agent-card.json",
+            "/a2a/x/.well-known/agent-card.json",
+            "/x402/digest",
+            "/supported",
+            "/discovery/resources",
+            "/facilitator/supported",
+            "/facilitator/discovery/resources",
+        ] {
             assert!(is_open(open), "{open}");
         }
         for closed in [
@@ -139,6 +155,13 @@ mod tests {
             "/a2a/x/tasks/t/pushNotificationConfigs/agent-card.json",
             "/a2a/x/y/.well-known/agent-card.json",
             "/v1/x/agent-card.json",
+            "/x402",
+            "/x402/digest/x",
+            "/verify",
+            "/settle",
+            "/facilitator/verify",
+            "/facilitator/settle",
+            "/v1/pay",
         ] {
             assert!(!is_open(closed), "{closed}");
         }

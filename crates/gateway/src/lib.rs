@@ -1,7 +1,7 @@
 //! The node's local HTTP face: REST under `/v1`, A2A, events, metrics and health.
 //!
 //! The gateway binds loopback, lets nothing pass without the right Host, Origin and API token
-//! (cards and health excepted), and refuses with one error body, [`ApiError`].
+//! (cards, health and calls that are paid for excepted), and refuses with one error body, [`ApiError`].
 //!
 //! Three nouns: [`NodeApi`] is what the gateway asks of the node, [`view`] holds the JSON bodies,
 //! [`Bound`] becomes a serving [`Gateway`]. There is no market rule in here: a handler extracts,
@@ -19,6 +19,6 @@ pub mod view;
 
 pub use error::ApiError;
 pub use guard::Guard;
-pub use ports::{NodeApi, Readiness};
+pub use ports::{NodeApi, PaidAnswer, PaidCall, Readiness};
 pub use router::BODY_LIMIT;
 pub use server::{Bound, Gateway};

@@ -2,13 +2,16 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DisputeRequest, EventView,
-    HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery, LogView,
-    MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest, TypedAnswer,
-    TypedMessage, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
+    LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView,
+    PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest,
+    TypedAnswer, TypedMessage, WalletList,
 };
 use async_trait::async_trait;
+use axum::body::Bytes;
+use serde_json::Value;
+use std::net::IpAddr;
 use tokio::sync::broadcast;
 
 /// Whether the node can do its work, line by line, for `/readyz`.
@@ -20,6 +23,34 @@ pub struct Readiness {
     pub ok: bool,
     /// What was seen.
     pub detail: String,
+}
+
+/// A call of `/x402/{listing}`, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaidCall {
+    /// Record id of a listing, or the name or DID of one of this node's agents.
+    pub listing: String,
+    /// HTTP method.
+    pub method: String,
+    /// Everything behind the question mark.
+    pub query: Option<String>,
+    /// The body.
+    pub body: Bytes,
+    /// The `PAYMENT-SIGNATURE` header, if there is one.
+    pub payment: Option<String>,
+    /// Who calls.
+    pub from: IpAddr,
+}
+
+/// What a paid call is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaidAnswer {
+    /// HTTP status: 200, or 402 with what is asked.
+    pub status: u16,
+    /// Headers of x402.
+    pub headers: Vec<(&'static str, String)>,
+    /// A JSON body.
+    pub body: Vec<u8>,
 }
 
 /// Everything a handler may ask of the node.
@@ -93,6 +124,16 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError>;
     /// A page of an agent's ledger.
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError>;
+    /// Sells one call to whoever pays for it.
+    async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError>;
+    /// The facilitator's `verify`: an x402 request and its answer.
+    async fn verify_payment(&self, request: Value) -> Result<Value, ApiError>;
+    /// The facilitator's `settle`: an x402 request and its answer.
+    async fn settle_payment(&self, request: Value) -> Result<Value, ApiError>;
+    /// The facilitator's `supported`.
+    async fn supported_payments(&self) -> Result<Value, ApiError>;
+    /// The facilitator's list of what is sold here.
+    async fn paid_resources(&self, query: DiscoveryQuery) -> Result<Value, ApiError>;
     /// Events with an id above `after` that are still remembered, then the live ones.
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>);
 }

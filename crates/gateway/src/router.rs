@@ -1,7 +1,7 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, events, health, invoke, listings, messages, metrics, node, orders, payments, seed, typed,
+    agents, events, health, invoke, listings, messages, metrics, node, orders, payments, seed, typed, x402,
 };
 use crate::error::ApiError;
 use crate::guard::{Guard, guard};
@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,10 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/payments/{key}", get(payments::get_payment))
         .route("/v1/transfers", post(payments::transfer))
         .route("/v1/wallet/history", get(payments::list_history))
+        // for whoever pays
+        .route("/x402/{listing}", any(x402::sell))
+        .merge(facilitator())
+        .nest("/facilitator", facilitator())
         // the owner's first routes
         .route("/agents/search", get(seed::search_agents))
         .route("/agents/register", post(seed::register_agent))
@@ -73,6 +77,15 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .layer(axum::middleware::from_fn_with_state(state.stopping, end_streams))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(guard_rules, guard))
+}
+
+/// The routes every x402 facilitator has, for other servers too.
+fn facilitator() -> Router<AppState> {
+    Router::new()
+        .route("/verify", post(x402::verify))
+        .route("/settle", post(x402::settle))
+        .route("/supported", get(x402::supported))
+        .route("/discovery/resources", get(x402::discover))
 }
 
 /// Ends a stream of server-sent events when the gateway stops: it would wait for the reader to leave.

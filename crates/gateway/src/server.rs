@@ -55,6 +55,7 @@ impl Bound {
         let until = stopping.clone();
         let serving = tokio::spawn(async move {
             let stop = until.cancelled_owned();
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
             if let Err(cause) = axum::serve(self.listener, app).with_graceful_shutdown(stop).await {
                 tracing::error!(error.cause = %cause, "the gateway stopped serving: {cause}");
             }

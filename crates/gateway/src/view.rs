@@ -30,4 +30,6 @@ pub use node::{
 pub use orders::{
     CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,
 };
-pub use payments::{EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};
+pub use payments::{
+    DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
+};

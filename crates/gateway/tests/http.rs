@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DisputeRequest, EventView,
-    Executor, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
-    ListingView, LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery,
-    OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    Reputation, Target, TransferRequest, TypedAnswer, TypedMessage, TypedWish, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
+    EventView, Executor, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage,
+    ListingQuery, ListingView, LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, Reputation, Target, TransferRequest, TypedAnswer, TypedMessage, TypedWish, WalletList,
 };
-use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, Readiness};
+use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde_json::value::RawValue;
@@ -211,6 +211,27 @@ impl NodeApi for Shop {
             state: Some("settled".to_owned()),
             reason: None,
         })
+    }
+    async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {
+        let headers = match call.payment {
+            Some(payment) => vec![("payment-response", payment)],
+            None => vec![("payment-required", "b2ZmZXI=".to_owned())],
+        };
+        let status = if headers[0].0 == "payment-response" { 200 } else { 402 };
+        let body = json!([call.listing, call.method, call.query, String::from_utf8_lossy(&call.body)]);
+        Ok(PaidAnswer { status, headers, body: body.to_string().into_bytes() })
+    }
+    async fn verify_payment(&self, request: Value) -> Result<Value, ApiError> {
+        Ok(json!({"isValid": request["x402Version"] == 2}))
+    }
+    async fn settle_payment(&self, _: Value) -> Result<Value, ApiError> {
+        Err(unused())
+    }
+    async fn supported_payments(&self) -> Result<Value, ApiError> {
+        Ok(json!({"kinds": []}))
+    }
+    async fn paid_resources(&self, query: DiscoveryQuery) -> Result<Value, ApiError> {
+        Ok(json!({"limit": query.limit, "payTo": query.pay_to}))
     }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         Ok(WalletList { items: Vec::new() })
@@ -594,4 +615,32 @@ async fn paying_needs_a_key_and_hands_the_request_on() {
     let _asked = request.header("content-type", "application/json").body(body).send().await.unwrap();
     let paid = rig.shop.paid.lock();
     assert_eq!((paid[0].0.as_str(), paid[0].1.max_price), ("pay-1", Some("0.05".parse().unwrap())));
+}
+
+#[tokio::test]
+async fn whoever_pays_needs_no_token_and_gets_what_the_node_says() {
+    let rig = Rig::start().await;
+    let url = rig.url("/x402/digest?deep=1");
+    let asked = rig.http.get(&url).send().await.unwrap();
+    assert_eq!((asked.status().as_u16(), asked.headers()["cache-control"].to_str().unwrap()), (402, "no-store"));
+    assert_eq!(asked.headers()["payment-required"], "b2ZmZXI=");
+    let paid = rig.http.post(&url).header("PAYMENT-SIGNATURE", "cGFpZA==").body("text").send().await.unwrap();
+    assert_eq!((paid.status().as_u16(), paid.headers()["payment-response"].to_str().unwrap()), (200, "cGFpZA=="));
+    assert_eq!(paid.json::<Value>().await.unwrap(), json!(["digest", "POST", "deep=1", "text"]));
+}
+
+#[tokio::test]
+async fn the_facilitator_tells_everybody_what_it_does_and_does_it_for_those_with_a_token() {
+    let rig = Rig::start().await;
+    for base in [rig.url(""), rig.url("/facilitator")] {
+        let open = rig.http.get(format!("{base}/supported")).send().await.unwrap();
+        assert_eq!(open.json::<Value>().await.unwrap(), json!({"kinds": []}));
+        let found = rig.http.get(format!("{base}/discovery/resources?limit=5&payTo=0x1")).send().await.unwrap();
+        assert_eq!(found.json::<Value>().await.unwrap(), json!({"limit": 5, "payTo": "0x1"}));
+        let request = rig.http.post(format!("{base}/verify")).json(&json!({"x402Version": 2}));
+        let refused = request.try_clone().unwrap().send().await.unwrap();
+        assert_eq!(refused.status().as_u16(), 401);
+        let verified = request.bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(verified.json::<Value>().await.unwrap(), json!({"isValid": true}));
+    }
 }

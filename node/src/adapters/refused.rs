@@ -12,14 +12,16 @@ pub(crate) fn refused(error: &EscrowError) -> ChainError {
         | EscrowError::NoAgreement { .. }
         | EscrowError::TooManyUnderWay { .. } => ChainError::Down,
         EscrowError::UnknownOutcome { .. } => ChainError::OutcomeUnknown,
-        other => {
-            let mut reason = format!("{}: {other}", other.code());
-            let end = (0..=reason.len().min(128)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-            reason.truncate(end);
-            reason.retain(|letter| !letter.is_control());
-            // a reason that still does not fit says at least which one it was
-            let reason = Text::try_from(reason).or_else(|_| Text::try_from(other.code())).unwrap_or_default();
-            ChainError::Refused { reason }
-        }
+        other => ChainError::Refused { reason: shortened(other) },
     }
+}
+
+/// An error's code and words, as far as they fit.
+pub(crate) fn shortened(error: &EscrowError) -> Text<128> {
+    let mut reason = format!("{}: {error}", error.code());
+    let end = (0..=reason.len().min(128)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    reason.truncate(end);
+    reason.retain(|letter| !letter.is_control());
+    // a reason that still does not fit says at least which one it was
+    Text::try_from(reason).or_else(|_| Text::try_from(error.code())).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 27] = [
+pub const EXPLANATIONS: [Explanation; 32] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -32,6 +32,11 @@ pub const EXPLANATIONS: [Explanation; 27] = [
     row("budget.per_day", "most the calls of one day (UTC) may cost in USDC, fee included"),
     row("trade.review", "challenge window after an on-chain delivery, 1h to 30days"),
     row("trade.release_patience", "how long the buyer waits for the seller to submit a release"),
+    row("payments.channels", "whether callers may also pay by vouchers on prepaid channels"),
+    row("payments.credit", "most that one payer, and one caller, may owe for work done before it is paid; 0 for none"),
+    row("payments.listing_credit", "most that all payers without a payment here may owe to one listing"),
+    row("payments.claim_every", "how long a voucher waits until it is claimed, such as 6h"),
+    row("payments.claim_at", "unclaimed value of a channel in USDC that is claimed at once"),
     row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
     row("a2a.open_calls", "most calls at work at once; more are answered \"busy\""),
     row("a2a.open_calls_per_caller", "most calls of one caller at work at once"),

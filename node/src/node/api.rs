@@ -1,19 +1,19 @@
 //! Everything the gateway and embedding programs can ask of a running node.
 
-use super::{Inner, views};
+use super::{Inner, sell, views};
 use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
-    LogView, MarketStatus, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery,
-    OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
+    DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage,
+    ListingQuery, LogView, MarketStatus, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage,
+    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
 };
-use haggle_gateway::{ApiError, NodeApi, Readiness};
+use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
 use haggle_trade::buyer::HireRequest as Wish;
 use haggle_trade::config::MAX_PAYLOAD_BYTES;
@@ -31,6 +31,11 @@ const MAX_SALES_READ: usize = 10_000;
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 pub(super) fn coded<E: Coded>(error: E) -> ApiError {
     ApiError::from_coded(&error)
+}
+
+/// An object of x402, as the gateway passes it on.
+fn json(object: impl serde::Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(object).map_err(|cause| ApiError::internal(&cause))
 }
 
 impl Inner {
@@ -492,6 +497,26 @@ impl NodeApi for Inner {
 
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         self.history_page(&query)
+    }
+
+    async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {
+        self.counter.sell(call).await
+    }
+
+    async fn verify_payment(&self, request: Value) -> Result<Value, ApiError> {
+        json(self.counter.till().verify(&sell::facilitated(request)?).await)
+    }
+
+    async fn settle_payment(&self, request: Value) -> Result<Value, ApiError> {
+        json(self.counter.till().settle(&sell::facilitated(request)?).await)
+    }
+
+    async fn supported_payments(&self) -> Result<Value, ApiError> {
+        json(self.counter.till().supported(Vec::new()))
+    }
+
+    async fn paid_resources(&self, query: DiscoveryQuery) -> Result<Value, ApiError> {
+        json(self.counter.discover(&query, &self.clock.now().to_rfc3339())?)
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {

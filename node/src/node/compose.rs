@@ -2,16 +2,18 @@
 
 use super::invoke::Answers;
 use super::pay::Turns;
+use super::sell::Counter;
 use super::{Inner, Node, loops};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
 use crate::adapters::catalog::{Gossip, LateReputation};
 use crate::adapters::chain::ChainPort;
+use crate::adapters::channels::{ChannelPort, KeyAt};
 use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
-use crate::adapters::token::TokenPort;
+use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
 use crate::config::Config;
@@ -22,6 +24,7 @@ use crate::keyring::Keyring;
 use crate::mailbox::Mailbox;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
+use alloy_primitives::{Address, address};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
@@ -30,11 +33,13 @@ use haggle_gateway::{Bound, NodeApi};
 use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::budget::Limits;
+use haggle_settlement::channels::{ChannelsConfig, Selling};
 use haggle_settlement::purse::Purse;
+use haggle_settlement::till::{CreditLimits, Till, TillConfig};
 use haggle_settlement::{Settlement, SettlementConfig};
 use haggle_store::{Blobs, Options, Store};
 use haggle_trade::{Buyer, BuyerPorts, Desk, DeskPorts, TradeConfig, Venue};
-use haggle_x402::ExactFacts;
+use haggle_x402::{ChannelFacts, ExactFacts};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::path::{Path, PathBuf};
@@ -43,6 +48,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Where x402's channel contract and its collector are, on every chain that has them.
+const CHANNEL_CONTRACT: Address = address!("0x4020074e9dF2ce1deE5A9C1b5c3f541D02a10003");
+const CHANNEL_COLLECTOR: Address = address!("0x4020806089470a89826cB9fB1f4059150b550004");
 
 /// Starts the node of a made home.
 ///
@@ -160,6 +169,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
     let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
+    let (till, selling) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &own.payment)?;
+    let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url);
     let inner = Arc::new(Inner {
         started: clock.now(),
         home,
@@ -175,6 +186,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         settlement,
         purse,
         paying: Turns::default(),
+        counter,
         catalog,
         reputation,
         server: server.clone(),
@@ -302,6 +314,47 @@ async fn open_settlement(
     let settings = SettlementConfig { limits, ..SettlementConfig::new(file) };
     let wallet: Arc<Keyring> = Arc::clone(keys);
     Settlement::open(money.clone(), settings, Arc::clone(clock), Arc::new(chain), wallet).await.map_err(room)
+}
+
+/// The till, and the seller's side of channels if they are on.
+fn open_shop(
+    home: &Home,
+    config: &Config,
+    file: &NetworkFile,
+    settlement: &Settlement,
+    reader: &ChainReader,
+    keys: &Arc<Keyring>,
+    own: &haggle_base::PaymentKey,
+) -> Result<(Till, Option<Selling>), NodeError> {
+    let asked = &config.payments;
+    let blobs = Blobs::open(&home.blobs()).map_err(room)?;
+    let credit = CreditLimits {
+        payer: asked.credit,
+        caller: asked.credit,
+        listing: asked.listing_credit,
+        ..CreditLimits::default()
+    };
+    let confirmations = config.chain.confirmations.max(TillConfig::new(ExactFacts::of(file)).confirmations);
+    let settings = TillConfig { credit, confirmations, ..TillConfig::new(ExactFacts::of(file)) };
+    let port = TillPort::new(reader.clone(), own).map_err(room)?;
+    let till = Till::open(settlement.clone(), Arc::new(port), blobs, settings).map_err(room)?;
+    if !asked.channels {
+        return Ok((till, None));
+    }
+    let facts = ChannelFacts::new(file.chain_id, CHANNEL_CONTRACT, CHANNEL_COLLECTOR, file.token.clone());
+    let settings = ChannelsConfig {
+        claim_every: asked.claim_every,
+        claim_at: asked.claim_at,
+        ..ChannelsConfig::new(facts.clone())
+    };
+    let held = Arc::clone(keys);
+    let key_at: KeyAt = Arc::new(move |address| held.at(address).map(|(_, key)| key));
+    // only a devnet has our contract at the standard's address
+    let ours = file.is_devnet();
+    let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), own, key_at, ours);
+    let port = port.map_err(room)?;
+    let selling = Selling::open(settlement.clone(), Arc::new(port), settings).map_err(room)?;
+    Ok((till, Some(selling)))
 }
 
 async fn open_trade(

@@ -50,6 +50,8 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
+    spawn_one(inner, tasks, look_after_till);
+    spawn_one(inner, tasks, claim_vouchers);
     spawn_one(inner, tasks, remember_payments);
     spawn_one(inner, tasks, remember_records);
     spawn_one(inner, tasks, tell_orders);
@@ -280,6 +282,38 @@ async fn settle_up(inner: Arc<Inner>) {
             }
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Brings payments that came in to their end, and takes back those that left the chain.
+async fn look_after_till(inner: Arc<Inner>) {
+    let mut pause = inner.config.chain.poll;
+    loop {
+        match inner.counter.till().follow_once().await {
+            Ok(_) => pause = inner.config.chain.poll,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "payments that came in cannot be looked after: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Sees payers' withdrawals and claims vouchers that are due.
+async fn claim_vouchers(inner: Arc<Inner>) {
+    let Some(channels) = inner.counter.channels() else { return };
+    let mut pause = inner.config.chain.poll;
+    loop {
+        match channels.tick().await {
+            Ok(_) => pause = inner.config.chain.poll,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "channels cannot be looked after: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        // either time passes, or a payer owes so much that its vouchers are claimed now
+        let _hurried = tokio::time::timeout(pause, channels.hurried()).await;
     }
 }
 

@@ -44,7 +44,8 @@ function channels() {
 async function pay() {
   let sent;
   const watched = (input, init) => {
-    sent = new Request(input, init).headers.get("PAYMENT-SIGNATURE") ?? sent;
+    const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {}));
+    sent = headers.get("PAYMENT-SIGNATURE") ?? sent;
     return fetch(input, init);
   };
   const headers = asked.body ? { "content-type": "application/json" } : {};

@@ -12,9 +12,10 @@ import json
 import os
 from base64 import b64decode
 
+import httpx
 from eth_account import Account
 from x402 import x402Client
-from x402.http.clients import x402HttpxClient
+from x402.http.clients.httpx import x402AsyncTransport
 from x402.mechanisms.evm import EthAccountSigner, EthAccountSignerWithRPC
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme, BatchSettlementEvmSchemeOptions
 from x402.mechanisms.evm.exact.register import register_exact_evm_client
@@ -26,6 +27,16 @@ def header(answer, name):
     return json.loads(b64decode(value)) if value else None
 
 
+class Watched(httpx.AsyncHTTPTransport):
+    """The wire below the SDK; remembers the payment header that went out."""
+
+    async def handle_async_request(self, request):
+        """One request as it goes out."""
+        answer = await super().handle_async_request(request)
+        answer.extensions["sent"] = request.headers.get("PAYMENT-SIGNATURE")
+        return answer
+
+
 async def pay(http, asked):
     """One paid request."""
     headers = {"content-type": "application/json"} if asked.body else {}
@@ -35,7 +46,7 @@ async def pay(http, asked):
         "body": answer.text,
         "settled": header(answer, "PAYMENT-RESPONSE"),
         "required": header(answer, "PAYMENT-REQUIRED"),
-        "sent": answer.request.headers.get("PAYMENT-SIGNATURE"),
+        "sent": answer.extensions.get("sent"),
     }
 
 
@@ -65,7 +76,7 @@ async def main():
     client.set_spend_controls({"allowed_assets": [{"network": asked.network, "asset": asked.asset}]})
 
     paid = []
-    async with x402HttpxClient(client, timeout=60) as http:
+    async with httpx.AsyncClient(transport=x402AsyncTransport(client, Watched()), timeout=60) as http:
         while len(paid) < asked.times:
             share = min(asked.at_once, asked.times - len(paid))
             paid.extend(await asyncio.gather(*(pay(http, asked) for _ in range(share))))

@@ -104,6 +104,25 @@ pub struct HistoryQuery {
     pub limit: Option<u64>,
 }
 
+/// `GET /discovery/resources`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscoveryQuery {
+    /// Only resources of this type; all of ours are `http`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Only resources that pay this address.
+    pub pay_to: Option<String>,
+    /// Only resources that take this scheme.
+    pub scheme: Option<String>,
+    /// Only resources that are paid on this chain.
+    pub network: Option<String>,
+    /// Most rows; 100 if left out, 1000 at most.
+    pub limit: Option<u64>,
+    /// Rows to pass over.
+    pub offset: Option<u64>,
+}
+
 /// One entry of an agent's ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryView {

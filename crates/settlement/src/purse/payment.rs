@@ -92,6 +92,7 @@ impl Purchase {
         let message = self.authorization.message().ok()?;
         Some(Transfer {
             token: facts.token().address,
+            contract: false,
             from: message.from,
             to: message.to,
             value: self.amount,
@@ -99,7 +100,6 @@ impl Purchase {
             valid_before: message.validBefore,
             nonce: message.nonce,
             signature: Bytes::copy_from_slice(self.signature.as_bytes()),
-            contract: false,
         })
     }
 

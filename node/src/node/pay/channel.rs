@@ -1,0 +1,119 @@
+//! Paying a stranger by vouchers on a prepaid channel, for those who come again.
+
+use super::{Errand, PENDING, about, offer, views};
+use crate::node::Inner;
+use crate::node::api::coded;
+use crate::records::{PaidAnswer, PaidAnswers};
+use haggle_base::{Address, Did, Hash, Text, Usdc};
+use haggle_gateway::ApiError;
+use haggle_gateway::view::PayView;
+use haggle_settlement::channels::{Next, Paying};
+use haggle_store::Batch;
+use haggle_x402::{PaymentRequired, PaymentRequirements, Scheme, SettleResponse, header};
+use http::{HeaderValue, StatusCode};
+
+/// Times a payment is sent in one call: corrected, or later, or on another channel.
+const SENDS: usize = 4;
+
+/// One call that is paid by voucher.
+pub(super) struct OnChannel<'a> {
+    pub(super) errand: &'a Errand,
+    pub(super) agent: Did,
+    pub(super) key: &'a str,
+    pub(super) offer: &'a PaymentRequired,
+    pub(super) entry: &'a PaymentRequirements,
+}
+
+impl Inner {
+    /// The entry of an offer to pay on a channel: if the caller wants it so, if there is a channel with the seller already,
+    /// or if nothing else is taken.
+    pub(super) fn channel_entry<'a>(
+        &self,
+        agent: &Did,
+        offer: &'a PaymentRequired,
+        max: Usdc,
+        rail: Option<&str>,
+    ) -> Option<&'a PaymentRequirements> {
+        let buying = self.buying.as_ref().filter(|_| rail != Some("exact"))?;
+        let fits = |entry: &&PaymentRequirements| {
+            entry.scheme == Scheme::BatchSettlement
+                && entry.amount.to_usdc().is_some_and(|amount| amount <= max)
+                && buying.could_pay(agent, entry).is_ok()
+        };
+        let entry = offer.accepts.iter().find(fits)?;
+        let receiver = entry.pay_to.parse::<Address>().ok()?;
+        let is_known = || buying.channels(Some(agent)).iter().any(|ours| ours.open && ours.channel.receiver == receiver);
+        let is_only = || self.purse.choose(offer, max).is_err();
+        (rail == Some("channel") || is_known() || is_only()).then_some(entry)
+    }
+
+    /// The answer that a key was given for its voucher. A key that is bound to another request is refused.
+    pub(super) fn answer_on_channel(&self, agent: &Did, key: &str, request: &Hash) -> Result<Option<PayView>, ApiError> {
+        let row = self.money.get::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
+        let Some(row) = row else { return Ok(None) };
+        if row.request != *request {
+            return Err(super::conflict());
+        }
+        let Some(body) = row.body else { return Ok(None) };
+        let body = self.blobs.get(&body).map_err(coded)?.unwrap_or_default();
+        let kind = row.content_type.as_str().to_owned();
+        Ok(Some(PayView { cost: row.cost, ..views::view(key, row.status, kind, &body) }))
+    }
+
+    /// Pays and asks until there is an answer, or a reason why not. The voucher is on disk before it leaves.
+    pub(super) async fn pay_on_channel(&self, call: OnChannel<'_>) -> Result<PayView, ApiError> {
+        let OnChannel { errand, agent, key, offer: asked, entry } = call;
+        let buying = self.buying.as_ref().ok_or_else(|| ApiError::internal(&"channels are off"))?;
+        self.keep_answer(&agent, key, PaidAnswer::unanswered(errand.hash())).await?;
+        let mut paying: Paying = buying.pay(&agent, key, entry, Some(asked)).await.map_err(coded)?;
+        for _ in 0..SENDS {
+            let value = header::encode(&paying.payment).map_err(coded)?;
+            let value = HeaderValue::try_from(value).map_err(|cause| ApiError::internal(&cause))?;
+            let heard = match self.knock(errand.fetch(Some(value))).await {
+                Ok(heard) => heard,
+                Err(error) => {
+                    buying.give_up(&agent, key).map_err(coded)?;
+                    return Err(about(coded(error), key));
+                }
+            };
+            let said: Option<SettleResponse> =
+                heard.header(header::PAYMENT_RESPONSE).and_then(|text| header::decode(text).ok());
+            if heard.status != StatusCode::PAYMENT_REQUIRED {
+                let Some(said) = said else {
+                    buying.give_up(&agent, key).map_err(coded)?;
+                    return Ok(views::free(key, &heard));
+                };
+                let cost = match buying.answered(&agent, key, &said).await.map_err(coded)? {
+                    Next::Charged(cost) => cost,
+                    _ => Usdc::ZERO,
+                };
+                let kind = heard.header("content-type").unwrap_or_default();
+                let answer = PaidAnswer {
+                    status: heard.status,
+                    content_type: Text::try_from(kind).unwrap_or_default(),
+                    body: Some(self.blobs.put(&heard.body).map_err(coded)?),
+                    cost,
+                    ..PaidAnswer::unanswered(errand.hash())
+                };
+                self.keep_answer(&agent, key, answer).await?;
+                return Ok(PayView { cost, ..views::free(key, &heard) });
+            }
+            let again = offer(&heard)?;
+            match buying.refused(&agent, key, entry, &again).await.map_err(coded)? {
+                Next::Again(corrected) => paying = *corrected,
+                Next::Anew => paying = buying.pay(&agent, key, entry, Some(&again)).await.map_err(coded)?,
+                Next::Later => tokio::time::sleep(self.config.chain.poll.min(PENDING)).await,
+                Next::Over | Next::Paid | Next::Charged(_) => return Err(super::not_taken(&heard, said.as_ref(), key)),
+            }
+        }
+        buying.give_up(&agent, key).map_err(coded)?;
+        let busy = ApiError::of_code("try_again", "the seller did not take the voucher yet");
+        Err(about(busy, key))
+    }
+
+    async fn keep_answer(&self, agent: &Did, key: &str, answer: PaidAnswer) -> Result<(), ApiError> {
+        let mut batch = Batch::new();
+        batch.put::<PaidAnswers>(&(*agent, key.to_owned()), &answer).map_err(coded)?;
+        self.money.commit(batch).await.map_err(coded)
+    }
+}
