@@ -288,7 +288,7 @@ impl Failover {
                         self.known.failed(index, &words);
                         last = Some(Ok(answer));
                     }
-                    Err(error) => last = Some(last.and_then(Result::ok).map_or(Err(error), Ok)),
+                    Err(error) => last = Some(last.and_then(Result::ok).ok_or(error)),
                 }
                 if let Some(winner) = self.winner(question, &votes, running.is_empty()) {
                     return Ok(self.decided(question, winner, votes, running));
