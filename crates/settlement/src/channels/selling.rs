@@ -99,6 +99,12 @@ impl Ticket {
         self.voucher.channel_id
     }
 
+    /// What the voucher allows in all, which with the channel names it.
+    #[must_use]
+    pub fn allowed(&self) -> Usdc {
+        self.voucher.max_claimable
+    }
+
     /// Who pays.
     #[must_use]
     pub fn payer(&self) -> Address {

@@ -78,7 +78,7 @@ impl Life {
             Step::Submit(key, back) => {
                 let known = self.signed.get(&key);
                 if let Some(transfer) = known.and_then(|known| known.iter().nth_back(back)) {
-                    drop(self.alice.home.chain.transfer(&self.alice.home.bob, transfer).await);
+                    drop(self.alice.submitted(transfer).await);
                 }
             }
             Step::SettleUp => drop(self.alice.purse.settle_up_all().await),

@@ -58,7 +58,12 @@ impl Shopper {
 
     /// The shop submits a payload.
     pub(super) async fn submit(&self, payload: &PaymentPayload) -> Result<TxRef, crate::ports::ChainError> {
-        self.home.chain.transfer(&self.home.bob, &self.transfer_in(payload)).await
+        self.submitted(&self.transfer_in(payload)).await
+    }
+
+    /// Anybody submits a transfer.
+    pub(super) async fn submitted(&self, transfer: &Transfer) -> Result<TxRef, crate::ports::ChainError> {
+        TokenChain::transfer(&*self.home.chain, &self.home.bob, transfer).await
     }
 
     pub(super) async fn reserved(&self) -> Usdc {

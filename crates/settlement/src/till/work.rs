@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use haggle_base::Usdc;
 use haggle_store::{Batch, MAX_BLOB_BYTES};
 use haggle_x402::{Reason, SettleResponse, extensions::offer_receipt};
@@ -43,6 +43,12 @@ impl Ticket {
     #[must_use]
     pub fn payer(&self) -> Address {
         self.payment.transfer.from
+    }
+
+    /// The payment's nonce, its name for the payer: the same payment shown again has the same one.
+    #[must_use]
+    pub fn nonce(&self) -> B256 {
+        self.payment.transfer.nonce
     }
 
     /// How much.

@@ -44,7 +44,8 @@ impl Counter {
                 }
                 Err(refused) => return self.refuse(ordered, &refused),
             };
-            let call = format!("x402:{}", ordered.sale.request);
+            // named by the payment: two who ask the same are two, one who shows it again is one
+            let call = format!("x402:{}", ticket.nonce());
             return match self.work(ordered, &call).await {
                 Ok(output) => match self.till.worked(ticket, output.clone()).await {
                     Ok(settlement) => sold(output, &settlement),
@@ -59,10 +60,11 @@ impl Counter {
         }
     }
 
-    /// A 402 with the reason, and with the settlement that did not happen.
+    /// What is asked for, with the reason, and with the settlement that did not happen.
     fn refuse(&self, ordered: &Ordered, refused: &Refused) -> Result<PaidAnswer, ApiError> {
         let mut asked = self.ask(ordered, Some(refused))?;
         let settlement = refused.response(self.till.facts().network());
+        asked.status = refused.reason.http_status();
         asked.headers.push(("payment-response", header::encode(&settlement).map_err(coded)?));
         Ok(asked)
     }
@@ -94,7 +96,7 @@ impl Counter {
                 }
                 Err(refusal) => return self.correct(ordered, &refusal),
             };
-            let call = format!("x402:{}", ordered.sale.request);
+            let call = format!("x402:{}:{}", ticket.channel(), ticket.allowed().units());
             return match self.work(ordered, &call).await {
                 Ok(output) => {
                     let settled = channels.worked(ticket, &output).await.map_err(coded)?;
