@@ -32,8 +32,9 @@ use haggle_gateway::{ApiError, Gateway, NodeApi};
 use haggle_network::Network;
 use haggle_reputation::Reputation;
 use haggle_settlement::Settlement;
+use haggle_settlement::channels::Buying;
 use haggle_settlement::purse::Purse;
-use haggle_store::Store;
+use haggle_store::{Blobs, Store};
 use haggle_trade::{Buyer, Desk};
 use serde_json::Value;
 use std::fmt;
@@ -94,6 +95,10 @@ pub(crate) struct Inner {
     pub(crate) purse: Purse,
     /// Where single calls are sold.
     pub(crate) counter: sell::Counter,
+    /// Payments by voucher, if channels are on.
+    pub(crate) buying: Option<Buying>,
+    /// Bodies that are too long for a row.
+    pub(crate) blobs: Blobs,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
     pub(crate) catalog: Catalog,

@@ -1,6 +1,6 @@
 //! What the node itself keeps: its agents, and which hire belongs to which key.
 
-use haggle_base::{Did, List, Text, Usdc};
+use haggle_base::{Did, Hash, List, Text, Usdc};
 use haggle_store::tables;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,31 @@ const MAX_EXTENDED_BYTES: usize = 16 * 1024;
 tables! {
     /// The agents this node serves, by the index of their keys.
     pub(crate) AgentTable = "node-agents-1": u64 => AgentRow;
+    /// What was bought by voucher: agent and key.
+    pub(crate) PaidAnswers = "node-paid-answers-1": (Did, String) => PaidAnswer;
+}
+
+/// A call that was paid by voucher, and its answer once it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PaidAnswer {
+    /// Hash of what was asked: a key is for one request.
+    pub(crate) request: Hash,
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Its `content-type`, or nothing.
+    pub(crate) content_type: Text<128>,
+    /// Name of the body among the blobs, once it came.
+    pub(crate) body: Option<Hash>,
+    /// What was charged.
+    pub(crate) cost: Usdc,
+}
+
+impl PaidAnswer {
+    /// A call that is about to go out.
+    pub(crate) fn unanswered(request: Hash) -> Self {
+        Self { request, status: 0, content_type: Text::default(), body: None, cost: Usdc::ZERO }
+    }
 }
 
 /// One agent of this node.

@@ -13,7 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const PRICE: Usdc = Usdc::from_units(20_000);
 
 fn want(url: String) -> PayRequest {
-    PayRequest { url, method: None, headers: BTreeMap::new(), body: None, max_price: None, buyer: None }
+    PayRequest { url, method: None, headers: BTreeMap::new(), body: None, max_price: None, rail: None, buyer: None }
 }
 
 async fn pay(stage: &Stage, key: &str, request: &PayRequest) -> Result<PayView, CliError> {
@@ -55,16 +55,29 @@ async fn haggle_shops_at_a_strangers(ground: Ground) {
     assert_eq!(pay(&stage, "dear", &dear).await.expect_err("it is too dear").code, "above_max_price");
     assert_eq!(stage.holds(owner).await, Usdc::from_units(40_000));
 
+    // five calls by voucher on one channel: one deposit, no transaction for each
+    for number in 0..5 {
+        let request = PayRequest { rail: Some("channel".to_owned()), ..want(format!("{}/channel", shop.url)) };
+        let key = format!("voucher-{number}");
+        let bought = pay(&stage, &key, &request).await.expect("the shop takes vouchers");
+        assert_eq!((bought.status, bought.cost, said(&bought)["worked"].clone()), (200, PRICE, json!(number + 1)));
+        let again = pay(&stage, &key, &request).await.expect("the answer is kept");
+        assert_eq!((again.cost, said(&again)), (bought.cost, said(&bought)));
+    }
+    let claimed = reqwest::Client::new().post(format!("{}/claim", shop.url)).send().await.expect("the shop answers");
+    assert!(claimed.status().is_success(), "{:?}", claimed.text().await);
+    assert_eq!(stage.holds(owner).await, Usdc::from_units(140_000), "two payments and five vouchers");
+
     let gift = TransferRequest { to: owner.to_string(), amount: PRICE, memo: "for the lamp".to_owned(), from: None };
     let client = stage.node(1).client().expect("the node is up");
     for _ in 0..2 {
         let sent: PaymentView = client.post_once("/v1/transfers", "gift", &gift).await.expect("it is sent");
         assert_eq!((sent.state.as_str(), sent.amount), ("paid", PRICE));
     }
-    assert_eq!(stage.holds(owner).await, Usdc::from_units(60_000), "the same key sends once");
+    assert_eq!(stage.holds(owner).await, Usdc::from_units(160_000), "the same key sends once");
 
     let after = stage.node(1).wallets().await.expect("the node answers").items.remove(0);
-    assert_eq!((after.balance, after.reserved), (wallet.balance.saturating_sub(Usdc::from_units(60_000)), Usdc::ZERO));
+    assert_eq!((after.balance, after.reserved), (wallet.balance.saturating_sub(Usdc::from_units(560_000)), Usdc::ZERO));
     let history: HistoryPage = client.get("/v1/wallet/history?limit=100").await.expect("the node answers");
     let told: Vec<_> = history.items.iter().filter(|entry| entry.kind == "paid" || entry.kind == "sent").collect();
     assert_eq!(told.len(), 3, "{history:?}");

@@ -220,6 +220,9 @@ pub(super) struct Pay {
     /// A header, as `name: value`; may be repeated.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(super) headers: Vec<String>,
+    /// How to pay: `exact`, one payment for this call, or `channel`, a voucher. Default: a channel if there is one already.
+    #[arg(long, value_parser = ["exact", "channel"])]
+    pub(super) rail: Option<String>,
     /// Key of the payment: the same key never pays twice. Default: a fresh one, printed first.
     #[arg(long)]
     pub(super) key: Option<String>,

@@ -17,6 +17,7 @@ pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
         headers: args.headers.iter().map(|line| header(line)).collect::<Result<BTreeMap<_, _>, _>>()?,
         body: args.body.as_deref().map(body).transpose()?,
         max_price: args.max,
+        rail: args.rail,
         buyer: args.buyer,
     };
     if !globals.json && !globals.quiet {

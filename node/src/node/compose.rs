@@ -33,7 +33,7 @@ use haggle_gateway::{Bound, NodeApi};
 use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::budget::Limits;
-use haggle_settlement::channels::{ChannelsConfig, Selling};
+use haggle_settlement::channels::{Buying, ChannelsConfig, Selling};
 use haggle_settlement::purse::Purse;
 use haggle_settlement::till::{CreditLimits, Till, TillConfig};
 use haggle_settlement::{Settlement, SettlementConfig};
@@ -89,7 +89,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let settlement = open_settlement(&config, &file, &money, &clock, &reader, &keys, own.payment.clone()).await?;
     let token_port = TokenPort::new(reader.clone(), Arc::clone(&keys), own.payment.clone());
     let purse_blobs = Blobs::open(&home.blobs()).map_err(room)?;
-    let purse = Purse::new(settlement.clone(), ExactFacts::of(&file), purse_blobs, Arc::new(token_port));
+    let purse = Purse::new(settlement.clone(), ExactFacts::of(&file), purse_blobs.clone(), Arc::new(token_port));
 
     let late = LateReputation::default();
     let gossip = Gossip { network: network.clone(), id: file.id.clone() };
@@ -169,7 +169,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
     let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
-    let (till, selling) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &own.payment)?;
+    let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &own.payment)?;
     let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url);
     let inner = Arc::new(Inner {
         started: clock.now(),
@@ -187,6 +187,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         purse,
         paying: Turns::default(),
         counter,
+        buying,
+        blobs: purse_blobs,
         catalog,
         reputation,
         server: server.clone(),
@@ -325,7 +327,7 @@ fn open_shop(
     reader: &ChainReader,
     keys: &Arc<Keyring>,
     own: &haggle_base::PaymentKey,
-) -> Result<(Till, Option<Selling>), NodeError> {
+) -> Result<(Till, Option<Selling>, Option<Buying>), NodeError> {
     let asked = &config.payments;
     let blobs = Blobs::open(&home.blobs()).map_err(room)?;
     let credit = CreditLimits {
@@ -339,7 +341,7 @@ fn open_shop(
     let port = TillPort::new(reader.clone(), own).map_err(room)?;
     let till = Till::open(settlement.clone(), Arc::new(port), blobs, settings).map_err(room)?;
     if !asked.channels {
-        return Ok((till, None));
+        return Ok((till, None, None));
     }
     let facts = ChannelFacts::new(file.chain_id, CHANNEL_CONTRACT, CHANNEL_COLLECTOR, file.token.clone());
     let settings = ChannelsConfig {
@@ -352,9 +354,11 @@ fn open_shop(
     // only a devnet has our contract at the standard's address
     let ours = file.is_devnet();
     let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), own, key_at, ours);
-    let port = port.map_err(room)?;
-    let selling = Selling::open(settlement.clone(), Arc::new(port), settings).map_err(room)?;
-    Ok((till, Some(selling)))
+    let port = Arc::new(port.map_err(room)?);
+    let sells = Arc::<ChannelPort>::clone(&port);
+    let selling = Selling::open(settlement.clone(), sells, settings.clone()).map_err(room)?;
+    let buying = Buying::open(settlement.clone(), port, settings).map_err(room)?;
+    Ok((till, Some(selling), Some(buying)))
 }
 
 async fn open_trade(

@@ -52,6 +52,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     spawn_one(inner, tasks, settle_up);
     spawn_one(inner, tasks, look_after_till);
     spawn_one(inner, tasks, claim_vouchers);
+    spawn_one(inner, tasks, look_after_channels);
     spawn_one(inner, tasks, remember_payments);
     spawn_one(inner, tasks, remember_records);
     spawn_one(inner, tasks, tell_orders);
@@ -314,6 +315,22 @@ async fn claim_vouchers(inner: Arc<Inner>) {
         }
         // either time passes, or a payer owes so much that its vouchers are claimed now
         let _hurried = tokio::time::timeout(pause, channels.hurried()).await;
+    }
+}
+
+/// Books what our own channels were charged, and finishes withdrawals.
+async fn look_after_channels(inner: Arc<Inner>) {
+    let Some(buying) = &inner.buying else { return };
+    let mut pause = inner.config.chain.poll;
+    loop {
+        match buying.tick().await {
+            Ok(_) => pause = inner.config.chain.poll,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "our channels cannot be looked after: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 

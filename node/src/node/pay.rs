@@ -1,9 +1,12 @@
 //! Paying strangers over HTTP: ask, read the 402 answer, pay within the budget, ask again; and direct transfers.
 
+mod channel;
 mod turns;
 mod views;
 
 pub(crate) use turns::Turns;
+
+use channel::OnChannel;
 
 use super::Inner;
 use super::api::coded;
@@ -98,6 +101,9 @@ impl Inner {
             .map_err(|_| ApiError::bad_request("invalid_request", "the URL is over 2 KiB", "shorten the URL"))?;
         let wanted = Wanted { agent, key: key_text(key)?, request: errand.hash(), about };
         let _turn = self.paying.take(&format!("{agent} {key}")).await;
+        if let Some(answer) = self.answer_on_channel(&agent, key, &wanted.request)? {
+            return Ok(answer);
+        }
         let known = match self.purse.find(&agent, key).map_err(coded)? {
             Some(known) if known.request != wanted.request => return Err(conflict()),
             // what became of it may not be known yet; without a chain the seller is asked all the same
@@ -112,7 +118,12 @@ impl Inner {
                     return Ok(views::free(key, &asked));
                 }
                 let offer = offer(&asked)?;
-                let entry = self.purse.choose(&offer, request.max_price.unwrap_or(Usdc::MAX)).map_err(coded)?;
+                let max = request.max_price.unwrap_or(Usdc::MAX);
+                if let Some(entry) = self.channel_entry(&agent, key, &offer, max, request.rail.as_deref())? {
+                    let call = OnChannel { errand: &errand, agent, key, offer: &offer, entry };
+                    return self.pay_on_channel(call).await;
+                }
+                let entry = self.purse.choose(&offer, max).map_err(coded)?;
                 self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?
             }
         };
@@ -131,7 +142,7 @@ impl Inner {
         for _ in 0..SENDS {
             let heard = match self.knock(errand.fetch(Some(value.clone()))).await {
                 Ok(heard) => heard,
-                Err(error) => return Err(about(coded(error), &purchase)),
+                Err(error) => return Err(about(coded(error), &purchase.key)),
             };
             let said = heard.header(header::PAYMENT_RESPONSE).and_then(|text| header::decode(text).ok());
             if let Some(said) = &said {
@@ -166,7 +177,7 @@ impl Inner {
         let settled = purchase.state == PurchaseState::Paid || said.is_some_and(|said| said.success);
         if heard.status >= 500 {
             let detail = format!("the seller's server failed with status {}", heard.status);
-            return Err(about(ApiError::of_code("remote_failed", detail), &purchase));
+            return Err(about(ApiError::of_code("remote_failed", detail), &purchase.key));
         }
         if settled || (200..300).contains(&heard.status) {
             let kind = Text::try_from(heard.header("content-type").unwrap_or_default()).unwrap_or_default();
@@ -249,9 +260,8 @@ impl Inner {
 }
 
 /// What an error means for a payment that is signed.
-fn about(error: ApiError, purchase: &Purchase) -> ApiError {
-    let hint = "repeat it with the same key: the same payment is sent again, never a second one";
-    error.about_order(&purchase.key, hint)
+fn about(error: ApiError, key: &str) -> ApiError {
+    error.about_order(key, "repeat it with the same key: the same payment is sent again, never a second one")
 }
 
 fn key_text(key: &str) -> Result<Text<64>, ApiError> {
@@ -279,14 +289,26 @@ fn offer(asked: &Fetched) -> Result<PaymentRequired, ApiError> {
     })
 }
 
-/// The seller did not take the payment.
-fn refused(heard: &Fetched, said: Option<&SettleResponse>, purchase: &Purchase) -> ApiError {
+/// Why a seller did not take a payment, in its own words.
+fn reason(heard: &Fetched, said: Option<&SettleResponse>) -> String {
     let error = |offer: &PaymentRequired| offer.rest.get("error").and_then(|text| text.as_str()).map(str::to_owned);
     let reason = said
         .and_then(|said| said.error_reason().map(str::to_owned))
         .or_else(|| offer(heard).ok().as_ref().and_then(error))
         .unwrap_or_else(|| "no reason".to_owned());
-    let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
+    reason.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
+
+/// The seller did not take a voucher.
+fn not_taken(heard: &Fetched, said: Option<&SettleResponse>, key: &str) -> ApiError {
+    let detail = format!("the seller did not take the voucher: {}", reason(heard, said));
+    let hint = "the key does not pay again; look at the channel, and take a new key for a new payment";
+    ApiError::new(StatusCode::BAD_GATEWAY, "payment_refused", detail, hint).about_order(key, hint)
+}
+
+/// The seller did not take the payment.
+fn refused(heard: &Fetched, said: Option<&SettleResponse>, purchase: &Purchase) -> ApiError {
+    let reason = reason(heard, said);
     let (code, detail, hint) = match purchase.state {
         PurchaseState::Paid => (
             "paid_without_answer",

@@ -23,6 +23,9 @@ pub struct PayRequest {
     /// The most it may cost; without it the agent's own limits are.
     #[serde(default)]
     pub max_price: Option<Usdc>,
+    /// `exact` for a payment of its own, `channel` for a voucher; left out, the node chooses.
+    #[serde(default)]
+    pub rail: Option<String>,
     /// Which of this node's agents pays; the node's own if left out.
     #[serde(default)]
     pub buyer: Option<String>,

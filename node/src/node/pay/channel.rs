@@ -30,6 +30,28 @@ impl Inner {
     pub(super) fn channel_entry<'a>(
         &self,
         agent: &Did,
+        key: &str,
+        offer: &'a PaymentRequired,
+        max: Usdc,
+        rail: Option<&str>,
+    ) -> Result<Option<&'a PaymentRequirements>, ApiError> {
+        // a key that went out on a channel stays on it
+        let is_bound = self.money.contains::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
+        let rail = if is_bound { Some("channel") } else { rail };
+        let entry = self.fitting_entry(agent, offer, max, rail);
+        if entry.is_none() && rail == Some("channel") {
+            return Err(ApiError::bad_request(
+                "nothing_payable",
+                "the seller takes no voucher that this node can sign",
+                "leave the rail open, or ask the seller for batch-settlement in this network's token",
+            ));
+        }
+        Ok(entry)
+    }
+
+    fn fitting_entry<'a>(
+        &self,
+        agent: &Did,
         offer: &'a PaymentRequired,
         max: Usdc,
         rail: Option<&str>,
@@ -42,13 +64,19 @@ impl Inner {
         };
         let entry = offer.accepts.iter().find(fits)?;
         let receiver = entry.pay_to.parse::<Address>().ok()?;
-        let is_known = || buying.channels(Some(agent)).iter().any(|ours| ours.open && ours.channel.receiver == receiver);
+        let is_known =
+            || buying.channels(Some(agent)).iter().any(|ours| ours.open && ours.channel.receiver == receiver);
         let is_only = || self.purse.choose(offer, max).is_err();
         (rail == Some("channel") || is_known() || is_only()).then_some(entry)
     }
 
     /// The answer that a key was given for its voucher. A key that is bound to another request is refused.
-    pub(super) fn answer_on_channel(&self, agent: &Did, key: &str, request: &Hash) -> Result<Option<PayView>, ApiError> {
+    pub(super) fn answer_on_channel(
+        &self,
+        agent: &Did,
+        key: &str,
+        request: &Hash,
+    ) -> Result<Option<PayView>, ApiError> {
         let row = self.money.get::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
         let Some(row) = row else { return Ok(None) };
         if row.request != *request {

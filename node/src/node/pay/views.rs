@@ -28,7 +28,7 @@ pub(super) fn free(key: &str, heard: &Fetched) -> PayView {
     view(key, heard.status, content_type, &heard.body)
 }
 
-fn view(key: &str, status: u16, content_type: String, body: &[u8]) -> PayView {
+pub(super) fn view(key: &str, status: u16, content_type: String, body: &[u8]) -> PayView {
     let text = std::str::from_utf8(body).ok().map(str::to_owned);
     let base64 = text.is_none().then(|| STANDARD.encode(body));
     PayView { key: key.to_owned(), status, content_type, text, base64, cost: Usdc::ZERO, payment: None }
