@@ -7,8 +7,8 @@ use crate::node::views::explain;
 use haggle_a2a::envelope::{Message, MessageType};
 use haggle_base::{Did, Usdc};
 use haggle_gateway::view::{
-    HireRequest, ListingQuery, ListingView, NewAgent, Republish, Service, ServiceRow, ServiceSearch, TypedAnswer,
-    TypedMessage, TypedWish,
+    DisputeRequest, HireRequest, ListingQuery, ListingView, NewAgent, Republish, Service, ServiceRow, ServiceSearch,
+    TypedAnswer, TypedMessage, TypedWish,
 };
 use haggle_gateway::{ApiError, NodeApi};
 use haggle_store::StoreError;
@@ -48,7 +48,7 @@ impl Inner {
             TypedWish::Search(search) => self.search_services(search).await?,
             TypedWish::Purchase { listing, input } => self.purchase(&from, &name, listing, input).await?,
             TypedWish::OrderComplete { order } => self.order_complete(order).await?,
-            TypedWish::Dispute { order, .. } => self.dispute(order).await?,
+            TypedWish::Dispute { order, reason, .. } => self.dispute_order(order, reason).await?,
         };
         if before.is_none() {
             let own_keys = self.speaker(None)?;
@@ -204,18 +204,15 @@ impl Inner {
         }
     }
 
-    async fn dispute(&self, order: String) -> Result<TypedAnswer, ApiError> {
-        let (code, reason) = match self.order(&order).await {
-            Ok(_) => ("disputes_not_offered", "This node opens no disputes: the escrow's deadlines decide"),
-            Err(problem) if problem.code == "order_not_found" => ("order_not_found", "Order not found"),
+    async fn dispute_order(&self, order: String, reason: String) -> Result<TypedAnswer, ApiError> {
+        let asked = DisputeRequest { reason };
+        let (status, refusal) = match NodeApi::dispute(self, &order, asked).await {
+            Ok(_) => ("success", None),
+            Err(problem) if problem.status < 500 => ("failed", Some(problem)),
             Err(problem) => return Err(problem),
         };
-        Ok(TypedAnswer::DisputeResponse {
-            status: "failed".to_owned(),
-            order_id: order,
-            reason: Some(reason.to_owned()),
-            code: Some(code.to_owned()),
-        })
+        let (code, reason) = refusal.map(|problem| (problem.code.to_string(), problem.detail)).unzip();
+        Ok(TypedAnswer::DisputeResponse { status: status.to_owned(), order_id: order, reason, code })
     }
 }
 
