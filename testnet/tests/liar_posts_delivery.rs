@@ -30,7 +30,6 @@ async fn a_liar_that_keeps_silent_gets_nothing() {
     let (seller, hired, id) = bought(&stage).await;
 
     stage.forward(stage.until_near_deadline());
-    stage.until_step(1, &id, "delivered_on_chain").await;
     let disputed = stage.until_state(2, &hired.key, "disputed").await;
     assert_eq!(disputed.problem.as_deref(), Some("schema_mismatch"));
     let bond = Usdc::from_units(500);
