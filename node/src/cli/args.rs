@@ -260,7 +260,7 @@ pub(super) enum WalletCommand {
         to: String,
         /// How much, in USDC.
         amount: Usdc,
-        /// Why; both sides can show it.
+        /// Why: kept in this node's ledger; the receiver is not told.
         #[arg(long, visible_alias = "reason", default_value = "")]
         memo: String,
         /// Key of the transfer: the same key never sends twice. Default: a fresh one, printed first.
