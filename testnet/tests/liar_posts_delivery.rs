@@ -57,13 +57,14 @@ async fn a_liar_that_stands_to_its_lie_loses_its_bond_by_the_arbitrators_ruling(
     stage.until_state(1, &id, "disputed").await;
     let client = stage.node(1).client().unwrap();
     let _stands: OrderView = client.post(&format!("/v1/orders/{id}/counter"), &json!({})).await.unwrap();
-    stage.until_step(1, &id, "countered").await;
+    stage.until_step(1, &id, "counter_signed").await;
 
-    // the arbitrator checks hash and schema again, and rules
+    // the arbitrator checks hash and schema again, and rules: maybe before the seller has seen its own bond land
     let refunded = stage.until_state(2, &hired.key, "refunded").await;
     assert!(refunded.settle_tx.is_some());
     assert_eq!(stage.buyer(2).await.1, had, "price, fee and bond are back");
-    assert_eq!(stage.balance(1, &seller.did).await, PURSE.checked_sub(Usdc::from_units(500)).unwrap());
+    let left = PURSE.checked_sub(Usdc::from_units(500)).unwrap();
+    assert_eq!(stage.balance(1, &seller.did).await, left, "the seller stood to its lie, and its bond is gone");
     stage.end().await;
 }
 

@@ -205,4 +205,17 @@ proptest! {
             prop_assert_eq!(cbor::to_vec(&again).unwrap(), bytes);
         }
     }
+
+    #[test]
+    fn fields_keep_their_bounds(fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 1..4), at in 0usize..6) {
+        let hash = |fields: &[Vec<u8>]| Hash::of_fields(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let first = &fields[0];
+        let cut = at.min(first.len());
+        let mut other = vec![first[..cut].to_vec(), first[cut..].to_vec()];
+        other.extend_from_slice(&fields[1..]);
+        prop_assert_ne!(hash(&fields), hash(&other), "one field in two is another list");
+        let mut moved = fields.clone();
+        moved.push(Vec::new());
+        prop_assert_ne!(hash(&fields), hash(&moved), "an empty field counts");
+    }
 }

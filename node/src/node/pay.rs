@@ -63,11 +63,7 @@ impl Errand {
 
     /// What the key of a payment is bound to.
     fn hash(&self) -> Hash {
-        let parts = ["GET URL", self.method.as_str(), &self.url, &self.body];
-        let lengths = parts.map(|part| (part.len() as u64).to_be_bytes());
-        let mixed: Vec<&[u8]> =
-            parts.iter().zip(&lengths).flat_map(|(part, length)| [length.as_slice(), part.as_bytes()]).collect();
-        Hash::of_parts(&mixed)
+        Hash::of_fields(&[b"request", self.method.as_str().as_bytes(), self.url.as_bytes(), self.body.as_bytes()])
     }
 
     /// The request, with a payment if there is one.
@@ -208,7 +204,7 @@ impl Inner {
     /// The payment of this key by any of this node's agents.
     pub(super) fn payment_of(&self, key: &str) -> Result<PaymentView, ApiError> {
         let mut agents = vec![self.own_did()];
-        agents.extend(self.agents.all().into_iter().map(|served| served.row.did));
+        agents.extend(self.agents.dids());
         for agent in agents {
             if let Some(purchase) = self.purse.find(&agent, key).map_err(coded)? {
                 return self.payment_view(&purchase);
@@ -228,7 +224,7 @@ impl Inner {
         let too_long = || ApiError::bad_request("invalid_request", "the memo is over 256 bytes", "shorten the memo");
         let memo: Text<256> = Text::try_from(request.memo.as_str()).map_err(|_| too_long())?;
         let units = request.amount.units().to_be_bytes();
-        let hash = Hash::of_parts(&[b"transfer", to.as_slice(), &units, memo.as_bytes()]);
+        let hash = Hash::of_fields(&[b"transfer", to.as_slice(), &units, memo.as_bytes()]);
         let about = Text::try_from(memo.as_str()).map_err(|_| too_long())?;
         let wanted = Wanted { agent, key: key_text(key)?, request: hash, about };
         let _turn = self.paying.take(&format!("{agent} {key}")).await;

@@ -91,17 +91,14 @@ impl Counter {
         let resource = self.url(&call.listing);
         let too_long =
             |_| ApiError::bad_request("invalid_request", "the listing's name is too long", "use its record id");
-        let parts = [call.method.as_bytes(), resource.as_bytes(), call.query.as_deref().unwrap_or("").as_bytes()];
-        let lengths = parts.map(|part| (part.len() as u64).to_be_bytes());
-        let mut all: Vec<&[u8]> =
-            parts.iter().zip(&lengths).flat_map(|(part, length)| [length.as_slice(), *part]).collect();
-        all.push(&call.body);
+        let query = call.query.as_deref().unwrap_or("");
+        let request = [call.method.as_bytes(), resource.as_bytes(), query.as_bytes(), &call.body];
         let sale = Sale {
             seller: served.row.did,
             listing: Text::try_from(served.row.name.as_str()).unwrap_or_default(),
             resource: Text::try_from(resource.as_str()).map_err(too_long)?,
             amount: served.row.price,
-            request: Hash::of_parts(&all),
+            request: Hash::of_fields(&request),
             caller: Caller::at(call.from),
         };
         Ok(Ordered { served, sale, input: input(call)? })
