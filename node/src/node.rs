@@ -15,6 +15,7 @@ mod views;
 pub use builder::NodeBuilder;
 
 use crate::adapters::a2a::Directory;
+use crate::adapters::faults::CrashPoint;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::Agents;
 use crate::config::Config;
@@ -97,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) counter: sell::Counter,
     /// Payments by voucher, if channels are on.
     pub(crate) buying: Option<Buying>,
+    /// Where crash tests end this process.
+    pub(crate) faults: Arc<CrashPoint>,
     /// Bodies that are too long for a row.
     pub(crate) blobs: Blobs,
     /// One request for each key of a payment.
@@ -113,6 +116,8 @@ pub(crate) struct Inner {
     pub(crate) desk: Desk,
     pub(crate) events: Events,
     pub(crate) reconciled: AtomicU64,
+    /// Times the chain was followed.
+    pub(crate) polls: AtomicU64,
     pub(crate) gateway_url: String,
     /// One change of the agents at a time.
     pub(crate) adding: Mutex<()>,

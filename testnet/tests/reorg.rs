@@ -9,6 +9,8 @@ use haggle_testnet::Stage;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+/// A killed QUIC peer is noticed by its silence only; over TCP the other side knows at once.
+const TCP_ALONE: (&str, &str) = ("HAGGLE_P2P__LISTEN", "[\"/ip4/127.0.0.1/tcp/0\"]");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_blocks_whose_transactions_are_mined_again_change_only_their_place() {
@@ -44,6 +46,41 @@ async fn follows(depth: u64, taken: Taken) {
     }
     stage.until_state(2, &hired.key, "settled").await;
     stage.until_state(1, &id, "settled").await;
+    assert_eq!(stage.buyer(2).await.1, had.checked_sub(settled.total).unwrap());
+    assert_eq!(stage.balance(1, &seller.did).await, settled.price);
+    assert_eq!(stage.runs(1, &id), 1, "the work is done once");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_killed_before_they_open_an_order_again_do_so_when_they_are_back() {
+    let mut stage = Stage::new(PROGRAM).await;
+    for _ in 0..2 {
+        stage.market.add_node_with(&[TCP_ALONE]).await.expect("the node starts");
+    }
+    let seller = stage.serve(1, "digest", 1).await;
+    let listing = stage.listing(2, "digest").await;
+    stage.market.chain().mine(20);
+    let (_, had) = stage.buyer(2).await;
+    let hired = stage.hire(2, &listing, "killed").await;
+    let settled = stage.until_step(2, &hired.key, "attested").await;
+    let id = settled.id.clone().unwrap();
+    stage.until_step(1, &id, "attested").await;
+
+    for node in [1, 2] {
+        let armed = [TCP_ALONE, ("HAGGLE_CRASH_AFTER", "order_taken_back")];
+        stage.market.node_mut(node).restart(&armed).await.expect("it starts");
+    }
+    stage.market.chain().reorg(20, Taken::Lost).unwrap();
+    for node in [1, 2] {
+        stage.until_dead(node).await;
+    }
+    for node in [1, 2] {
+        stage.market.node_mut(node).restart(&[TCP_ALONE]).await.expect("it starts again");
+    }
+
+    stage.until(2, &hired.key, is_made_good).await;
+    stage.until(1, &id, is_made_good).await;
     assert_eq!(stage.buyer(2).await.1, had.checked_sub(settled.total).unwrap());
     assert_eq!(stage.balance(1, &seller.did).await, settled.price);
     assert_eq!(stage.runs(1, &id), 1, "the work is done once");

@@ -13,7 +13,7 @@ use crate::{
     facts::{Cursor, Fact, FundedFact, SettledFact},
     ledger::{About, Account, Accounts, Entry, EntryKind, Side},
     payment::{self, Payment},
-    records::{AgentRow, Agents, Facts, FactsByOrder, Ledger, Payments, Reservations},
+    records::{AgentRow, Agents, Facts, FactsByOrder, Ledger, Payments, Reservations, TakenBack},
 };
 
 /// One agent's budget and accounts.
@@ -344,6 +344,7 @@ impl<'a> Change<'a> {
         match fact {
             Fact::Funded(funded) => self.undo_funded(funded),
             Fact::Settled(settled) => {
+                self.batch.put::<TakenBack>(&settled.order, &0)?;
                 if let Some(earner) = earner {
                     let about = About { kind: EntryKind::EarningUndone, order: Some(settled.order), key: None };
                     let moves =

@@ -6,11 +6,11 @@ use haggle_base::{Did, OrderId};
 
 use crate::{
     SettlementError,
-    facts::{Cursor, Fact},
+    facts::{Cursor, Fact, SettledFact},
     handle::{Inner, Settlement},
     payment::PaymentState,
     ports::{News, OnChain},
-    records::{Checkpoints, CursorRow, Facts, Payments},
+    records::{Checkpoints, CursorRow, Facts, Payments, TakenBack},
 };
 
 /// Facts booked in one transaction; a block with more is still booked whole.
@@ -124,6 +124,32 @@ impl Settlement {
                 return Ok(());
             }
         }
+    }
+
+    /// Orders whose end the chain took back and whose followers were not told, at most `limit`. It is stored with the
+    /// bookings that were undone: an event may be missed, this is there until [`Self::told_of_taking_back`].
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn orders_taken_back(&self, limit: usize) -> Result<Vec<OrderId>, SettlementError> {
+        let rows = self.inner.store.range::<TakenBack>(Bound::Unbounded, limit)?;
+        Ok(rows.into_iter().map(|(order, _)| order).collect())
+    }
+
+    /// Whoever follows the order has stored what follows from its end being `seen` now. If that has changed since, the
+    /// order stays in the list.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn told_of_taking_back(&self, order: &OrderId, seen: Option<SettledFact>) -> Result<(), SettlementError> {
+        let (order, settlement) = (*order, self.clone());
+        self.change(move |_, change| {
+            if settlement.facts_of(&order)?.settled == seen {
+                change.batch.delete::<TakenBack>(&order);
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn book(&self, facts: Vec<Fact>, until: Cursor) -> Result<usize, SettlementError> {

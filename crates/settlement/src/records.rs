@@ -42,6 +42,8 @@ tables! {
     pub(crate) CursorRow = "settlement-cursor-1": () => Cursor;
     /// Earlier cursors, to fall back to after a reorganisation: block to hash.
     pub(crate) Checkpoints = "settlement-checkpoints-1": u64 => B256;
+    /// Orders whose end the chain took back, until whoever follows orders has heard of it.
+    pub(crate) TakenBack = "settlement-taken-back-1": OrderId => u8;
     /// Tokens sent in from outside that were booked: agent and the caller's name for the transfer.
     pub(crate) Deposits = "settlement-deposits-1": (Did, String) => Usdc;
 }

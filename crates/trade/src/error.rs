@@ -37,6 +37,11 @@ impl PortError {
             detail: detail.into(),
         }
     }
+
+    /// Whether the chain does not say, or no longer says, that an order ended as its books have it.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        matches!(self.code, "order_not_settled" | "settlement_mismatch")
+    }
 }
 
 /// Why a party refuses a message; these words travel.

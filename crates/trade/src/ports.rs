@@ -227,7 +227,7 @@ pub trait Money: Send + Sync + Debug {
     /// reservation, or `None` on the provider's side.
     ///
     /// # Errors
-    /// When the books cannot be written.
+    /// `order_not_settled` and `settlement_mismatch` if the chain took that end back; when the books cannot be written.
     async fn settled(&self, key: Option<&str>, closing: &Closing) -> Result<(), PortError>;
 }
 

@@ -9,7 +9,7 @@ use crate::{
     error::FailureCode,
     negotiation::{Asking, Bidding},
     order::{OrderMachine, OrderState, job, saga},
-    ports::TxRef,
+    ports::{Phase, TxRef},
     terms::MAX_TERMS_BYTES,
 };
 
@@ -51,6 +51,13 @@ pub struct Ending {
     pub fee: Usdc,
     /// The closing transaction, where known.
     pub tx: Option<TxRef>,
+}
+
+impl Ending {
+    /// Whether an order in this phase ended just so, whichever transaction did it.
+    pub(crate) fn holds(&self, now: Option<Phase>) -> bool {
+        now == Some(Phase::Settled { closed_by: self.closed_by, paid: self.paid, fee: self.fee })
+    }
 }
 
 /// A result that is held: its receipt and where the output lies.

@@ -121,8 +121,11 @@ impl NodeProcess {
     /// As [`NodeProcess::until_up`].
     pub async fn restart(&mut self, env: &[(&str, &str)]) -> Result<(), CliError> {
         let listen = self.listen_again();
+        let gateway = self.home.running().and_then(|running| running.api.strip_prefix("http://").map(str::to_owned));
         self.kill().await;
         let mut env = env.to_vec();
+        // what was paid for is bound to its URL
+        env.extend(gateway.as_ref().map(|gateway| ("HAGGLE_GATEWAY__LISTEN", gateway.as_str())));
         env.extend(listen.as_ref().map(|listen| ("HAGGLE_P2P__LISTEN", listen.as_str())));
         self.child = start(&self.program, &self.home, &env)?;
         self.until_up().await

@@ -174,6 +174,7 @@ impl NodeApi for Inner {
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
                 escrow: self.file.escrow.to_string(),
                 token: self.file.token.address.to_string(),
+                polls: self.polls.load(Ordering::Relaxed),
                 trust: self.chain_trust(),
                 endpoints: self.reader.endpoints().into_iter().map(views::endpoint).collect(),
             },

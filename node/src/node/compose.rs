@@ -142,14 +142,14 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         keys: Arc::clone(&keys),
         network: file.clone(),
     });
-    let faults = Arc::new(CrashPoint::from_env(&file));
+    let crash = Arc::new(CrashPoint::from_env(&file));
     let buying = BuyerPorts {
         counterparty: Arc::new(A2aCounterparty(directory.clone())),
         market: Arc::new(catalog.clone()),
         signer: Arc::<DocumentKeys>::clone(&signer),
         money: Arc::<SettlementMoney>::clone(&money_port),
         attestor: Arc::<Publisher>::clone(&attestor),
-        faults: Arc::<CrashPoint>::clone(&faults),
+        faults: Arc::<CrashPoint>::clone(&crash),
     };
     let selling = DeskPorts {
         market: Arc::new(catalog.clone()),
@@ -157,7 +157,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         money: money_port,
         work: Arc::new(OrderWork(agents.clone())),
         attestor,
-        faults,
+        faults: Arc::<CrashPoint>::clone(&crash),
     };
     let (buyer, desk) = open_trade(&home, &config, &file, &money, &clock, buying, selling).await?;
     // set once, here
@@ -169,8 +169,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
     let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
-    let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &own.payment)?;
-    let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url);
+    let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &crash)?;
+    let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url, Arc::clone(&crash));
     let inner = Arc::new(Inner {
         started: clock.now(),
         home,
@@ -188,6 +188,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         paying: Turns::default(),
         counter,
         buying,
+        faults: crash,
         blobs: purse_blobs,
         catalog,
         reputation,
@@ -199,6 +200,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         desk,
         events,
         reconciled: AtomicU64::new(0),
+        polls: AtomicU64::new(0),
         gateway_url: gateway_url.clone(),
         adding: tokio::sync::Mutex::new(()),
         stopping,
@@ -326,7 +328,7 @@ fn open_shop(
     settlement: &Settlement,
     reader: &ChainReader,
     keys: &Arc<Keyring>,
-    own: &haggle_base::PaymentKey,
+    crash: &Arc<CrashPoint>,
 ) -> Result<(Till, Option<Selling>, Option<Buying>), NodeError> {
     let asked = &config.payments;
     let blobs = Blobs::open(&home.blobs()).map_err(room)?;
@@ -338,8 +340,9 @@ fn open_shop(
     };
     let confirmations = config.chain.confirmations.max(TillConfig::new(ExactFacts::of(file)).confirmations);
     let settings = TillConfig { credit, confirmations, ..TillConfig::new(ExactFacts::of(file)) };
-    let port = TillPort::new(reader.clone(), own).map_err(room)?;
-    let till = Till::open(settlement.clone(), Arc::new(port), blobs, settings).map_err(room)?;
+    let own = keys.add(0).payment;
+    let port = TillPort::new(reader.clone(), &own).map_err(room)?;
+    let till = Till::open(settlement.clone(), crash.exact(port), blobs, settings).map_err(room)?;
     if !asked.channels {
         return Ok((till, None, None));
     }
@@ -353,10 +356,9 @@ fn open_shop(
     let key_at: KeyAt = Arc::new(move |address| held.at(address).map(|(_, key)| key));
     // only a devnet has our contract at the standard's address
     let ours = file.is_devnet();
-    let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), own, key_at, ours);
-    let port = Arc::new(port.map_err(room)?);
-    let sells = Arc::<ChannelPort>::clone(&port);
-    let selling = Selling::open(settlement.clone(), sells, settings.clone()).map_err(room)?;
+    let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), &own, key_at, ours);
+    let port = crash.channels(port.map_err(room)?);
+    let selling = Selling::open(settlement.clone(), Arc::clone(&port), settings.clone()).map_err(room)?;
     let buying = Buying::open(settlement.clone(), port, settings).map_err(room)?;
     Ok((till, Some(selling), Some(buying)))
 }

@@ -1,12 +1,16 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
+use super::api::coded;
 use super::{Inner, messages};
+use crate::adapters::faults::points;
 use crate::error::NodeError;
 use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, OrderId, PeerId};
 use haggle_catalog::{AnyRecord, CatalogEvent, Origin, Role};
+use haggle_gateway::ApiError;
 use haggle_network::{Gossip, Inbox, Incoming, NetworkEvent, Severity, Stream, scoped};
 use haggle_settlement::PaymentEvent;
+use haggle_trade::ports::Phase;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,6 +32,8 @@ const KNOWN_HOSTS: usize = 8;
 const DRIVE_EVERY: Duration = Duration::from_millis(50);
 /// After how many looks at the chain payments that went through are looked at again.
 const LOOK_AGAIN_EVERY: u64 = 16;
+/// Orders that are opened again in one go.
+const REOPENED_AT_ONCE: usize = 64;
 /// Longest pause of the chain loop after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -237,7 +243,9 @@ async fn sync(inner: &Inner, peer: PeerId, stream: Stream, role: Role) -> bool {
 async fn follow_chain(inner: Arc<Inner>) {
     let mut pause = inner.config.chain.poll;
     loop {
-        match inner.settlement.follow_once().await {
+        let followed = inner.settlement.follow_once().await;
+        inner.polls.fetch_add(1, Ordering::Relaxed);
+        match followed {
             Ok(_) => pause = inner.config.chain.poll,
             Err(error) => {
                 tracing::warn!(error.code = error.code(), "the chain cannot be followed: {error}");
@@ -248,21 +256,39 @@ async fn follow_chain(inner: Arc<Inner>) {
     }
 }
 
-/// An order that was over is open again if the chain no longer says how it ended.
-async fn reopen(inner: &Inner, order: &OrderId) {
-    match inner.settlement.facts_of(order) {
-        Ok(facts) if facts.settled.is_some() => return,
-        Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(error.code = error.code(), "the facts of order {order} cannot be read: {error}");
+/// Orders that were over are open again if the chain no longer says that they ended so. The list is on disk, so that one
+/// that a dead process did not come to is not forgotten.
+async fn reopen_taken_back(inner: &Inner) {
+    loop {
+        let orders = match inner.settlement.orders_taken_back(REOPENED_AT_ONCE) {
+            Ok(orders) => orders,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "orders taken back cannot be read: {error}");
+                return;
+            }
+        };
+        for order in &orders {
+            if let Err(error) = reopen(inner, order).await {
+                tracing::warn!(order.id = %order, error.code = &*error.code, "order {order} is not open again: {error}");
+                return;
+            }
+        }
+        if orders.len() < REOPENED_AT_ONCE {
             return;
         }
     }
-    for reopened in [inner.buyer.reopen(order).await, inner.desk.reopen(order).await] {
-        if let Err(error) = reopened {
-            tracing::warn!(order.id = %order, error.code = error.code(), "order {order} is not open again: {error}");
-        }
+}
+
+async fn reopen(inner: &Inner, order: &OrderId) -> Result<(), ApiError> {
+    inner.faults.at(points::ORDER_TAKEN_BACK);
+    let settled = inner.settlement.facts_of(order).map_err(coded)?.settled;
+    let now = settled.map(|fact| Phase::Settled { closed_by: fact.closed_by, paid: fact.paid, fee: fact.fee });
+    inner.buyer.reopen(order, now).await.map_err(coded)?;
+    inner.desk.reopen(order, now).await.map_err(coded)?;
+    if settled.is_none() {
+        inner.reputation.facts_undone(order).await.map_err(coded)?;
     }
+    inner.settlement.told_of_taking_back(order, settled).await.map_err(coded)
 }
 
 /// Looks at the chain for payments to strangers whose end is not known, and now and then at those that went through.
@@ -337,6 +363,7 @@ async fn look_after_channels(inner: Arc<Inner>) {
 /// What the chain closed or took back changes what attestations are worth.
 async fn remember_payments(inner: Arc<Inner>) {
     let mut payments = inner.settlement.subscribe();
+    reopen_taken_back(&inner).await;
     loop {
         let changed = match payments.recv().await {
             Ok(PaymentEvent::Settled(fact)) => {
@@ -345,11 +372,14 @@ async fn remember_payments(inner: Arc<Inner>) {
                 inner.reputation.facts_arrived(&fact.order).await.map(drop)
             }
             Ok(PaymentEvent::Undone { order }) => {
-                reopen(&inner, &order).await;
+                reopen_taken_back(&inner).await;
                 inner.reputation.facts_undone(&order).await
             }
             Ok(_) => Ok(()),
-            Err(RecvError::Lagged(_)) => inner.reputation.recheck().await.map(drop),
+            Err(RecvError::Lagged(_)) => {
+                reopen_taken_back(&inner).await;
+                inner.reputation.recheck().await.map(drop)
+            }
             Err(RecvError::Closed) => return,
         };
         if let Err(error) = changed {

@@ -10,6 +10,7 @@ use channel::OnChannel;
 
 use super::Inner;
 use super::api::coded;
+use crate::adapters::faults::points;
 use haggle_a2a_transport::{Fetch, Fetched, Reach, fetch};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
 use haggle_gateway::ApiError;
@@ -120,7 +121,9 @@ impl Inner {
                     return self.pay_on_channel(call).await;
                 }
                 let entry = self.purse.choose(&offer, max).map_err(coded)?;
-                self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?
+                let signed = self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?;
+                self.faults.at(points::PAYMENT_SIGNED);
+                signed
             }
         };
         match purchase.answer {
@@ -140,9 +143,11 @@ impl Inner {
                 Ok(heard) => heard,
                 Err(error) => return Err(about(coded(error), &purchase.key)),
             };
+            self.faults.at(points::PAYMENT_SENT);
             let said = heard.header(header::PAYMENT_RESPONSE).and_then(|text| header::decode(text).ok());
             if let Some(said) = &said {
                 purchase = self.purse.heard(&purchase, said).await.map_err(coded)?;
+                self.faults.at(points::PAYMENT_HEARD);
             }
             if heard.status != StatusCode::PAYMENT_REQUIRED {
                 return self.take_answer(&heard, said.as_ref(), purchase).await;
@@ -178,6 +183,7 @@ impl Inner {
         if settled || (200..300).contains(&heard.status) {
             let kind = Text::try_from(heard.header("content-type").unwrap_or_default()).unwrap_or_default();
             purchase = self.purse.answered(&purchase, heard.status, kind, &heard.body).await.map_err(coded)?;
+            self.faults.at(points::PAYMENT_ANSWERED);
             return self.answered_view(&purchase);
         }
         Ok(PayView { payment: Some(self.payment_view(&purchase)?), ..views::free(&purchase.key, heard) })

@@ -4,6 +4,7 @@ mod desk;
 mod discovery;
 
 use super::api::coded;
+use crate::adapters::faults::CrashPoint;
 use crate::agents::{Agents, Served};
 use haggle_base::{Did, Hash, Text};
 use haggle_catalog::Catalog;
@@ -31,6 +32,8 @@ pub(crate) struct Counter {
     catalog: Catalog,
     /// Base URL of the gateway, to which payments are bound.
     base: Arc<str>,
+    /// Where crash tests end this process.
+    faults: Arc<CrashPoint>,
 }
 
 /// One call, read and found to be for sale.
@@ -42,8 +45,15 @@ struct Ordered {
 }
 
 impl Counter {
-    pub(crate) fn new(till: Till, channels: Option<Selling>, agents: Agents, catalog: Catalog, base: &str) -> Self {
-        Self { till, channels, agents, catalog, base: base.into() }
+    pub(crate) fn new(
+        till: Till,
+        channels: Option<Selling>,
+        agents: Agents,
+        catalog: Catalog,
+        base: &str,
+        faults: Arc<CrashPoint>,
+    ) -> Self {
+        Self { till, channels, agents, catalog, base: base.into(), faults }
     }
 
     /// The part of the node that takes payments of `exact`.

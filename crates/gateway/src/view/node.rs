@@ -19,6 +19,9 @@ pub struct ChainStatus {
     pub escrow: String,
     /// The token.
     pub token: String,
+    /// Times this node has followed the chain since its start.
+    #[serde(default)]
+    pub polls: u64,
     /// How far the RPCs' word is taken, in plain words.
     pub trust: String,
     /// Each RPC endpoint, in the order of the configuration.

@@ -9,7 +9,7 @@ use haggle_base::{ClosedBy, Coded, Usdc};
 use super::*;
 use crate::{
     PaymentEvent,
-    facts::{FundedFact, OrderFacts, SettledFact},
+    facts::{FundedFact, OrderFacts},
     testing::{Home, NOON, usdc},
 };
 
@@ -269,4 +269,30 @@ async fn quiet_blocks_move_the_cursor_without_a_write_each() {
     home.chain.mine_empty(100).await;
     home.settlement.follow_once().await.unwrap();
     assert_eq!(home.store.get::<CursorRow>(&()).unwrap(), Some(home.chain.head().await));
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_back_is_named_until_somebody_has_followed() {
+    let home = Home::with_balance(1_000).await;
+    let order = home.order(1, 100);
+    let id = home.id(&order);
+    home.fund("a", &order).await;
+    let funded = home.chain.head().await.block;
+    home.release(&order).await;
+    home.settlement.follow_once().await.unwrap();
+    assert_eq!(home.settlement.orders_taken_back(10).unwrap(), []);
+    home.chain.reorganise(funded).await;
+    home.settlement.follow_once().await.unwrap();
+    // the process dies before it has told anybody
+    let home = home.restarted().await;
+    assert_eq!(home.settlement.orders_taken_back(10).unwrap(), [id]);
+    // and while somebody looks it ends again
+    home.release(&order).await;
+    home.settlement.follow_once().await.unwrap();
+    home.settlement.told_of_taking_back(&id, None).await.unwrap();
+    assert_eq!(home.settlement.orders_taken_back(10).unwrap(), [id], "what was seen is not how it stands");
+    let seen = home.settlement.facts_of(&id).unwrap().settled;
+    home.settlement.told_of_taking_back(&id, seen).await.unwrap();
+    assert_eq!(home.settlement.orders_taken_back(10).unwrap(), []);
+    home.check_books(1_000).await;
 }

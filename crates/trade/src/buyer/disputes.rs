@@ -70,16 +70,24 @@ impl Buyer {
         })
     }
 
-    /// The chain took back how an order ended: it is open again, at the last step that still holds. Orders of others, and
-    /// those that are open, are left alone.
+    /// The chain took back how an order ended: it is open again, at the last step that still holds. `now` is what the chain
+    /// says of it since; an order that ended the same way again stays as it is. So do orders of others, and open ones.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn reopen(&self, order: &OrderId) -> Result<(), TradeError> {
-        let Some(id) = self.inner.store.get::<HiresByOrder>(order)? else { return Ok(()) };
+    pub async fn reopen(&self, order: &OrderId, now: Option<Phase>) -> Result<(), TradeError> {
+        match self.inner.store.get::<HiresByOrder>(order)? {
+            Some(id) => self.inner.reopen(id, now).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn reopen(&self, id: u64, now: Option<Phase>) -> Result<(), TradeError> {
         loop {
-            let Some(hire) = self.inner.store.get::<Hires>(&id)? else { return Ok(()) };
-            if hire.ending.is_none() {
+            let Some(hire) = self.store.get::<Hires>(&id)? else { return Ok(()) };
+            if hire.ending.is_none_or(|ending| ending.holds(now)) {
                 return Ok(());
             }
             let mut new = hire.clone();
@@ -87,17 +95,17 @@ impl Buyer {
             if hire.verdict != Some(Verdict::Misfits) {
                 new.failure = None;
             }
-            new.release_at = hire.release.map(|_| self.inner.clock.now());
+            new.release_at = hire.release.map(|_| self.clock.now());
             if let Some(machine) = &mut new.machine {
                 machine.take_back(new.step.shown_state());
             }
             let mut batch = Batch::new();
             batch.require_equals::<Hires>(&id, &hire)?;
             batch.put::<OpenHires>(&id, &())?;
-            match self.inner.commit_as("taken_back", id, &mut new, batch, None, None).await {
+            match self.commit_as("taken_back", id, &mut new, batch, None, None).await {
                 Err(TradeError::Store(StoreError::Precondition { .. })) => {}
                 other => {
-                    self.inner.rounds.add(id);
+                    self.rounds.add(id);
                     return other;
                 }
             }

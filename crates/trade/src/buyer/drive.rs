@@ -483,7 +483,13 @@ impl Inner {
             fee: ending.fee,
             tx: ending.tx,
         };
-        self.ports.money.settled(Some(&HireId(id).reservation()), &closing).await?;
+        if let Err(error) = self.ports.money.settled(Some(&HireId(id).reservation()), &closing).await {
+            return if error.is_taken_back() {
+                self.reopen(id, None).await.map(|()| Flow::Moved)
+            } else {
+                Err(error.into())
+            };
+        }
         let held_at = hire.held.as_ref().map(|held| held.at);
         let facts = settled_facts(
             agreement,

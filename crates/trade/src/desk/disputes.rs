@@ -64,14 +64,21 @@ impl Desk {
         })
     }
 
-    /// The chain took back how an order ended: it is open again, at the last step that still holds.
+    /// The chain took back how an order ended: it is open again, at the last step that still holds. `now` is what the chain
+    /// says of it since; an order that ended the same way again stays as it is. So do orders of others, and open ones.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn reopen(&self, id: &OrderId) -> Result<(), TradeError> {
+    pub async fn reopen(&self, id: &OrderId, now: Option<Phase>) -> Result<(), TradeError> {
+        self.inner.reopen(id, now).await
+    }
+}
+
+impl Inner {
+    pub(super) async fn reopen(&self, id: &OrderId, now: Option<Phase>) -> Result<(), TradeError> {
         loop {
-            let Some(job) = self.inner.store.get::<Jobs>(id)? else { return Ok(()) };
-            if job.ending.is_none() {
+            let Some(job) = self.store.get::<Jobs>(id)? else { return Ok(()) };
+            if job.ending.is_none_or(|ending| ending.holds(now)) {
                 return Ok(());
             }
             let mut new = job.clone();
@@ -87,10 +94,10 @@ impl Desk {
             let mut batch = Batch::new();
             batch.require_equals::<Jobs>(id, &job)?;
             batch.put::<OpenJobs>(id, &())?;
-            match self.inner.commit_as("taken_back", *id, &mut new, batch, None, None).await {
+            match self.commit_as("taken_back", *id, &mut new, batch, None, None).await {
                 Err(TradeError::Store(StoreError::Precondition { .. })) => {}
                 other => {
-                    self.inner.rounds.add(*id);
+                    self.rounds.add(*id);
                     return other;
                 }
             }

@@ -319,7 +319,13 @@ impl Inner {
             fee: ending.fee,
             tx: ending.tx,
         };
-        self.ports.money.settled(None, &closing).await?;
+        if let Err(error) = self.ports.money.settled(None, &closing).await {
+            return if error.is_taken_back() {
+                self.reopen(&id, None).await.map(|()| Flow::Moved)
+            } else {
+                Err(error.into())
+            };
+        }
         let held_at: Option<Timestamp> = job.held.as_ref().map(|held| held.at);
         let response: Option<Hash> = job.held.as_ref().map(|held| held.output);
         let consent = job.consent.ok_or(Refusal::BadDocument)?;

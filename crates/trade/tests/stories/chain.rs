@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use alloy_primitives::aliases::U96;
 use haggle_base::{Address, B256, ClosedBy, EvmSignature, Hash, Order, OrderId, Timestamp, U256, Usdc, eip712};
-use haggle_trade::{OnChain, Phase, PortError, TxRef, Venue};
+use haggle_trade::{Closing, OnChain, Phase, PortError, TxRef, Venue};
 use parking_lot::Mutex;
 
 /// One order's slot.
@@ -232,6 +232,15 @@ impl Chain {
     }
 
     /// Takes a release back: the order is funded as before it.
+    pub(crate) fn has_ended_so(&self, closing: &Closing) -> Result<(), PortError> {
+        let end = Phase::Settled { closed_by: closing.closed_by, paid: closing.paid, fee: closing.fee };
+        if self.look(&closing.order)?.phase == end {
+            return Ok(());
+        }
+        let (code, hint) = ("order_not_settled", "try again after the next block");
+        Err(PortError { code, hint, retryable: true, detail: "the order has not ended so".to_owned() })
+    }
+
     pub(crate) fn take_back_release(&self, order: &Order) {
         let id = self.id(order);
         let mut state = self.state.lock();

@@ -192,12 +192,47 @@ async fn an_order_whose_end_the_chain_takes_back_is_open_again_until_it_ends_aga
     world.settle_down(40).await;
     let (order, order_id) = (order_of(&world, id), world.bought(id).id.unwrap());
     world.chain.take_back_release(&order);
-    world.buyer().reopen(&order_id).await.unwrap();
-    world.desk().reopen(&order_id).await.unwrap();
+    world.buyer().reopen(&order_id, None).await.unwrap();
+    world.desk().reopen(&order_id, None).await.unwrap();
     assert_eq!(world.bought(id).state.as_str(), "accepted");
     assert_eq!(world.sold(&order_id).state.as_str(), "delivered");
     // told twice, done once
-    world.buyer().reopen(&order_id).await.unwrap();
+    world.buyer().reopen(&order_id, None).await.unwrap();
+    world.settle_down(40).await;
+    assert_eq!(world.chain.log(), ["fund", "release", "taken_back", "release"]);
+    world.check_paid_once(id);
+}
+
+#[tokio::test]
+async fn an_order_that_ended_the_same_way_again_stays_closed() {
+    let mut world = World::new().await;
+    let id = world.hire().await;
+    world.settle_down(40).await;
+    let (order, order_id) = (order_of(&world, id), world.bought(id).id.unwrap());
+    let again = world.chain.look(&order).unwrap().phase;
+    world.buyer().reopen(&order_id, Some(again)).await.unwrap();
+    world.desk().reopen(&order_id, Some(again)).await.unwrap();
+    assert_eq!(world.bought(id).state.as_str(), "settled");
+    assert_eq!(world.sold(&order_id).state.as_str(), "settled");
+    let other = haggle_trade::ports::Phase::Settled { closed_by: ClosedBy::Refund, paid: usdc("0"), fee: usdc("0") };
+    world.desk().reopen(&order_id, Some(other)).await.unwrap();
+    assert_eq!(world.sold(&order_id).state.as_str(), "delivered", "it ended otherwise");
+}
+
+#[tokio::test]
+async fn an_end_that_is_taken_back_before_the_books_are_closed_is_not_believed() {
+    let mut world = World::new().await;
+    let id = world.hire().await;
+    world.buyer_crash.after("released");
+    world.turns(20).await;
+    let case = world.chain.log();
+    assert_eq!(case, ["fund", "release"]);
+    world.start_buyer().await;
+    let (order, order_id) = (order_of(&world, id), world.bought(id).id.unwrap());
+    assert_eq!(world.bought(id).state.as_str(), "settled");
+    // nobody tells the buyer: its own books do not close
+    world.chain.take_back_release(&order);
+    world.desk().reopen(&order_id, None).await.unwrap();
     world.settle_down(40).await;
     assert_eq!(world.chain.log(), ["fund", "release", "taken_back", "release"]);
     world.check_paid_once(id);

@@ -330,6 +330,7 @@ impl Money for Purse {
     }
 
     async fn settled(&self, key: Option<&str>, closing: &Closing) -> Result<(), PortError> {
+        self.chain.has_ended_so(closing)?;
         if let Some(key) = key {
             self.books.reserved.lock().remove(key);
         }

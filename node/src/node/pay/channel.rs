@@ -1,6 +1,7 @@
 //! Paying a stranger by vouchers on a prepaid channel, for those who come again.
 
 use super::{Errand, PENDING, about, offer, views};
+use crate::adapters::faults::points;
 use crate::node::Inner;
 use crate::node::api::coded;
 use crate::records::{PaidAnswer, PaidAnswers};
@@ -94,6 +95,7 @@ impl Inner {
         let buying = self.buying.as_ref().ok_or_else(|| ApiError::internal(&"channels are off"))?;
         self.keep_answer(&agent, key, PaidAnswer::unanswered(errand.hash())).await?;
         let mut paying: Paying = buying.pay(&agent, key, entry, Some(asked)).await.map_err(coded)?;
+        self.faults.at(points::VOUCHER_SIGNED);
         for _ in 0..SENDS {
             let value = header::encode(&paying.payment).map_err(coded)?;
             let value = HeaderValue::try_from(value).map_err(|cause| ApiError::internal(&cause))?;
@@ -104,6 +106,7 @@ impl Inner {
                     return Err(about(coded(error), key));
                 }
             };
+            self.faults.at(points::VOUCHER_SENT);
             let said: Option<SettleResponse> =
                 heard.header(header::PAYMENT_RESPONSE).and_then(|text| header::decode(text).ok());
             if heard.status != StatusCode::PAYMENT_REQUIRED {
@@ -111,19 +114,32 @@ impl Inner {
                     buying.give_up(&agent, key).map_err(coded)?;
                     return Ok(views::free(key, &heard));
                 };
-                let cost = match buying.answered(&agent, key, &said).await.map_err(coded)? {
-                    Next::Charged(cost) => cost,
-                    _ => Usdc::ZERO,
-                };
                 let kind = heard.header("content-type").unwrap_or_default();
-                let answer = PaidAnswer {
+                let mut answer = PaidAnswer {
                     status: heard.status,
                     content_type: Text::try_from(kind).unwrap_or_default(),
                     body: Some(self.blobs.put(&heard.body).map_err(coded)?),
-                    cost,
+                    cost: entry.amount.to_usdc().unwrap_or_default(),
                     ..PaidAnswer::unanswered(errand.hash())
                 };
-                self.keep_answer(&agent, key, answer).await?;
+                // before the channel is free: another key's voucher would take this one's place, and its answer with it
+                self.keep_answer(&agent, key, answer.clone()).await?;
+                self.faults.at(points::VOUCHER_ANSWERED);
+                let cost = match buying.answered(&agent, key, &said).await {
+                    Ok(Next::Charged(cost)) => cost,
+                    Ok(_) => Usdc::ZERO,
+                    Err(error) => {
+                        // the answer is there; what the channel holds is looked up by whoever uses it next
+                        tracing::info!(error.code = haggle_base::Coded::code(&error), "a channel is not read: {error}");
+                        buying.give_up(&agent, key).map_err(coded)?;
+                        answer.cost
+                    }
+                };
+                if cost != answer.cost {
+                    answer.cost = cost;
+                    self.keep_answer(&agent, key, answer).await?;
+                }
+                self.faults.at(points::VOUCHER_CHARGED);
                 return Ok(PayView { cost, ..views::free(key, &heard) });
             }
             let again = offer(&heard)?;

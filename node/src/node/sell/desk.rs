@@ -1,6 +1,7 @@
 //! Taking payments for calls, rail by rail.
 
 use super::{Counter, Ordered, answer, payment_required};
+use crate::adapters::faults::points;
 use crate::node::api::coded;
 use haggle_gateway::{ApiError, PaidAnswer};
 use haggle_settlement::channels::{self, ChannelSale, Refusal};
@@ -46,11 +47,18 @@ impl Counter {
             };
             // named by the payment: two who ask the same are two, one who shows it again is one
             let call = format!("x402:{}", ticket.nonce());
+            self.faults.at(points::EXACT_TAKEN);
             return match self.work(ordered, &call).await {
-                Ok(output) => match self.till.worked(ticket, output.clone()).await {
-                    Ok(settlement) => sold(output, &settlement),
-                    Err(refused) => self.refuse(ordered, &refused),
-                },
+                Ok(output) => {
+                    self.faults.at(points::EXACT_WORKED);
+                    match self.till.worked(ticket, output.clone()).await {
+                        Ok(settlement) => {
+                            self.faults.at(points::EXACT_ANSWERED);
+                            sold(output, &settlement)
+                        }
+                        Err(refused) => self.refuse(ordered, &refused),
+                    }
+                }
                 Err(problem) => {
                     // what was paid stays paid: the same payment may have the work done later
                     let paid = self.till.failed(ticket).await.map_err(coded)?;
@@ -97,9 +105,12 @@ impl Counter {
                 Err(refusal) => return self.correct(ordered, &refusal),
             };
             let call = format!("x402:{}:{}", ticket.channel(), ticket.allowed().units());
+            self.faults.at(points::VOUCHER_TAKEN);
             return match self.work(ordered, &call).await {
                 Ok(output) => {
+                    self.faults.at(points::VOUCHER_WORKED);
                     let settled = channels.worked(ticket, &output).await.map_err(coded)?;
+                    self.faults.at(points::VOUCHER_KEPT);
                     sold(output, &settled)
                 }
                 // the ticket is let go: nothing is charged
