@@ -33,11 +33,12 @@ fn lies(method: &str, _: &Value, result: &mut Value) {
 /// What one endpoint does from the middle of a settlement on. The liar comes last: it is not believed for a while after.
 const MANNERS: [&str; 3] = ["lags", "dies", "lies"];
 
-fn manner(name: &str, stage: &Stage) -> Manner {
+fn manner(name: &str, depth: u64, stage: &Stage) -> Manner {
     match name {
         "lies" => Manner::Lying(lies),
         "lags" => Manner::Behind(stage.market.chain().head().0),
-        _ => Manner::Dead,
+        _ if depth == 2 => Manner::Dead,
+        _ => Manner::Silent,
     }
 }
 
@@ -103,7 +104,7 @@ async fn one_of_three_endpoints_that_lies_lags_or_dies_in_mid_settlement_mislead
             let key = format!("{name}-{depth}");
             let hired = stage.hire(BUYER, &listing, &key).await;
             stage.until_step(BUYER, &hired.key, "funded").await;
-            endpoints[round].turns(manner(name, &stage));
+            endpoints[round].turns(manner(name, depth, &stage));
             let settled = stage.until_step(BUYER, &hired.key, "attested").await;
             let id = settled.id.clone().expect("a settled order has an id");
             stage.until_step(SELLER, &id, "attested").await;

@@ -299,7 +299,8 @@ impl Buyer {
             let (payment, wanted) = (paying.payment.clone(), key.to_owned());
             let heard = self.ask(move |seller| async move { seller.sell_voucher(&wanted, &payment).await }).await;
             match heard {
-                None => break,
+                // it may have been charged: the channel waits for this key
+                None => return None,
                 Some(Heard::Sold { answer, settled }) => {
                     // before the channel is free for another key
                     self.keep(key, &answer).await;
@@ -316,7 +317,6 @@ impl Buyer {
                 },
             }
         }
-        self.buying.give_up(agent, key).unwrap();
         None
     }
 

@@ -36,6 +36,8 @@ const FEE_BPS: u16 = 250;
 const ON_DISK: u64 = 50;
 /// Steps in which most of a run happens.
 const STEPS: u64 = 90;
+/// How long a reservation stands without a signature.
+const RESERVED: Duration = Duration::from_secs(600);
 /// How long a run may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -206,7 +208,7 @@ impl World<'_> {
         let config = SettlementConfig {
             escrow: EscrowFacts::new(deployed.chain_id, deployed.escrow, self.ground.token.clone()),
             limits: Limits { per_call: Usdc::from_units(200_000), per_day: Usdc::from_units(PURSE) },
-            reservation_lives: Duration::from_secs(600),
+            reservation_lives: RESERVED,
             start: self.start,
         };
         let port = ChainPort::new(reader.clone(), 0, Arc::clone(&home.keys), home.keys.key.clone());
@@ -422,6 +424,8 @@ impl World<'_> {
             seller.selling.claim(None).await.unwrap();
             assert_eq!(seller.selling.claim(None).await.unwrap().claims, [], "nothing is left to claim: {about}");
             buyer.purse.settle_up_all().await.unwrap();
+            // what was reserved and never signed on comes back with time
+            self.clock.advance(RESERVED);
             buyer.settlement.follow_once().await.unwrap();
             for (_, key) in &wants {
                 buyer.buying.give_up(&buyer.keys.agent, key).unwrap();

@@ -101,10 +101,8 @@ impl Inner {
             let value = HeaderValue::try_from(value).map_err(|cause| ApiError::internal(&cause))?;
             let heard = match self.knock(errand.fetch(Some(value))).await {
                 Ok(heard) => heard,
-                Err(error) => {
-                    buying.give_up(&agent, key).map_err(coded)?;
-                    return Err(about(coded(error), key));
-                }
+                // the seller may have charged it: the channel waits for this key, and others take another one
+                Err(error) => return Err(about(coded(error), key)),
             };
             self.faults.at(points::VOUCHER_SENT);
             let said: Option<SettleResponse> =
@@ -150,6 +148,7 @@ impl Inner {
                 Next::Over | Next::Paid | Next::Charged(_) => return Err(super::not_taken(&heard, said.as_ref(), key)),
             }
         }
+        // it was not charged: others may have the channel
         buying.give_up(&agent, key).map_err(coded)?;
         let busy = ApiError::of_code("try_again", "the seller did not take the voucher yet");
         Err(about(busy, key))

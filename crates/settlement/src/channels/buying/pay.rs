@@ -1,6 +1,9 @@
 //! Choosing a channel and signing a voucher on it, stored before it leaves.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use alloy_primitives::{B256, aliases::U40, keccak256};
 
@@ -23,6 +26,9 @@ use crate::{
 const MAX_KEY: usize = 256;
 /// Salts that are tried for a new channel, in case the home was restored from an old copy.
 const SALTS: u64 = 64;
+
+/// How long a payment waits for a free channel before it looks at the clock again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A free channel, held for a moment; dropping it lets others have it.
 struct Hold {
@@ -91,7 +97,8 @@ impl Buying {
             freed.as_mut().enable();
             let tried = match self.choose(&wanted, may_open) {
                 Choice::Wait => {
-                    freed.await;
+                    // a channel comes free by a word, or by the clock when its answer is overdue
+                    let _woken = tokio::time::timeout(LOOK_AGAIN, freed).await;
                     continue;
                 }
                 Choice::Use(hold) => self.voucher(&hold, key, &wanted).await,
