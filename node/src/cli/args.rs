@@ -400,6 +400,8 @@ pub(super) struct Demo {
 pub(super) enum BenchCommand {
     /// Calls between agents: a crowd on one node, libp2p beside raw libp2p, our gateway beside other servers, memory.
     A2a(BenchA2a),
+    /// Payments: vouchers beside the bare curve, a paid call beside a free one, our facilitator beside the npm one.
+    Pay(BenchPay),
     /// One part of a bench, in a process of its own.
     #[command(hide = true, subcommand)]
     Part(BenchPart),
@@ -432,8 +434,24 @@ pub(super) struct BenchA2a {
 }
 
 #[cfg(feature = "bench")]
+#[derive(Debug, Args)]
+pub(super) struct BenchPay {
+    /// Also run beside the facilitator in this folder: testnet/peers of the repository, its npm packages installed.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(super) peers: Option<PathBuf>,
+    /// Only see that everything runs: the figures mean nothing.
+    #[arg(long)]
+    pub(super) quick: bool,
+}
+
+#[cfg(feature = "bench")]
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchPart {
+    /// Vouchers verified on one core.
+    Vouchers {
+        #[arg(long)]
+        quick: bool,
+    },
     /// Median latency of one caller.
     Latency {
         #[arg(long)]

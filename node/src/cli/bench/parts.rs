@@ -4,16 +4,25 @@ use crate::cli::CliError;
 use crate::cli::args::BenchPart;
 use crate::cli::terminal;
 use haggle_bench::pairs::{self, Effort, Lost, Pair};
+use haggle_bench::vouchers::{VoucherRates, Vouchers};
 use serde::de::DeserializeOwned;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
+/// How long each way to verify a voucher has a core.
+const LONG: Duration = Duration::from_secs(3);
+/// The same where figures mean nothing.
+const SHORT: Duration = Duration::from_millis(20);
 /// Longest time a part may take beside the time it was asked to take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
     match part {
+        BenchPart::Vouchers { quick } => {
+            let time = if quick { SHORT } else { LONG };
+            terminal::json(&tokio::task::spawn_blocking(move || Vouchers::sign().rates(time)).await.map_err(failed)?);
+        }
         BenchPart::Latency { quick } => terminal::json(&pairs::latency(effort(quick)).await),
         BenchPart::Rate { quick } => terminal::json(&pairs::rate(effort(quick)).await),
         BenchPart::Lost { seconds } => terminal::json(&pairs::lost(Duration::from_secs(seconds)).await),
@@ -46,6 +55,10 @@ pub(super) async fn latency(quick: bool) -> Result<Pair, CliError> {
 
 pub(super) async fn rate(quick: bool) -> Result<Pair, CliError> {
     ask(Command::new(own()?), &arguments("rate", quick), PATIENCE).await
+}
+
+pub(super) async fn vouchers(quick: bool) -> Result<VoucherRates, CliError> {
+    ask(Command::new(own()?), &arguments("vouchers", quick), PATIENCE).await
 }
 
 pub(super) async fn lost(time: Duration) -> Result<Lost, CliError> {
