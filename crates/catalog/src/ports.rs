@@ -61,6 +61,12 @@ pub trait Standing: Send + Sync + Debug {
     /// The figures of an agent; [`Figures::default`] for one nobody has dealt with.
     fn figures(&self, agent: &Did) -> Figures;
 
+    /// A number that is another one whenever any figures have changed but by the passing of time; `None` if nobody counts,
+    /// and figures are asked for anew by each search.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     /// True if the agent has paid for room on the shelf.
     fn costed(&self, agent: &Did) -> bool {
         let _nobody = agent;
@@ -75,6 +81,10 @@ pub struct Unknown;
 impl Standing for Unknown {
     fn figures(&self, _agent: &Did) -> Figures {
         Figures::default()
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(0)
     }
 }
 

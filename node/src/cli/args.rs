@@ -151,21 +151,30 @@ pub(super) struct Up {
 
 #[derive(Debug, Args)]
 pub(super) struct Find {
-    /// Free text over name, description, tags and skill.
+    /// Free text over name, description, tags and skill; a slip of the hand is forgiven.
     pub(super) text: Option<String>,
+    /// Any of the words will do; otherwise all of them must occur.
+    #[arg(long)]
+    pub(super) any: bool,
     /// Category that must match.
     #[arg(long)]
     pub(super) category: Option<String>,
     /// Tag that must be present.
     #[arg(long)]
     pub(super) tag: Option<String>,
+    /// A payment scheme the listing must take, such as haggle-escrow.
+    #[arg(long)]
+    pub(super) scheme: Option<String>,
+    /// A region the listing must be offered in, if it names any.
+    #[arg(long)]
+    pub(super) region: Option<String>,
     /// Least price in USDC.
     #[arg(long)]
     pub(super) min_price: Option<Usdc>,
     /// Greatest price in USDC.
     #[arg(long)]
     pub(super) max_price: Option<Usdc>,
-    /// cost_per_success, trust_score_desc, price_asc or response_time_asc.
+    /// cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance.
     #[arg(long, default_value = "cost_per_success")]
     pub(super) sort: String,
     /// At most this many (1 to 100).

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
 
-use super::Match;
+use super::Facts;
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -46,6 +46,16 @@ impl Sort {
     }
 }
 
+impl Sort {
+    /// Whether the author's figures count.
+    pub(crate) const fn needs_figures(self) -> bool {
+        match self {
+            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc => true,
+            Self::PriceAsc | Self::Relevance => false,
+        }
+    }
+}
+
 impl FromStr for Sort {
     type Err = UnknownSort;
 
@@ -64,17 +74,17 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Where a match with these figures stands.
-    pub(crate) fn of(sort: Sort, found: &Match, figures: &Figures) -> Self {
-        let price = found.facts.price;
+    /// Where a listing stands whose words match as well as `score` says and whose author has these figures.
+    pub(crate) fn of(sort: Sort, facts: &Facts, score: f32, figures: &Figures) -> Self {
+        let price = facts.price;
         let rank = match sort {
             Sort::CostPerSuccess => figures.cost_per_success(price).map_or(u64::MAX, Usdc::units),
             Sort::TrustScoreDesc => descending(figures.trust_score),
             Sort::PriceAsc => price.units(),
             Sort::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
-            Sort::Relevance => descending(f64::from(found.score)),
+            Sort::Relevance => descending(f64::from(score)),
         };
-        Self { rank, price, id: found.facts.id }
+        Self { rank, price, id: facts.id }
     }
 
     /// The opaque text that stands for this place.
