@@ -5,6 +5,7 @@
 //! - [`pairs`] lets the two take turns; [`load`] calls and counts.
 //! - [`vouchers`] verifies vouchers, beside the bare arithmetic and beside alloy.
 //! - [`exact`] signs payments for facilitators.
+//! - [`discovery`] fills and searches catalogs of a made-up market ([`corpus`]), beside bare [`engines`].
 //! - [`processor`] reads processor time.
 //! - [`http`] is a client that calls a node's gateway and costs little itself.
 //!
@@ -12,6 +13,9 @@
 //! can report the ratio from one run. `haggle bench` puts everything together.
 
 pub mod a2a;
+pub mod corpus;
+pub mod discovery;
+pub mod engines;
 pub mod exact;
 pub mod http;
 pub mod load;

@@ -41,7 +41,6 @@ pub(crate) struct Fields {
 }
 
 pub(crate) use find::Found;
-pub(crate) use live::Facts;
 
 /// The index and the facts beside it. A listing that was taken out is no longer found at once; one
 /// that was added is found after the next [`Self::commit`].
@@ -135,9 +134,14 @@ impl ListingIndex {
         let rows = self.rows.read();
         let searcher = self.reader.searcher();
         let matching = query::build(query, &self.fields, &searcher)?;
-        let mut known = self.known.open(standing, rows.writers(), now);
-        let wanted = Wanted { query, after, limit, now };
-        find::find(&searcher, matching.as_ref(), &rows, &wanted, |facts| known.figures(facts))
+        let writer = match query.author.map(|author| rows.number_of(&author)) {
+            Some(None) => return Ok(Found::default()),
+            Some(writer) => writer,
+            None => None,
+        };
+        let mut known = self.known.open(standing, &rows, now);
+        let wanted = Wanted { query, writer, after, limit, now };
+        find::find(&searcher, matching.as_ref(), &rows, &wanted, |writer| known.figures(writer))
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {

@@ -50,16 +50,16 @@ impl Catalog {
         let after = query.cursor.as_deref().map(Position::from_cursor).transpose()?;
         let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref())?;
         let next = match found.page.last() {
-            Some((last, _)) if found.more => Some(last.to_cursor()),
+            Some(last) if found.more => Some(last.to_cursor()),
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());
-        for (_, facts) in found.page {
-            if let Some(AnyRecord::Listing(listing)) = shared.record(&facts.id)? {
-                let figures = shared.standing.figures(&facts.author);
+        for place in found.page {
+            if let Some(AnyRecord::Listing(listing)) = shared.record(&place.id())? {
+                let figures = shared.standing.figures(&listing.author());
                 items.push(Hit {
                     cost_per_success: figures.cost_per_success(listing.body().price),
-                    binding: self.binding(&facts.author),
+                    binding: self.binding(&listing.author()),
                     listing,
                     figures,
                 });

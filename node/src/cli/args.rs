@@ -411,6 +411,8 @@ pub(super) enum BenchCommand {
     A2a(BenchA2a),
     /// Payments: vouchers beside the bare curve, a paid call beside a free one, our facilitator beside the npm one.
     Pay(BenchPay),
+    /// Finding each other: taking listings in, beside bare signatures; searching, beside tantivy and SQLite.
+    Discovery(BenchDiscovery),
     /// One part of a bench, in a process of its own.
     #[command(hide = true, subcommand)]
     Part(BenchPart),
@@ -454,8 +456,37 @@ pub(super) struct BenchPay {
 }
 
 #[cfg(feature = "bench")]
+#[derive(Debug, Args)]
+pub(super) struct BenchDiscovery {
+    /// Listings of the market that is searched first.
+    #[arg(long, default_value_t = 200_000)]
+    pub(super) listings: u64,
+    /// Listings of the large market.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(super) many: u64,
+    /// Listings taken in one by one.
+    #[arg(long, default_value_t = 20_000)]
+    pub(super) taken_in: u64,
+    /// Queries.
+    #[arg(long, default_value_t = 1000)]
+    pub(super) queries: usize,
+}
+
+#[cfg(feature = "bench")]
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchPart {
+    /// Listings taken in.
+    Ingest {
+        #[arg(long)]
+        listings: u64,
+    },
+    /// Listings searched.
+    Search {
+        #[arg(long)]
+        listings: u64,
+        #[arg(long)]
+        queries: usize,
+    },
     /// Vouchers verified on one core.
     Vouchers {
         #[arg(long)]

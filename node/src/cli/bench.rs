@@ -4,6 +4,7 @@
 //! Each part runs in processes of its own, so that neither memory nor time of one counts for another.
 
 mod crowd;
+mod discovery;
 mod facilitators;
 mod nodes;
 mod parts;
@@ -42,6 +43,7 @@ pub(super) async fn run(globals: &Globals, command: BenchCommand) -> Result<(), 
     match command {
         BenchCommand::A2a(args) => a2a(globals, args).await,
         BenchCommand::Pay(args) => pay::run(globals, args).await,
+        BenchCommand::Discovery(args) => discovery::run(globals, &args).await,
         BenchCommand::Part(part) => parts::run(part).await,
     }
 }

@@ -10,8 +10,7 @@ use tantivy::{
 };
 
 use super::{
-    Facts,
-    live::Rows,
+    live::{Facts, Rows},
     query::Query,
     sort::{Position, Sort},
 };
@@ -26,7 +25,7 @@ pub(crate) struct Found {
     /// Listings that match, on all pages.
     pub(crate) total: usize,
     /// The page, in its order.
-    pub(crate) page: Vec<(Position, Facts)>,
+    pub(crate) page: Vec<Position>,
     /// Whether more follow.
     pub(crate) more: bool,
 }
@@ -34,6 +33,8 @@ pub(crate) struct Found {
 /// The part of a query that the rows answer, and the page that is wanted.
 pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
+    /// The number of the author that is asked for.
+    pub(super) writer: Option<u32>,
     pub(super) after: Option<Position>,
     pub(super) limit: usize,
     pub(super) now: Timestamp,
@@ -45,7 +46,7 @@ impl Wanted<'_> {
         facts.expires > self.now
             && query.min_price.is_none_or(|least| facts.price >= least)
             && query.max_price.is_none_or(|most| facts.price <= most)
-            && query.author.is_none_or(|author| author == facts.author)
+            && self.writer.is_none_or(|writer| writer == facts.writer)
     }
 }
 
@@ -55,51 +56,52 @@ struct Best<'a, F> {
     rows: &'a Rows,
     figures: F,
     total: usize,
-    heap: BinaryHeap<(Position, u32)>,
+    heap: BinaryHeap<Position>,
 }
 
-impl<F: FnMut(&Facts) -> Figures> Best<'_, F> {
+impl<F: FnMut(u32) -> Figures> Best<'_, F> {
     fn see(&mut self, serial: Option<u64>, score: Score) {
-        let Some((serial, facts)) =
-            serial.and_then(|serial| Some((u32::try_from(serial).ok()?, self.rows.get(serial)?)))
-        else {
-            return;
-        };
+        let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
         if !self.wanted.takes(facts) {
             return;
         }
         self.total += 1;
         let sort = self.wanted.query.sort;
-        let figures = if sort.needs_figures() { (self.figures)(facts) } else { Figures::default() };
-        let position = Position::of(sort, facts, score, &figures);
+        let figures = if sort.needs_figures() { (self.figures)(facts.writer) } else { Figures::default() };
+        let rank = sort.rank(facts.price, score, &figures);
+        let is_full = self.heap.len() > self.wanted.limit;
+        if is_full && self.heap.peek().is_some_and(|worst| worst.is_before(rank, facts.price)) {
+            return;
+        }
+        let Some(id) = self.rows.id(serial) else { return };
+        let position = Position::new(rank, facts.price, id);
         if self.wanted.after.is_some_and(|after| position <= after) {
             return;
         }
-        if self.heap.len() <= self.wanted.limit {
-            self.heap.push((position, serial));
+        if !is_full {
+            self.heap.push(position);
         } else if let Some(mut worst) = self.heap.peek_mut()
-            && position < worst.0
+            && position < *worst
         {
-            *worst = (position, serial);
+            *worst = position;
         }
     }
 
     fn found(self) -> Found {
         let more = self.heap.len() > self.wanted.limit;
-        let mut best = self.heap.into_sorted_vec();
-        best.truncate(self.wanted.limit);
-        let facts = |(position, serial): (Position, u32)| Some((position, *self.rows.get(serial.into())?));
-        Found { total: self.total, page: best.into_iter().filter_map(facts).collect(), more }
+        let mut page = self.heap.into_sorted_vec();
+        page.truncate(self.wanted.limit);
+        Found { total: self.total, page, more }
     }
 }
 
-/// Searches. `figures` says how a listing's author has done.
+/// Searches. `figures` says how the author of a number has done.
 pub(super) fn find(
     searcher: &Searcher,
     matching: &dyn IndexQuery,
     rows: &Rows,
     wanted: &Wanted<'_>,
-    figures: impl FnMut(&Facts) -> Figures,
+    figures: impl FnMut(u32) -> Figures,
 ) -> Result<Found, TantivyError> {
     let mut best = Best { wanted, rows, figures, total: 0, heap: BinaryHeap::with_capacity(wanted.limit + 2) };
     let scored = wanted.query.sort == Sort::Relevance;
@@ -124,7 +126,7 @@ pub(super) fn find(
     Ok(best.found())
 }
 
-fn see_block<F: FnMut(&Facts) -> Figures>(
+fn see_block<F: FnMut(u32) -> Figures>(
     reader: &SegmentReader,
     serials: &Column<u64>,
     docs: &[DocId],

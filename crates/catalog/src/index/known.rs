@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_base::Timestamp;
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::Facts;
+use super::live::Rows;
 use crate::ports::{Figures, Standing};
 
 /// Figures depend on the time of day too: what was seen a day ago is forgotten.
@@ -31,29 +31,30 @@ pub(super) struct Open<'a> {
     standing: &'a dyn Standing,
     /// What may be believed; nothing if all of it is out of date.
     book: Option<RwLockReadGuard<'a, Book>>,
+    rows: &'a Rows,
     version: Option<u64>,
     now: Timestamp,
-    writers: usize,
     asked: Vec<(u32, Figures)>,
 }
 
 impl Known {
-    /// The figures for one search over this many authors.
-    pub(super) fn open<'a>(&'a self, standing: &'a dyn Standing, writers: usize, now: Timestamp) -> Open<'a> {
+    /// The figures for one search over these listings.
+    pub(super) fn open<'a>(&'a self, standing: &'a dyn Standing, rows: &'a Rows, now: Timestamp) -> Open<'a> {
         let version = standing.version();
         let book = self.book.read();
         let book = (version == Some(book.version) && now.since(book.read_at) <= OLDEST).then_some(book);
-        Open { known: self, standing, book, version, now, writers, asked: Vec::new() }
+        Open { known: self, standing, book, rows, version, now, asked: Vec::new() }
     }
 }
 
 impl Open<'_> {
-    pub(super) fn figures(&mut self, facts: &Facts) -> Figures {
-        let kept = self.book.as_ref().and_then(|book| book.figures.get(facts.writer as usize).copied().flatten());
+    /// The figures of the author of this number.
+    pub(super) fn figures(&mut self, writer: u32) -> Figures {
+        let kept = self.book.as_ref().and_then(|book| book.figures.get(writer as usize).copied().flatten());
         kept.unwrap_or_else(|| {
-            let figures = self.standing.figures(&facts.author);
+            let figures = self.rows.writer(writer).map(|author| self.standing.figures(&author)).unwrap_or_default();
             if self.version.is_some() {
-                self.asked.push((facts.writer, figures));
+                self.asked.push((writer, figures));
             }
             figures
         })
@@ -72,8 +73,8 @@ impl Drop for Open<'_> {
         if book.version != version {
             return;
         }
-        if book.figures.len() < self.writers {
-            book.figures.resize(self.writers, None);
+        if book.figures.len() < self.rows.writers() {
+            book.figures.resize(self.rows.writers(), None);
         }
         for (writer, figures) in self.asked.drain(..) {
             if let Some(kept) = book.figures.get_mut(writer as usize) {

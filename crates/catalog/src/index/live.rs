@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use haggle_base::{Did, RecordId, Timestamp, Usdc};
 
-/// What filtering and sorting need to know of a listing.
+/// What filtering and sorting look at for every listing that matches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
-    pub(crate) id: RecordId,
-    pub(crate) author: Did,
     pub(crate) price: Usdc,
     pub(crate) expires: Timestamp,
     /// The author's number.
@@ -21,8 +19,11 @@ pub(crate) struct Facts {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     rows: Vec<Option<Facts>>,
+    /// The ids of the rows.
+    ids: Vec<RecordId>,
     serials: HashMap<RecordId, u32>,
-    writers: HashMap<Did, u32>,
+    writers: Vec<Did>,
+    numbers: HashMap<Did, u32>,
     /// Rows that were given up since the last commit.
     leaving: Vec<u32>,
     free: Vec<u32>,
@@ -38,12 +39,22 @@ impl Rows {
             Some(serial) => serial,
             None => u32::try_from(self.rows.len()).ok()?,
         };
-        let next = u32::try_from(self.writers.len()).ok()?;
-        let writer = *self.writers.entry(author).or_insert(next);
-        let facts = Some(Facts { id, author, price, expires, writer });
-        match self.rows.get_mut(serial as usize) {
-            Some(row) => *row = facts,
-            None => self.rows.push(facts),
+        let writer = match self.numbers.get(&author) {
+            Some(writer) => *writer,
+            None => {
+                let next = u32::try_from(self.writers.len()).ok()?;
+                self.writers.push(author);
+                self.numbers.insert(author, next);
+                next
+            }
+        };
+        let facts = Some(Facts { price, expires, writer });
+        match (self.rows.get_mut(serial as usize), self.ids.get_mut(serial as usize)) {
+            (Some(row), Some(name)) => (*row, *name) = (facts, id),
+            _ => {
+                self.rows.push(facts);
+                self.ids.push(id);
+            }
         }
         self.serials.insert(id, serial);
         Some(serial)
@@ -72,6 +83,21 @@ impl Rows {
     /// The facts of a serial, unless its listing is gone.
     pub(super) fn get(&self, serial: u64) -> Option<&Facts> {
         self.rows.get(usize::try_from(serial).ok()?)?.as_ref()
+    }
+
+    /// The id of a serial that has facts.
+    pub(super) fn id(&self, serial: u64) -> Option<RecordId> {
+        self.ids.get(usize::try_from(serial).ok()?).copied()
+    }
+
+    /// Who has this number.
+    pub(super) fn writer(&self, number: u32) -> Option<Did> {
+        self.writers.get(number as usize).copied()
+    }
+
+    /// The number of an author who has, or had, a row.
+    pub(super) fn number_of(&self, author: &Did) -> Option<u32> {
+        self.numbers.get(author).copied()
     }
 
     /// How many authors have a number.

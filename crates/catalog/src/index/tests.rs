@@ -116,18 +116,18 @@ async fn a_slip_of_the_hand_is_forgiven_where_the_word_as_written_is_nowhere() {
 #[tokio::test]
 async fn a_row_that_a_listing_left_is_not_found_under_its_words() {
     let node = node().await;
-    for round in 0..4_u64 {
+    for (round, word) in (0_u64..).zip(["spring", "summer", "autumn", "winter"]) {
         let title = format!("Digest {round}");
         let mut body = listing(&title, "text", "0.25");
-        body.description = text(&format!("round{round}"));
+        body.description = text(word);
         let bytes = signed_listing(&agent(0), "digest", round + 1, body);
         assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
         shelve(&node, u32::try_from(round).unwrap() + 1, "other", listing("Other", "text", "0.1")).await;
         node.catalog.flush().await.unwrap();
-        assert_eq!(found(&node, &Query::words(&format!("round{round}"))), [title]);
+        assert_eq!(found(&node, &Query::words(word)), [title]);
         assert_eq!(node.catalog.search(&Query::default()).unwrap().total as u64, round + 2);
     }
-    assert_eq!(found(&node, &Query::words("round0")), Vec::<String>::new());
+    assert_eq!(found(&node, &Query::words("spring")), Vec::<String>::new());
 }
 
 #[tokio::test]
