@@ -51,7 +51,7 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("sled", &["haggle-store"]),
     ("alloy", &["haggle-escrow", "haggle-devchain"]),
     ("axum", &["haggle-gateway", "haggle-a2a-transport", "haggle-devchain"]),
-    ("tantivy", &["haggle-catalog"]),
+    ("tantivy", &["haggle-catalog", "haggle-bench"]),
 ];
 
 /// Longest source file, in lines.

@@ -51,7 +51,7 @@ pub use executor::{
 };
 pub use guarded::Reach;
 pub use http::{CallerScope, HttpConfig, router};
-pub use outbound::{Fetch, Fetched, MAX_ANSWER_BYTES, fetch};
+pub use outbound::{Fetch, Fetched, MAX_ANSWER_BYTES, ask_over_http, fetch};
 pub use ports::{
     Admission, Answer, BoxStream, Call, Caller, CardSigner, Cards, Dial, Events, Executor, Gate, OpenGate, Outcome,
     Remote, RemoteCall, Wire,

@@ -8,6 +8,12 @@ use http::{HeaderMap, Method};
 
 use crate::guarded::{self, Reach};
 
+mod agent;
+pub(crate) mod answers;
+mod sse;
+
+pub use agent::ask_over_http;
+
 /// Longest answer body that is read: 1 MiB.
 pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 

@@ -140,10 +140,13 @@ pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> 
 /// # Errors
 /// Any [`CborError`] but [`CborError::WrongShape`] and [`CborError::UnknownFields`].
 pub fn check(bytes: &[u8], max: usize) -> Result<(), CborError> {
-    if bytes.len() > max {
-        return Err(CborError::TooLarge { len: bytes.len(), max });
-    }
+    check_length(bytes, max)?;
     scan::check(bytes)
+}
+
+/// Checks that there are at most `max` bytes.
+pub(crate) const fn check_length(bytes: &[u8], max: usize) -> Result<(), CborError> {
+    if bytes.len() > max { Err(CborError::TooLarge { len: bytes.len(), max }) } else { Ok(()) }
 }
 
 /// Reads a type from bytes that passed [`check`], ignoring fields it does not name.

@@ -143,6 +143,17 @@ impl Envelope {
     }
 }
 
+/// The payload of a document that was verified before and kept under `id`, which stands for all its other checks: it names
+/// header and payload byte for byte.
+pub(crate) fn recall(kind: &str, bytes: &[u8], id: &Hash) -> Result<Vec<u8>, CoseError> {
+    let document = CoseSign1::from_slice(bytes)
+        .map_err(|_| CoseError::WrongForm("not an array of two headers, payload and signature"))?;
+    if Hash::of(&document.tbs_data(&aad(kind))) != *id {
+        return Err(CoseError::BadSignature);
+    }
+    Ok(document.payload.unwrap_or_default())
+}
+
 /// The only protected header that is accepted for an author, byte for byte.
 fn protected_header(author: &Did) -> Vec<u8> {
     let did = author.to_string();

@@ -108,4 +108,4 @@ pub use ids::{BadNetworkId, NetworkId, OrderId, RecordId};
 pub use keys::{AgentKey, KeyError, NodeKey, PaymentKey, Seed};
 pub use money::{AmountError, Usdc};
 pub use network_file::{Arbitration, FeePayer, FeeRule, NetworkFile, NetworkFileError, TokenFacts};
-pub use record::{Body, Kind, Record, RecordError, Signed, Verified, gossip_id, peek_kind};
+pub use record::{Body, Kind, Record, RecordError, Signed, Unread, Verified, gossip_id};

@@ -239,6 +239,19 @@ impl<B: Body> Signed<B> {
     /// `bad_envelope`, `bad_did`, `unknown_kind`, `wrong_kind`, `wrong_shape` or `unknown_fields`.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, RecordError> {
         let envelope = Envelope::parse(&bytes, B::MAX_BYTES)?;
+        Self::read(bytes, envelope)
+    }
+
+    /// Takes a record whose kind was looked at.
+    ///
+    /// # Errors
+    /// As [`Signed::from_bytes`].
+    pub fn from_unread(unread: Unread) -> Result<Self, RecordError> {
+        cbor::check_length(&unread.bytes, B::MAX_BYTES).map_err(CoseError::from)?;
+        Self::read(unread.bytes, unread.envelope)
+    }
+
+    fn read(bytes: Vec<u8>, envelope: Envelope) -> Result<Self, RecordError> {
         let record = match cbor::from_slice::<Record<B>>(envelope.payload(), B::MAX_BYTES) {
             Ok(record) if record.kind == B::KIND => record,
             Ok(_) => return Err(RecordError::WrongKind { expected: B::KIND }),
@@ -256,18 +269,8 @@ impl<B: Body> Signed<B> {
     /// Any [`RecordError`].
     pub fn verify(self, network: &NetworkId, now: Timestamp) -> Result<Verified<B>, RecordError> {
         let opened = self.envelope.verify(B::KIND.as_str())?;
-        let record = self.record;
-        if record.network != *network {
-            return Err(RecordError::WrongNetwork);
-        }
-        if record.created > now.plus(MAX_CLOCK_SKEW) {
-            return Err(RecordError::CreatedInFuture);
-        }
-        if record.expires <= now {
-            return Err(RecordError::Expired);
-        }
-        record.check(&opened.author)?;
-        Ok(Verified { id: RecordId::from(opened.id), author: opened.author, record, bytes: self.bytes })
+        let id = RecordId::from(opened.id);
+        Verified { id, author: opened.author, record: self.record, bytes: self.bytes }.admitted(network, now)
     }
 
     /// The bytes as received or signed.
@@ -293,6 +296,39 @@ pub struct Verified<B> {
 }
 
 impl<B: Body> Verified<B> {
+    /// A record that this node verified before it kept its bytes under `id` for `author`. The id names header and content
+    /// byte for byte, so it stands for the signature, which is not looked at again.
+    ///
+    /// # Errors
+    /// `bad_signature` if the bytes are not those of `id`; what time and network say at `now`, as [`Signed::verify`].
+    pub fn recall(
+        bytes: Vec<u8>,
+        id: &RecordId,
+        author: Did,
+        network: &NetworkId,
+        now: Timestamp,
+    ) -> Result<Self, RecordError> {
+        let payload = cose::recall(B::KIND.as_str(), &bytes, id.as_hash())?;
+        let record: Record<B> = cbor::read(&payload).map_err(RecordError::Payload)?;
+        Self { id: *id, author, record: Arc::new(record), bytes: bytes.into() }.admitted(network, now)
+    }
+
+    /// What has to hold beside the signature.
+    fn admitted(self, network: &NetworkId, now: Timestamp) -> Result<Self, RecordError> {
+        let record = &self.record;
+        if record.network != *network {
+            return Err(RecordError::WrongNetwork);
+        }
+        if record.created > now.plus(MAX_CLOCK_SKEW) {
+            return Err(RecordError::CreatedInFuture);
+        }
+        if record.expires <= now {
+            return Err(RecordError::Expired);
+        }
+        record.check(&self.author)?;
+        Ok(self)
+    }
+
     /// The record's id.
     #[must_use]
     pub const fn id(&self) -> RecordId {
@@ -324,12 +360,36 @@ impl<B: Body> Verified<B> {
     }
 }
 
-/// The kind that a record says it has, before anything is verified.
-///
-/// # Errors
-/// As for [`Signed::from_bytes`], with the bound [`MAX_RECORD_BYTES`].
-pub fn peek_kind(bytes: &[u8]) -> Result<Kind, RecordError> {
-    kind_of(&Envelope::parse(bytes, MAX_RECORD_BYTES)?)
+/// Bytes whose envelope is well-formed, and the kind that they say they are. Nothing is verified.
+#[derive(Clone)]
+pub struct Unread {
+    bytes: Vec<u8>,
+    envelope: Envelope,
+    kind: Kind,
+}
+
+impl Unread {
+    /// Takes bytes from anywhere.
+    ///
+    /// # Errors
+    /// As for [`Signed::from_bytes`], with the bound [`MAX_RECORD_BYTES`].
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, RecordError> {
+        let envelope = Envelope::parse(&bytes, MAX_RECORD_BYTES)?;
+        let kind = kind_of(&envelope)?;
+        Ok(Self { bytes, envelope, kind })
+    }
+
+    /// The kind it says it has.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unread({} of {} bytes)", self.kind, self.bytes.len())
+    }
 }
 
 fn kind_of(envelope: &Envelope) -> Result<Kind, RecordError> {

@@ -9,16 +9,18 @@ use haggle_base::{Address, B256, PaymentKey, Seed, TokenFacts, U256, Usdc};
 use haggle_x402::{BatchPayload, ChannelFacts, SignedVoucher};
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use secp256k1::{Message, SECP256K1};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::hint::black_box;
 use std::time::Duration;
-use tokio::time::Instant;
+
+use crate::processor;
 
 /// Vouchers that are gone through in turn.
 const VOUCHERS: u64 = 512;
 
 /// Signatures per second of one core.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VoucherRates {
     /// Vouchers verified, payload read and all.
     pub voucher_verify_per_core: f64,
@@ -114,7 +116,7 @@ impl Vouchers {
         signature.recover_address_from_prehash(&digest).is_ok_and(|signer| signer == self.payer)
     }
 
-    /// Lets the three take turns, a slice each, until every one has had `time`.
+    /// Lets the three take turns, a slice each, until every one has had `time` of this thread's processor.
     #[must_use]
     pub fn rates(&self, time: Duration) -> VoucherRates {
         let mut spent = [(0_u32, Duration::ZERO); 3];
@@ -122,11 +124,11 @@ impl Vouchers {
             [&|n| self.verify(n), &|n| self.recover(n), &|n| self.verify_by_default(n)];
         while spent.iter().any(|(_, used)| *used < time) {
             for (way, (count, used)) in ways.iter().zip(&mut spent) {
-                let begun = Instant::now();
+                let begun = processor::of_thread();
                 for number in 0..self.payloads.len() {
                     *count += u32::from(black_box(way(black_box(number))));
                 }
-                *used += begun.elapsed();
+                *used += processor::of_thread() - begun;
             }
         }
         let [voucher, bare, default] = spent.map(|(count, used)| f64::from(count) / used.as_secs_f64());

@@ -2,7 +2,7 @@
 
 use haggle_base::{
     Address, Attestation, AttestationKind, Body, Did, Hash, Kind, NetworkId, RecordError, RecordId, Side, Signed, Text,
-    Timestamp, Verified, peek_kind,
+    Timestamp, Unread, Verified,
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,11 +103,29 @@ impl AnyRecord {
     /// # Errors
     /// Any [`RecordError`].
     pub fn open(bytes: Vec<u8>, network: &NetworkId, now: Timestamp) -> Result<Self, RecordError> {
-        match peek_kind(&bytes)? {
-            Kind::Card => verify(bytes, network, now).map(Self::Card),
-            Kind::Listing => verify(bytes, network, now).map(Self::Listing),
-            Kind::Tombstone => verify(bytes, network, now).map(Self::Tombstone),
-            Kind::Attestation => verify(bytes, network, now).map(Self::Attestation),
+        fn pass<B: Body>(unread: Unread, network: &NetworkId, now: Timestamp) -> Result<Verified<B>, RecordError> {
+            Signed::<B>::from_unread(unread)?.verify(network, now)
+        }
+        let unread = Unread::parse(bytes)?;
+        match unread.kind() {
+            Kind::Card => pass(unread, network, now).map(Self::Card),
+            Kind::Listing => pass(unread, network, now).map(Self::Listing),
+            Kind::Tombstone => pass(unread, network, now).map(Self::Tombstone),
+            Kind::Attestation => pass(unread, network, now).map(Self::Attestation),
+        }
+    }
+
+    /// Reads the record of an entry that this node verified before it kept it.
+    ///
+    /// # Errors
+    /// Any [`RecordError`]; `bad_signature` if the bytes are not those of the entry's id.
+    pub fn recall(bytes: Vec<u8>, entry: &Entry, network: &NetworkId, now: Timestamp) -> Result<Self, RecordError> {
+        let (id, author) = (&entry.id, entry.author);
+        match entry.kind {
+            Kind::Card => Verified::recall(bytes, id, author, network, now).map(Self::Card),
+            Kind::Listing => Verified::recall(bytes, id, author, network, now).map(Self::Listing),
+            Kind::Tombstone => Verified::recall(bytes, id, author, network, now).map(Self::Tombstone),
+            Kind::Attestation => Verified::recall(bytes, id, author, network, now).map(Self::Attestation),
         }
     }
 
@@ -162,10 +180,6 @@ impl AnyRecord {
             }
         }
     }
-}
-
-fn verify<B: Body>(bytes: Vec<u8>, network: &NetworkId, now: Timestamp) -> Result<Verified<B>, RecordError> {
-    Signed::<B>::from_bytes(bytes)?.verify(network, now)
 }
 
 fn listing_entry<B: Body>(record: &Verified<B>, category: &str, shards: u16, costed: bool) -> Entry {

@@ -22,7 +22,7 @@ use crate::{
     index::ListingIndex,
     ports::{Announce, Standing},
     records,
-    service::{self, Command},
+    service::{self, Command, Put},
     shelf::event,
     state::{Shared, order},
     sync::{self, Role, SyncReport, session::ShardSet},
@@ -358,7 +358,7 @@ impl Catalog {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(|reply| Command::Put { records, origin, reply }).await?
+        self.ask(|reply| Command::Put(Put { records, origin, reply })).await?
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CatalogError> {

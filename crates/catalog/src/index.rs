@@ -1,23 +1,24 @@
 //! The local search index: which listings match, in which order, a page at a time.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::path::Path;
 
-use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
-use parking_lot::Mutex;
+use haggle_base::{RecordId, Timestamp, Verified};
+use parking_lot::{Mutex, RwLock};
 use tantivy::{
-    DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentOrdinal, SegmentReader, TantivyDocument,
-    TantivyError, Term,
-    collector::{Collector, SegmentCollector},
-    columnar::Column,
+    Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
     schema::{FAST, Field, INDEXED, NumericOptions, STRING, Schema, TEXT},
 };
 
-use crate::body::ListingBody;
+use crate::{body::ListingBody, ports::Standing};
+use find::Wanted;
+use known::Known;
+use live::Rows;
+use query::{MAX_LIMIT, Query};
+use sort::Position;
 
+mod find;
+mod known;
+mod live;
 pub(crate) mod query;
 pub(crate) mod sort;
 #[cfg(test)]
@@ -31,51 +32,29 @@ const WRITER_BYTES: usize = 15_000_000;
 pub(crate) struct Fields {
     pub(crate) serial: Field,
     pub(crate) title: Field,
-    pub(crate) description: Field,
-    pub(crate) words: Field,
+    /// All words: of title, description, skill, category and tags.
+    pub(crate) text: Field,
     pub(crate) category: Field,
     pub(crate) tag: Field,
     pub(crate) scheme: Field,
     pub(crate) region: Field,
-    pub(crate) price: Field,
 }
 
-/// What sorting needs to know of a listing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts {
-    pub(crate) id: RecordId,
-    pub(crate) author: Did,
-    pub(crate) price: Usdc,
-    pub(crate) expires: Timestamp,
-}
-
-/// A listing that matches, and how well its words do.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Match {
-    pub(crate) facts: Facts,
-    pub(crate) score: Score,
-}
+pub(crate) use find::Found;
 
 /// The index and the facts beside it. A listing that was taken out is no longer found at once; one
 /// that was added is found after the next [`Self::commit`].
 pub(crate) struct ListingIndex {
     fields: Fields,
-    index: Index,
     reader: IndexReader,
     writer: Mutex<Writer>,
-    live: RwLock<Live>,
+    rows: RwLock<Rows>,
+    known: Known,
 }
 
 struct Writer {
     inner: IndexWriter,
     dirty: bool,
-    next_serial: u64,
-}
-
-#[derive(Default)]
-struct Live {
-    facts: HashMap<u64, Facts>,
-    serials: HashMap<RecordId, u64>,
 }
 
 impl std::fmt::Debug for ListingIndex {
@@ -103,41 +82,28 @@ impl ListingIndex {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         Ok(Self {
             fields,
-            index,
             reader,
-            writer: Mutex::new(Writer { inner: writer, dirty: false, next_serial: 0 }),
-            live: RwLock::default(),
+            writer: Mutex::new(Writer { inner: writer, dirty: false }),
+            rows: RwLock::default(),
+            known: Known::default(),
         })
     }
 
-    /// Adds a listing.
+    /// Adds a listing, unless it is there.
     pub(crate) fn add(&self, listing: &Verified<ListingBody>) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();
-        let serial = writer.next_serial;
-        writer.next_serial += 1;
-        writer.inner.add_document(self.document(serial, listing.body()))?;
+        let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
+        let Some(serial) = self.rows.write().add(id, author, price, listing.record().expires) else { return Ok(()) };
         writer.dirty = true;
-        let mut live = self.write();
-        live.serials.insert(listing.id(), serial);
-        live.facts.insert(
-            serial,
-            Facts {
-                id: listing.id(),
-                author: listing.author(),
-                price: listing.body().price,
-                expires: listing.record().expires,
-            },
-        );
+        writer.inner.add_document(self.document(serial.into(), listing.body()))?;
         Ok(())
     }
 
     /// Takes a listing out, if it is there.
     pub(crate) fn remove(&self, id: &RecordId) {
         let mut writer = self.writer.lock();
-        let mut live = self.write();
-        if let Some(serial) = live.serials.remove(id) {
-            live.facts.remove(&serial);
-            writer.inner.delete_term(Term::from_field_u64(self.fields.serial, serial));
+        if let Some(serial) = self.rows.write().remove(id) {
+            writer.inner.delete_term(Term::from_field_u64(self.fields.serial, serial.into()));
             writer.dirty = true;
         }
     }
@@ -146,25 +112,36 @@ impl ListingIndex {
     pub(crate) fn commit(&self) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();
         if writer.dirty {
+            let leaving = self.rows.read().leaving();
             writer.inner.commit()?;
             writer.dirty = false;
-            drop(writer);
             self.reader.reload()?;
+            self.rows.write().release(leaving);
         }
         Ok(())
     }
 
-    /// Every live listing that a query matches.
-    pub(crate) fn matches(&self, query: &query::Query, now: Timestamp) -> Result<Vec<Match>, TantivyError> {
-        let wanted = query::build(query, &self.fields, &self.index)?;
-        let found = self.reader.searcher().search(&wanted, &Serials)?;
-        let live = self.read();
-        let known = found.into_iter().filter_map(|(serial, score)| {
-            let facts = *live.facts.get(&serial)?;
-            let by_author = query.author.is_none_or(|author| author == facts.author);
-            (facts.expires > now && by_author).then_some(Match { facts, score })
-        });
-        Ok(known.collect())
+    /// The page of a query: what matches, after a position if one is given. `standing` says how authors have done.
+    pub(crate) fn find(
+        &self,
+        query: &Query,
+        after: Option<Position>,
+        now: Timestamp,
+        standing: &dyn Standing,
+    ) -> Result<Found, TantivyError> {
+        let limit = query.limit.clamp(1, MAX_LIMIT);
+        // The rows first, the searcher second: a serial that this searcher finds is not given to another listing meanwhile.
+        let rows = self.rows.read();
+        let searcher = self.reader.searcher();
+        let matching = query::build(query, &self.fields, &searcher)?;
+        let writer = match query.author.map(|author| rows.number_of(&author)) {
+            Some(None) => return Ok(Found::default()),
+            Some(writer) => writer,
+            None => None,
+        };
+        let mut known = self.known.open(standing, &rows, now);
+        let wanted = Wanted { query, writer, after, limit, now };
+        find::find(&searcher, matching.as_ref(), &rows, &wanted, |writer| known.figures(writer))
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {
@@ -172,12 +149,12 @@ impl ListingIndex {
         let mut document = TantivyDocument::new();
         document.add_u64(fields.serial, serial);
         document.add_text(fields.title, body.title.as_str());
-        document.add_text(fields.description, body.description.as_str());
-        document.add_text(fields.words, body.skill.as_str());
-        document.add_text(fields.words, body.category.as_str());
+        for words in [body.title.as_str(), body.description.as_str(), body.skill.as_str(), body.category.as_str()] {
+            document.add_text(fields.text, words);
+        }
         document.add_text(fields.category, body.category.as_str());
         for tag in &body.tags {
-            document.add_text(fields.words, tag.as_str());
+            document.add_text(fields.text, tag.as_str());
             document.add_text(fields.tag, tag.as_str());
         }
         for scheme in &body.schemes {
@@ -189,16 +166,7 @@ impl ListingIndex {
         for region in &body.regions {
             document.add_text(fields.region, region.as_str());
         }
-        document.add_u64(fields.price, body.price.units());
         document
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Live> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Live> {
-        self.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,52 +176,11 @@ fn schema() -> (Schema, Fields) {
     let fields = Fields {
         serial: schema.add_u64_field("serial", number()),
         title: schema.add_text_field("title", TEXT),
-        description: schema.add_text_field("description", TEXT),
-        words: schema.add_text_field("words", TEXT),
+        text: schema.add_text_field("text", TEXT),
         category: schema.add_text_field("category", STRING),
         tag: schema.add_text_field("tag", STRING),
         scheme: schema.add_text_field("scheme", STRING),
         region: schema.add_text_field("region", STRING),
-        price: schema.add_u64_field("price", number()),
     };
     (schema.build(), fields)
-}
-
-/// Collects the serial and score of every match.
-struct Serials;
-
-struct SegmentSerials {
-    column: Column<u64>,
-    found: Vec<(u64, Score)>,
-}
-
-impl Collector for Serials {
-    type Fruit = Vec<(u64, Score)>;
-    type Child = SegmentSerials;
-
-    fn for_segment(&self, _segment: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentSerials> {
-        Ok(SegmentSerials { column: reader.fast_fields().u64("serial")?, found: Vec::new() })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        true
-    }
-
-    fn merge_fruits(&self, segments: Vec<Self::Fruit>) -> tantivy::Result<Self::Fruit> {
-        Ok(segments.concat())
-    }
-}
-
-impl SegmentCollector for SegmentSerials {
-    type Fruit = Vec<(u64, Score)>;
-
-    fn collect(&mut self, doc: DocId, score: Score) {
-        if let Some(serial) = self.column.first(doc) {
-            self.found.push((serial, score));
-        }
-    }
-
-    fn harvest(self) -> Self::Fruit {
-        self.found
-    }
 }

@@ -60,7 +60,7 @@ pub use door::{AnyRecord, Entry, Place, is_senders_fault, shard_of};
 pub use error::{CatalogError, SyncError};
 pub use handle::{Catalog, CatalogEvent, CatalogStatus, Origin};
 pub use index::{
-    query::{DEFAULT_LIMIT, MAX_LIMIT, Query},
+    query::{DEFAULT_LIMIT, MAX_LIMIT, Query, Words},
     sort::{Sort, UnknownSort},
 };
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};

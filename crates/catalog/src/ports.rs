@@ -1,12 +1,12 @@
 //! What the catalog asks of others: to announce a record, and how an agent has done so far.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, num::NonZeroU64};
 
 use async_trait::async_trait;
 use haggle_base::{Coded, Did, Usdc};
 
 /// Success assumed of an agent without any finished call, in percent.
-const NEWCOMER_SUCCESS_PERCENT: u128 = 50;
+const NEWCOMER_SUCCESS_PERCENT: u64 = 50;
 
 /// Carries news to the network.
 #[async_trait]
@@ -61,6 +61,12 @@ pub trait Standing: Send + Sync + Debug {
     /// The figures of an agent; [`Figures::default`] for one nobody has dealt with.
     fn figures(&self, agent: &Did) -> Figures;
 
+    /// A number that is another one whenever any figures have changed but by the passing of time; `None` if nobody counts,
+    /// and figures are asked for anew by each search.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     /// True if the agent has paid for room on the shelf.
     fn costed(&self, agent: &Did) -> bool {
         let _nobody = agent;
@@ -75,6 +81,10 @@ pub struct Unknown;
 impl Standing for Unknown {
     fn figures(&self, _agent: &Did) -> Figures {
         Figures::default()
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(0)
     }
 }
 
@@ -101,9 +111,16 @@ impl Figures {
     pub fn cost_per_success(&self, price: Usdc) -> Option<Usdc> {
         let (calls, successes) = match self.total_calls {
             0 => (100, NEWCOMER_SUCCESS_PERCENT),
-            calls => (u128::from(calls), u128::from(self.successes.min(calls))),
+            calls => (calls, self.successes.min(calls)),
         };
-        let cost = (u128::from(price.units()) * calls).div_ceil(std::num::NonZeroU128::new(successes)?.get());
-        Some(Usdc::from_units(u64::try_from(cost).unwrap_or(u64::MAX)))
+        let successes = NonZeroU64::new(successes)?.get();
+        let units = match price.units().checked_mul(calls) {
+            Some(product) => product.div_ceil(successes),
+            None => {
+                let cost = (u128::from(price.units()) * u128::from(calls)).div_ceil(successes.into());
+                u64::try_from(cost).unwrap_or(u64::MAX)
+            }
+        };
+        Some(Usdc::from_units(units))
     }
 }

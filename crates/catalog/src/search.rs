@@ -8,10 +8,7 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{
-        query::{MAX_LIMIT, Query},
-        sort::Position,
-    },
+    index::{query::Query, sort::Position},
     ports::Figures,
 };
 
@@ -51,40 +48,23 @@ impl Catalog {
     pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
         let after = query.cursor.as_deref().map(Position::from_cursor).transpose()?;
-        let matches = shared.index.matches(query, shared.clock.now())?;
-        let total = matches.len();
-        let mut known = std::collections::HashMap::new();
-        let mut ranked: Vec<_> = matches
-            .into_iter()
-            .map(|found| {
-                let author = found.facts.author;
-                let figures = *known.entry(author).or_insert_with(|| shared.standing.figures(&author));
-                (Position::of(query.sort, &found, &figures), found.facts, figures)
-            })
-            .filter(|(position, ..)| after.is_none_or(|after| *position > after))
-            .collect();
-        let limit = query.limit.clamp(1, MAX_LIMIT);
-        if ranked.len() > limit {
-            ranked.select_nth_unstable_by_key(limit, |(position, ..)| *position);
-        }
-        let more = ranked.len() > limit;
-        ranked.truncate(limit);
-        ranked.sort_unstable_by_key(|(position, ..)| *position);
-        let next = match ranked.last() {
-            Some((last, ..)) if more => Some(last.to_cursor()),
+        let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref())?;
+        let next = match found.page.last() {
+            Some(last) if found.more => Some(last.to_cursor()),
             _ => None,
         };
-        let mut items = Vec::with_capacity(ranked.len());
-        for (_, facts, figures) in ranked {
-            if let Some(AnyRecord::Listing(listing)) = shared.record(&facts.id)? {
+        let mut items = Vec::with_capacity(found.page.len());
+        for place in found.page {
+            if let Some(AnyRecord::Listing(listing)) = shared.record(&place.id())? {
+                let figures = shared.standing.figures(&listing.author());
                 items.push(Hit {
                     cost_per_success: figures.cost_per_success(listing.body().price),
-                    binding: self.binding(&facts.author),
+                    binding: self.binding(&listing.author()),
                     listing,
                     figures,
                 });
             }
         }
-        Ok(Answer { items, total, complete: self.is_complete(), next })
+        Ok(Answer { items, total: found.total, complete: self.is_complete(), next })
     }
 }

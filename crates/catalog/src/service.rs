@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -35,10 +36,18 @@ const SWEEP_RECORDS: usize = 512;
 /// What the worker can be asked for.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Put { records: Vec<AnyRecord>, origin: Origin, reply: oneshot::Sender<Result<Vec<event::Put>, CatalogError>> },
+    Put(Put),
     Flush { reply: oneshot::Sender<Result<(), CatalogError>> },
     Sweep { reply: oneshot::Sender<Result<(), CatalogError>> },
     Shutdown { reply: oneshot::Sender<()> },
+}
+
+/// Records to be put, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) records: Vec<AnyRecord>,
+    pub(crate) origin: Origin,
+    pub(crate) reply: oneshot::Sender<Result<Vec<event::Put>, CatalogError>>,
 }
 
 /// Starts both workers; they end on `Shutdown` or when the last handle is gone.
@@ -61,32 +70,80 @@ impl Worker {
         let mut sweep = ticks(self.shared.config.sweep_every);
         loop {
             tokio::select! {
-                command = self.inbox.recv() => match command {
-                    Some(Command::Shutdown { reply }) => {
-                        self.inbox.close();
-                        log_failure("the index is not up to date", self.commit_index().await);
-                        answer(reply, ());
+                command = self.inbox.recv() => {
+                    let Some(command) = command else { return };
+                    if self.handle(command).await.is_break() {
                         return;
                     }
-                    Some(command) => self.handle(command).await,
-                    None => return,
-                },
+                }
                 _ = commit.tick() => log_failure("the index is not up to date", self.commit_index().await),
                 _ = sweep.tick() => log_failure("expired records stay", self.sweep().await),
             }
         }
     }
 
-    async fn handle(&self, command: Command) {
-        match command {
-            Command::Put { records, origin, reply } => answer(reply, self.put(records, origin).await),
-            Command::Flush { reply } => answer(reply, self.commit_index().await),
-            Command::Sweep { reply } => answer(reply, self.sweep().await),
-            Command::Shutdown { reply } => answer(reply, ()),
+    /// Breaks when there is nothing more to do.
+    async fn handle(&mut self, command: Command) -> ControlFlow<()> {
+        let mut next = Some(command);
+        while let Some(command) = next.take() {
+            match command {
+                Command::Put(put) => next = self.put_with_waiting(put).await,
+                Command::Flush { reply } => answer(reply, self.commit_index().await),
+                Command::Sweep { reply } => answer(reply, self.sweep().await),
+                Command::Shutdown { reply } => {
+                    self.inbox.close();
+                    log_failure("the index is not up to date", self.commit_index().await);
+                    answer(reply, ());
+                    return ControlFlow::Break(());
+                }
+            }
         }
+        ControlFlow::Continue(())
     }
 
-    async fn put(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {
+    /// Puts records, together with those that wait behind them: one commit for all. A command that is something else is
+    /// given back.
+    async fn put_with_waiting(&mut self, first: Put) -> Option<Command> {
+        let mut count = first.records.len();
+        let (mut puts, mut other) = (vec![first], None);
+        while count < COMMIT_RECORDS {
+            match self.inbox.try_recv() {
+                Ok(Command::Put(put)) => {
+                    count += put.records.len();
+                    puts.push(put);
+                }
+                Ok(command) => {
+                    other = Some(command);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let mut all = Vec::with_capacity(count);
+        let mut origins = Vec::with_capacity(count);
+        let mut replies = Vec::with_capacity(puts.len());
+        for Put { records, origin, reply } in puts {
+            origins.extend(records.iter().map(|_| origin));
+            replies.push((records.len(), reply));
+            all.extend(records);
+        }
+        match self.put(&all, |at| origins[at]).await {
+            Ok(outcomes) => {
+                let mut outcomes = outcomes.into_iter();
+                for (count, reply) in replies {
+                    answer(reply, Ok(outcomes.by_ref().take(count).collect()));
+                }
+            }
+            Err(error) => replies.into_iter().for_each(|(_, reply)| answer(reply, Err(error.clone()))),
+        }
+        other
+    }
+
+    async fn put(
+        &self,
+        records: &[AnyRecord],
+        origin: impl Fn(usize) -> Origin,
+    ) -> Result<Vec<event::Put>, CatalogError> {
         let mut outcomes = Vec::with_capacity(records.len());
         for group in records.chunks(COMMIT_RECORDS) {
             let (batch, decided) = self.decide(group)?;
@@ -94,8 +151,9 @@ impl Worker {
                 self.reload().await;
                 return Err(error.into());
             }
-            for (record, outcome) in group.iter().zip(&decided) {
-                self.follow_up(record, outcome, origin)?;
+            let first = outcomes.len();
+            for (at, (record, outcome)) in group.iter().zip(&decided).enumerate() {
+                self.follow_up(record, outcome, origin(first + at))?;
             }
             outcomes.extend(decided);
         }

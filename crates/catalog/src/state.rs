@@ -97,23 +97,23 @@ impl Shared {
     /// A live record that stands on the shelf.
     pub(crate) fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
         let now = self.clock.now();
-        match self.shelf.read().get(id) {
-            Some(entry) if entry.expires > now => {}
+        let entry = match self.shelf.read().get(id) {
+            Some(entry) if entry.expires > now => entry.clone(),
             _ => return Ok(None),
-        }
+        };
         if let Some(record) = self.cache.lock().get(id) {
             return Ok(Some(record.clone()));
         }
         let Some(bytes) = self.bytes(id)? else {
             return Ok(None);
         };
-        match AnyRecord::open(bytes, &self.config.network, now) {
+        match AnyRecord::recall(bytes, &entry, &self.config.network, now) {
             Ok(record) => {
                 self.remember(record.clone());
                 Ok(Some(record))
             }
             Err(error) => {
-                tracing::warn!(record.id = %id, %error, "stored record {id} does not verify: {error}");
+                tracing::warn!(record.id = %id, %error, "stored record {id} is not what was stored: {error}");
                 Ok(None)
             }
         }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -171,13 +174,17 @@ impl Announce for Loudspeaker {
     }
 }
 
-/// Figures written down by hand.
+/// Figures written down by hand, and how often they were changed since somebody searched.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(pub(crate) Mutex<HashMap<Did, Figures>>);
+pub(crate) struct Ledger(pub(crate) Mutex<HashMap<Did, Figures>>, pub(crate) AtomicU64);
 
 impl Standing for Ledger {
     fn figures(&self, agent: &Did) -> Figures {
         self.0.lock().get(agent).copied().unwrap_or_default()
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.1.load(Ordering::Relaxed))
     }
 }
 

@@ -140,6 +140,8 @@ struct Memory {
     waiting: Waiting,
     dials: Dials,
     refused: VecDeque<Explained>,
+    /// See [`Reputation::version`].
+    version: u64,
 }
 
 impl fmt::Debug for Reputation {
@@ -278,6 +280,7 @@ impl Reputation {
             inner.store.commit(batch).await?;
             let mut memory = inner.memory.write();
             memory.book.bind(&did, &address);
+            memory.version += 1;
             if let Some(seen) = seen {
                 memory.bound.see(did, address, seen);
             }
@@ -288,7 +291,12 @@ impl Reputation {
 
     /// Remembers whether a dial reached the agent.
     pub fn note_dial(&self, did: &Did, reached: bool, now: Timestamp) {
-        self.inner.memory.write().dials.note(*did, reached, now);
+        let mut memory = self.inner.memory.write();
+        let before = memory.dials.last(did, now);
+        memory.dials.note(*did, reached, now);
+        if memory.dials.last(did, now) != before {
+            memory.version += 1;
+        }
     }
 
     /// Whether this node's last dial of the agent reached it; `None` if there was none within 24 hours.
@@ -303,6 +311,12 @@ impl Reputation {
         let now = self.inner.clock.now();
         let memory = self.inner.memory.read();
         memory.book.figures(did, memory.dials.uptime_24h(did, now))
+    }
+
+    /// A number that is another one whenever the figures of any agent have changed but by the passing of time.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.inner.memory.read().version
     }
 
     /// The agent's evidence, in either role, newest settlement first: of at most `orders` orders that ended before
@@ -397,7 +411,11 @@ impl Inner {
         batch.put::<EvidenceTable>(&key_of(&evidence), &EvidenceRow { evidence: evidence.clone(), record: bytes })?;
         self.store.commit(batch).await?;
         let (subject, author, order, kind) = (evidence.subject(), evidence.author(), evidence.order, evidence.kind);
-        drop_put(self.memory.write().book.put(evidence));
+        {
+            let mut memory = self.memory.write();
+            drop_put(memory.book.put(evidence));
+            memory.version += 1;
+        }
         drop(self.events.send(ReputationEvent::Attested { subject, author, order, kind }));
         Ok(accepted)
     }
@@ -412,6 +430,7 @@ impl Inner {
         let now = self.clock.now();
         let mut memory = self.memory.write();
         drop(memory.book.remove(order));
+        memory.version += 1;
         for (_, row) in rows {
             let signed = Signed::<Attestation>::from_bytes(row.record.into_vec());
             if let Ok(record) = signed.and_then(|signed| signed.verify(&self.config.network, now)) {

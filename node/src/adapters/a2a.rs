@@ -2,8 +2,10 @@
 
 use crate::agents::Agents;
 use async_trait::async_trait;
-use haggle_a2a::{A2aError, Kind, ServiceParams};
-use haggle_a2a_transport::{Admission, Answer, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Remote, RemoteCall};
+use haggle_a2a::{A2aError, Kind, ServiceParams, card};
+use haggle_a2a_transport::{
+    Admission, Answer, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Reach, Remote, RemoteCall, ask_over_http,
+};
 use haggle_base::{Coded, Did, Hash, PeerId};
 use haggle_catalog::Catalog;
 use haggle_network::Network;
@@ -69,6 +71,8 @@ pub(crate) struct Directory {
     pub(crate) client: Client,
     pub(crate) reputation: Reputation,
     pub(crate) clock: Arc<dyn haggle_base::Clock>,
+    /// What URLs in strangers' cards may point at.
+    pub(crate) urls: Reach,
 }
 
 impl fmt::Debug for Directory {
@@ -88,6 +92,19 @@ impl Directory {
     ) -> Result<Value, A2aError> {
         let host = self.reach(agent).await?;
         self.client.call_with(&host, agent, request, params, deadline).await
+    }
+
+    /// Passes a call on over libp2p; over HTTP, where the agent's card names a URL, if none of its hosts can be reached.
+    pub(crate) async fn perform(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError> {
+        let alone = match self.reach(agent).await {
+            Ok(host) => return self.client.perform(&host, agent, call.request, call.params, call.deadline).await,
+            Err(alone) => alone,
+        };
+        let card = self.card(agent).await.filter(|card| card::interface(card, card::JSONRPC).is_some());
+        match card {
+            Some(card) if alone.kind() == Kind::Unreachable => ask_over_http(&card, call, self.urls).await,
+            _ => Err(alone),
+        }
     }
 
     /// The first host of the agent that can be reached, connected.
@@ -117,7 +134,6 @@ impl Remote for Directory {
     }
 
     async fn call(&self, agent: &Did, call: RemoteCall) -> Result<Answer, A2aError> {
-        let host = self.reach(agent).await?;
-        self.client.perform(&host, agent, call.request, call.params, call.deadline).await
+        self.perform(agent, call).await
     }
 }

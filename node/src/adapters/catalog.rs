@@ -63,4 +63,8 @@ impl Standing for LateReputation {
             trust_score: f64::from(seen.trust_score.millionths()) / 1_000_000.0,
         }
     }
+
+    fn version(&self) -> Option<u64> {
+        self.0.get().map(Reputation::version)
+    }
 }

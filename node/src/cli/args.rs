@@ -151,21 +151,30 @@ pub(super) struct Up {
 
 #[derive(Debug, Args)]
 pub(super) struct Find {
-    /// Free text over name, description, tags and skill.
+    /// Free text over name, description, tags and skill; a slip of the hand is forgiven.
     pub(super) text: Option<String>,
+    /// Any of the words will do; otherwise all of them must occur.
+    #[arg(long)]
+    pub(super) any: bool,
     /// Category that must match.
     #[arg(long)]
     pub(super) category: Option<String>,
     /// Tag that must be present.
     #[arg(long)]
     pub(super) tag: Option<String>,
+    /// A payment scheme the listing must take, such as haggle-escrow.
+    #[arg(long)]
+    pub(super) scheme: Option<String>,
+    /// A region the listing must be offered in, if it names any.
+    #[arg(long)]
+    pub(super) region: Option<String>,
     /// Least price in USDC.
     #[arg(long)]
     pub(super) min_price: Option<Usdc>,
     /// Greatest price in USDC.
     #[arg(long)]
     pub(super) max_price: Option<Usdc>,
-    /// cost_per_success, trust_score_desc, price_asc or response_time_asc.
+    /// cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance.
     #[arg(long, default_value = "cost_per_success")]
     pub(super) sort: String,
     /// At most this many (1 to 100).
@@ -400,6 +409,10 @@ pub(super) struct Demo {
 pub(super) enum BenchCommand {
     /// Calls between agents: a crowd on one node, libp2p beside raw libp2p, our gateway beside other servers, memory.
     A2a(BenchA2a),
+    /// Payments: vouchers beside the bare curve, a paid call beside a free one, our facilitator beside the npm one.
+    Pay(BenchPay),
+    /// Finding each other: taking listings in, beside bare signatures; searching, beside tantivy and SQLite.
+    Discovery(BenchDiscovery),
     /// One part of a bench, in a process of its own.
     #[command(hide = true, subcommand)]
     Part(BenchPart),
@@ -432,8 +445,53 @@ pub(super) struct BenchA2a {
 }
 
 #[cfg(feature = "bench")]
+#[derive(Debug, Args)]
+pub(super) struct BenchPay {
+    /// Also run beside the facilitator in this folder: testnet/peers of the repository, its npm packages installed.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(super) peers: Option<PathBuf>,
+    /// Only see that everything runs: the figures mean nothing.
+    #[arg(long)]
+    pub(super) quick: bool,
+}
+
+#[cfg(feature = "bench")]
+#[derive(Debug, Args)]
+pub(super) struct BenchDiscovery {
+    /// Listings of the market that is searched first.
+    #[arg(long, default_value_t = 200_000)]
+    pub(super) listings: u64,
+    /// Listings of the large market.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(super) many: u64,
+    /// Listings taken in one by one.
+    #[arg(long, default_value_t = 20_000)]
+    pub(super) taken_in: u64,
+    /// Queries.
+    #[arg(long, default_value_t = 1000)]
+    pub(super) queries: usize,
+}
+
+#[cfg(feature = "bench")]
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchPart {
+    /// Listings taken in.
+    Ingest {
+        #[arg(long)]
+        listings: u64,
+    },
+    /// Listings searched.
+    Search {
+        #[arg(long)]
+        listings: u64,
+        #[arg(long)]
+        queries: usize,
+    },
+    /// Vouchers verified on one core.
+    Vouchers {
+        #[arg(long)]
+        quick: bool,
+    },
     /// Median latency of one caller.
     Latency {
         #[arg(long)]

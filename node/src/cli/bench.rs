@@ -4,8 +4,11 @@
 //! Each part runs in processes of its own, so that neither memory nor time of one counts for another.
 
 mod crowd;
+mod discovery;
+mod facilitators;
 mod nodes;
 mod parts;
+mod pay;
 mod rivals;
 
 use super::CliError;
@@ -39,6 +42,8 @@ struct Report {
 pub(super) async fn run(globals: &Globals, command: BenchCommand) -> Result<(), CliError> {
     match command {
         BenchCommand::A2a(args) => a2a(globals, args).await,
+        BenchCommand::Pay(args) => pay::run(globals, args).await,
+        BenchCommand::Discovery(args) => discovery::run(globals, &args).await,
         BenchCommand::Part(part) => parts::run(part).await,
     }
 }

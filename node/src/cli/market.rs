@@ -10,8 +10,11 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
     let client = globals.client()?;
     let query = ListingQuery {
         q: args.text,
+        any: args.any.then_some(true),
         category: args.category,
         tag: args.tag,
+        scheme: args.scheme,
+        region: args.region,
         min_price: args.min_price,
         max_price: args.max_price,
         sort: Some(args.sort),

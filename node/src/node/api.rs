@@ -5,7 +5,7 @@ use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
-use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort};
+use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
     DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage,
@@ -217,7 +217,7 @@ impl NodeApi for Inner {
     async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError> {
         let sort = match &query.sort {
             Some(word) => word.parse::<Sort>().map_err(|unknown| {
-                let hint = "take cost_per_success, trust_score_desc, price_asc or response_time_asc";
+                let hint = "take cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance";
                 ApiError::bad_request("unknown_sort", unknown.to_string(), hint)
             })?,
             None => Sort::default(),
@@ -227,8 +227,11 @@ impl NodeApi for Inner {
             .catalog
             .search(&Query {
                 text: query.q,
+                words: if query.any == Some(true) { Words::Any } else { Words::All },
                 category: query.category,
                 tags: query.tag.into_iter().collect(),
+                scheme: query.scheme,
+                region: query.region,
                 min_price: query.min_price,
                 max_price: query.max_price,
                 sort,

@@ -116,9 +116,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let desk_later = Arc::new(OnceLock::new());
     let door = FrontDoor { desk: Arc::clone(&desk_later), agents: agents.clone() };
     let bodies = home.path().join("bodies");
-    let webhooks = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
+    let urls = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
     let bounds = A2aLimits {
-        webhooks,
+        webhooks: urls,
         running: config.a2a.open_calls,
         running_per_caller: config.a2a.open_calls_per_caller,
         tasks: config.a2a.kept_tasks,
@@ -133,6 +133,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         client: Client::new(Arc::new(StreamDial(network.clone()))),
         reputation: reputation.clone(),
         clock: Arc::clone(&clock),
+        urls,
     };
     let money_port = Arc::new(SettlementMoney(settlement.clone()));
     let signer = Arc::new(DocumentKeys { keys: Arc::clone(&keys) });

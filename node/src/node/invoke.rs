@@ -12,7 +12,7 @@ use super::views::{explain, hex};
 use crate::adapters::trade::text;
 use answers::Kept;
 use haggle_a2a::{A2aError, Kind, ServiceParams, message, rpc};
-use haggle_a2a_transport::Caller;
+use haggle_a2a_transport::{Answer, Caller, RemoteCall};
 use haggle_base::{Coded, Did, Hash, Timestamp, Usdc, Verified};
 use haggle_catalog::ListingBody;
 use haggle_gateway::ApiError;
@@ -104,12 +104,19 @@ impl Inner {
                     let (request, params) = send_message(call);
                     let caller = Caller::http(OPERATOR);
                     let response = self.server.call_with(caller, &agent, request, &params, Some(left)).await;
-                    output(response).map_err(|error| failed(call, &error))
+                    rpc::result(response).and_then(|result| output(&result)).map_err(|error| failed(call, &error))
                 }
                 Choice::Market { .. } => {
                     let (request, params) = send_message(call);
-                    let response = self.directory.call(&agent, request, params, left).await;
-                    response.and_then(output).map_err(|error| failed(call, &error))
+                    let passed = RemoteCall { request, params, scope: OPERATOR.to_owned(), deadline: left };
+                    let result = match self.directory.perform(&agent, passed).await {
+                        Ok(Answer::One(result)) => output(&result),
+                        Ok(Answer::Many(_)) => {
+                            Err(A2aError::new(Kind::InvalidAgentResponse, "a stream nobody asked for"))
+                        }
+                        Err(error) => Err(error),
+                    };
+                    result.map_err(|error| failed(call, &error))
                 }
             }
         };
@@ -314,9 +321,8 @@ fn send_message(call: &Call<'_>) -> (Value, ServiceParams) {
     (request, ServiceParams { idempotency: Some(call.key.to_owned()), ..params })
 }
 
-/// The output in a response: data first, else text.
-fn output(response: Value) -> Result<Value, A2aError> {
-    let result = rpc::result(response)?;
+/// The output in a result: data first, else text.
+fn output(result: &Value) -> Result<Value, A2aError> {
     let task = result.get("task");
     let status = task.and_then(|task| task.get("status"));
     let said = result.get("message").or_else(|| status?.get("message"));

@@ -13,7 +13,6 @@ use backend::Backend;
 use turn::Turn;
 
 mod backend;
-mod sse;
 mod turn;
 
 /// Longest cancellation.

@@ -12,7 +12,7 @@ use haggle_a2a::{ServiceParams, params::A2A_VERSION};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{Answer, CallerScope, Events, HttpConfig, HttpExecutor, router, run};
+use crate::{Answer, CallerScope, Events, HttpConfig, HttpExecutor, Reach, RemoteCall, ask_over_http, router, run};
 
 /// Serves routes on a free port; the URL without a slash at its end.
 async fn listen(routes: Router) -> String {
@@ -212,4 +212,57 @@ async fn every_fault_of_a_card_is_told_with_its_place() {
         assert!(error.message().contains(words), "{error}");
     }
     assert!(looked("/old.json").card().await.unwrap_err().message().contains("/capabilities"));
+}
+
+/// A card that names `url` alone.
+fn card_at(url: &str) -> Value {
+    let mut card = agent_card();
+    card["supportedInterfaces"] = json!([{"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]);
+    card
+}
+
+fn remote_call(method: &str, text: &str, deadline: Duration) -> RemoteCall {
+    let mut request = send(text);
+    request["method"] = json!(method);
+    RemoteCall { request, params: params(), scope: "a".to_owned(), deadline }
+}
+
+#[tokio::test]
+async fn an_agent_whose_nodes_are_gone_is_asked_at_its_cards_url_whole_and_as_a_stream() {
+    let behind = node_with(Arc::new(OpenGate), Limits::default()).await;
+    let config =
+        HttpConfig { server: behind.server.clone(), remote: None, base_url: None, bearer: false, signer: None };
+    let routes = router(config).layer(axum::middleware::from_fn(|mut request: Request, next: Next| async move {
+        request.extensions_mut().insert(CallerScope("stranger".into()));
+        next.run(request).await
+    }));
+    let card = card_at(&format!("{}/a2a/{}", listen(routes).await, *AGENT));
+
+    let call = remote_call("SendMessage", "hello", PATIENCE);
+    let Answer::One(result) = ask_over_http(&card, call, Reach::Anywhere).await.unwrap() else { panic!("a stream") };
+    assert!(result.get("task").or_else(|| result.get("message")).is_some(), "{result}");
+
+    let call = remote_call("SendStreamingMessage", "pieces", PATIENCE);
+    let Answer::Many(events) = ask_over_http(&card, call, Reach::Anywhere).await.unwrap() else { panic!("no stream") };
+    let events: Vec<Value> = events.map(|event| event.unwrap()).collect().await;
+    assert!(events.iter().any(|event| event.get("artifactUpdate").is_some()), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_cards_url_is_called_only_where_strangers_urls_may_point_and_nothing_is_sent_in_vain() {
+    let refused = async |card: &Value, reach: Reach| {
+        ask_over_http(card, remote_call("SendMessage", "hello", PATIENCE), reach).await.unwrap_err().kind()
+    };
+    let private = card_at("http://127.0.0.1:9/a2a");
+    assert_eq!(refused(&private, Reach::Public).await, Kind::InvalidParams);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    assert_eq!(refused(&card_at(&format!("http://{nobody}/a2a")), Reach::Anywhere).await, Kind::Unreachable);
+    assert_eq!(refused(&agent_card(), Reach::Anywhere).await, Kind::Unreachable, "this card names nodes only");
+
+    let silent = listen(Router::new().fallback(std::future::pending::<StatusCode>)).await;
+    let call = remote_call("SendMessage", "hello", Duration::from_millis(50));
+    let error = ask_over_http(&card_at(&silent), call, Reach::Anywhere).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+    let rude = listen(Router::new().fallback(async || "no JSON")).await;
+    assert_eq!(refused(&card_at(&rude), Reach::Anywhere).await, Kind::InvalidAgentResponse);
 }

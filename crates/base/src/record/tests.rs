@@ -6,6 +6,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
+fn kind_in(bytes: &[u8]) -> Result<Kind, RecordError> {
+    Unread::parse(bytes.to_vec()).map(|unread| unread.kind())
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Stall {
     goods: Text<4000>,
@@ -78,7 +82,7 @@ fn bob_reads_what_alice_signed_and_carries_the_same_bytes() {
     let record = record("digests");
     let signed = Signed::sign(&record, &alice()).unwrap();
     let bytes = signed.bytes().to_vec();
-    assert_eq!(peek_kind(&bytes), Ok(Kind::Listing));
+    assert_eq!(kind_in(&bytes), Ok(Kind::Listing));
     let verified = answer(bytes.clone(), NOW).unwrap();
     assert_eq!(verified.author(), alice().did());
     assert_eq!(verified.record(), &record);
@@ -148,7 +152,7 @@ fn a_record_is_of_the_kind_it_says_and_was_signed_as() {
     // A kind from the future.
     let payload = cbor::to_vec(&serde_json::json!({"kind": "prophecy"})).unwrap();
     let unknown = cose::sign("prophecy", &payload, &alice());
-    assert_eq!(peek_kind(&unknown), Err(RecordError::UnknownKind));
+    assert_eq!(kind_in(&unknown), Err(RecordError::UnknownKind));
     assert_eq!(answer(unknown, NOW).unwrap_err(), "unknown_kind");
 }
 
@@ -174,7 +178,7 @@ fn a_record_too_large_for_its_kind_is_refused_on_both_sides() {
     assert_eq!(Signed::sign(&large, &alice()).unwrap_err().code(), "too_large");
     assert_eq!(refused(&large), "too_large");
     let oversize = vec![0; MAX_RECORD_BYTES + 1];
-    assert_eq!(peek_kind(&oversize).unwrap_err().code(), "too_large");
+    assert_eq!(kind_in(&oversize).unwrap_err().code(), "too_large");
 }
 
 #[test]
@@ -184,4 +188,23 @@ fn a_forged_copy_has_another_gossip_id_but_no_way_in() {
     *forged.last_mut().unwrap() ^= 1;
     assert_ne!(gossip_id(&forged), gossip_id(&bytes));
     assert_eq!(answer(forged, NOW).unwrap_err(), "bad_signature");
+}
+
+#[test]
+fn a_record_is_recalled_by_its_id_and_by_no_other() {
+    let signed = Signed::sign(&record("apples"), &alice()).unwrap();
+    let again = |bytes: &[u8], id: &RecordId, now| {
+        let recalled = Verified::<Stall>::recall(bytes.to_vec(), id, alice().did(), &devnet(), now);
+        recalled.map(|verified| (verified.id(), verified.body().goods.to_string()))
+    };
+    let verified = signed.verify(&devnet(), NOW).unwrap();
+    let (bytes, id) = (verified.bytes().to_vec(), verified.id());
+    assert_eq!(again(&bytes, &id, NOW), Ok((id, "apples".to_owned())));
+    let other = RecordId::from(crate::Hash::of(b"other"));
+    assert_eq!(again(&bytes, &other, NOW).unwrap_err().code(), "bad_signature");
+    assert_eq!(again(&bytes, &id, NOW.plus(WEEK + WEEK)).unwrap_err().code(), "expired");
+    let mut damaged = bytes;
+    let at = damaged.windows(6).position(|part| part == b"apples").unwrap();
+    damaged[at] = b'A';
+    assert_eq!(again(&damaged, &id, NOW).unwrap_err().code(), "bad_signature", "the content is not that of the id");
 }

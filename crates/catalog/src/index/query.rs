@@ -1,11 +1,9 @@
 //! What can be asked, and how it becomes a query that cannot fail to parse.
 
-use std::ops::Bound;
-
 use haggle_base::{Did, Usdc};
 use tantivy::{
-    Index, TantivyError, Term,
-    query::{AllQuery, BooleanQuery, BoostQuery, Occur, Query as IndexQuery, RangeQuery, TermQuery},
+    Index, Searcher, TantivyError, Term,
+    query::{AllQuery, BooleanQuery, BoostQuery, FuzzyTermQuery, Occur, Query as IndexQuery, TermQuery},
     schema::{Field, IndexRecordOption},
 };
 
@@ -20,6 +18,12 @@ const MAX_WORD_BYTES: usize = 40;
 /// How much more a word in the title weighs than one in the description.
 const TITLE_BOOST: f32 = 2.0;
 
+/// Shortest word, in characters, that is looked for with one slip; shorter ones are too much like others.
+const SHORTEST_SLIP: usize = 4;
+
+/// Shortest word that is looked for with two.
+const LONG_WORD: usize = 8;
+
 /// Stands in the index for the regions of a listing that names none; no region is called so.
 pub(super) const EVERYWHERE: &str = "*";
 
@@ -29,12 +33,25 @@ pub const MAX_LIMIT: usize = 200;
 /// Hits in one answer unless told otherwise.
 pub const DEFAULT_LIMIT: usize = 20;
 
+/// What of a text must occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Words {
+    /// Every word.
+    #[default]
+    All,
+    /// At least one; under [`Sort::Relevance`] more of them come first.
+    Any,
+}
+
 /// A search. Everything given must hold; nothing given finds every listing.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Words that must all occur in title, description, skill, category or tags. Any text will
-    /// do: there is no syntax to get wrong.
+    /// Words that occur in title, description, skill, category or tags. Any text will do: there is no syntax to get
+    /// wrong. A word of four letters or more that no listing has stands for those that differ from it by one slip of the
+    /// hand, from eight letters by two.
     pub text: Option<String>,
+    /// Whether all the words must occur.
+    pub words: Words,
     /// The primary category.
     pub category: Option<String>,
     /// Tags that it must all have.
@@ -61,6 +78,7 @@ impl Default for Query {
     fn default() -> Self {
         Self {
             text: None,
+            words: Words::All,
             category: None,
             tags: Vec::new(),
             min_price: None,
@@ -85,12 +103,18 @@ impl Query {
 
 type Clause = (Occur, Box<dyn IndexQuery>);
 
-/// The index's own form of a query.
-pub(super) fn build(query: &Query, fields: &Fields, index: &Index) -> Result<BooleanQuery, TantivyError> {
-    let mut clauses: Vec<Clause> = vec![(Occur::Must, Box::new(AllQuery))];
+/// The part of a query that the index answers. Price and author are not: the rows know them.
+pub(super) fn build(query: &Query, fields: &Fields, searcher: &Searcher) -> Result<Box<dyn IndexQuery>, TantivyError> {
+    let mut clauses: Vec<Clause> = Vec::new();
     if let Some(text) = &query.text {
-        for word in words(text, fields, index)? {
-            clauses.push((Occur::Must, any_field(&word, fields)));
+        let mut found = Vec::new();
+        for word in words(text, fields, searcher.index())? {
+            found.push(clause_of(&word, query, fields, searcher)?);
+        }
+        match query.words {
+            Words::All => clauses.extend(found.into_iter().map(|word| (Occur::Must, word))),
+            Words::Any if found.is_empty() => {}
+            Words::Any => clauses.push((Occur::Must, either(found))),
         }
     }
     let label = |field, text: &str| -> Clause { (Occur::Must, term(field, &text.trim().to_lowercase())) };
@@ -104,17 +128,14 @@ pub(super) fn build(query: &Query, fields: &Fields, index: &Index) -> Result<Boo
         clauses.push(label(fields.scheme, scheme));
     }
     if let Some(region) = &query.region {
-        let everywhere: Clause = (Occur::Should, term(fields.region, EVERYWHERE));
-        let there: Clause = (Occur::Should, term(fields.region, &region.trim().to_lowercase()));
-        clauses.push((Occur::Must, Box::new(BooleanQuery::new(vec![everywhere, there]))));
+        let there = term(fields.region, &region.trim().to_lowercase());
+        clauses.push((Occur::Must, either(vec![term(fields.region, EVERYWHERE), there])));
     }
-    if query.min_price.is_some() || query.max_price.is_some() {
-        let bound = |price: Option<Usdc>| {
-            price.map_or(Bound::Unbounded, |price| Bound::Included(Term::from_field_u64(fields.price, price.units())))
-        };
-        clauses.push((Occur::Must, Box::new(RangeQuery::new(bound(query.min_price), bound(query.max_price)))));
-    }
-    Ok(BooleanQuery::new(clauses))
+    Ok(match clauses.len() {
+        0 => Box::new(AllQuery),
+        1 => clauses.swap_remove(0).1,
+        _ => Box::new(BooleanQuery::new(clauses)),
+    })
 }
 
 /// The words of a text as the index splits them.
@@ -131,13 +152,32 @@ fn words(text: &str, fields: &Fields, index: &Index) -> Result<Vec<String>, Tant
     Ok(words)
 }
 
-fn any_field(word: &str, fields: &Fields) -> Box<dyn IndexQuery> {
+/// A listing with this word anywhere; if there is none in the market, with one that differs by a slip or two.
+fn clause_of(
+    word: &str,
+    query: &Query,
+    fields: &Fields,
+    searcher: &Searcher,
+) -> Result<Box<dyn IndexQuery>, TantivyError> {
+    let anywhere = Term::from_field_text(fields.text, word);
+    let slips = match word.chars().count() {
+        0..SHORTEST_SLIP => 0,
+        SHORTEST_SLIP..LONG_WORD => 1,
+        _ => 2,
+    };
+    if slips > 0 && searcher.doc_freq(&anywhere)? == 0 {
+        return Ok(Box::new(FuzzyTermQuery::new(anywhere, slips, true)));
+    }
+    if query.sort != Sort::Relevance {
+        return Ok(term(fields.text, word));
+    }
     let title = BoostQuery::new(term(fields.title, word), TITLE_BOOST);
-    Box::new(BooleanQuery::new(vec![
-        (Occur::Should, Box::new(title)),
-        (Occur::Should, term(fields.description, word)),
-        (Occur::Should, term(fields.words, word)),
-    ]))
+    let clauses: Vec<Clause> = vec![(Occur::Must, term(fields.text, word)), (Occur::Should, Box::new(title))];
+    Ok(Box::new(BooleanQuery::new(clauses)))
+}
+
+fn either(ways: Vec<Box<dyn IndexQuery>>) -> Box<dyn IndexQuery> {
+    Box::new(BooleanQuery::new(ways.into_iter().map(|way| (Occur::Should, way)).collect()))
 }
 
 fn term(field: Field, text: &str) -> Box<dyn IndexQuery> {

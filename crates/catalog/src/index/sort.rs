@@ -4,7 +4,6 @@ use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
 
-use super::Match;
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -46,6 +45,28 @@ impl Sort {
     }
 }
 
+impl Sort {
+    /// The rank of a listing at this price, whose words match as well as `score` says and whose author has these figures;
+    /// a smaller one comes first.
+    pub(crate) fn rank(self, price: Usdc, score: f32, figures: &Figures) -> u64 {
+        match self {
+            Self::CostPerSuccess => figures.cost_per_success(price).map_or(u64::MAX, Usdc::units),
+            Self::TrustScoreDesc => descending(figures.trust_score),
+            Self::PriceAsc => price.units(),
+            Self::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
+            Self::Relevance => descending(f64::from(score)),
+        }
+    }
+
+    /// Whether the author's figures count.
+    pub(crate) const fn needs_figures(self) -> bool {
+        match self {
+            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc => true,
+            Self::PriceAsc | Self::Relevance => false,
+        }
+    }
+}
+
 impl FromStr for Sort {
     type Err = UnknownSort;
 
@@ -64,17 +85,19 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Where a match with these figures stands.
-    pub(crate) fn of(sort: Sort, found: &Match, figures: &Figures) -> Self {
-        let price = found.facts.price;
-        let rank = match sort {
-            Sort::CostPerSuccess => figures.cost_per_success(price).map_or(u64::MAX, Usdc::units),
-            Sort::TrustScoreDesc => descending(figures.trust_score),
-            Sort::PriceAsc => price.units(),
-            Sort::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
-            Sort::Relevance => descending(f64::from(found.score)),
-        };
-        Self { rank, price, id: found.facts.id }
+    /// A place.
+    pub(crate) const fn new(rank: u64, price: Usdc, id: RecordId) -> Self {
+        Self { rank, price, id }
+    }
+
+    /// Whose place it is.
+    pub(crate) const fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// Whether it comes before every place of this rank and price.
+    pub(crate) fn is_before(&self, rank: u64, price: Usdc) -> bool {
+        (self.rank, self.price) < (rank, price)
     }
 
     /// The opaque text that stands for this place.

@@ -4,7 +4,7 @@ use haggle_base::{Coded, Did};
 use proptest::prelude::*;
 
 use crate::{
-    Figures, ListingBody, Origin, Query, Sort,
+    Figures, ListingBody, Origin, Query, Sort, Words,
     testing::{Node, agent, list, listing, node, peer, signed_listing, text, usdc},
 };
 
@@ -79,6 +79,74 @@ async fn each_filter_removes_exactly_the_right_listings() {
     ] {
         assert_eq!(found(&node, &asked), expected, "{asked:?}");
     }
+}
+
+#[tokio::test]
+async fn any_of_several_words_will_do_if_asked_so() {
+    let node = market().await;
+    let any = |text: &str| Query { words: Words::Any, ..Query::words(text) };
+    assert_eq!(found(&node, &any("headlines histogram")), ["Column statistics", "Crypto news"]);
+    assert_eq!(found(&node, &any("document unheard")), ["Column statistics", "Document digest"]);
+    assert_eq!(found(&node, &any("unheard")), Vec::<String>::new());
+    assert_eq!(found(&node, &any("")).len(), 4);
+    let relevant = Query { sort: Sort::Relevance, ..any("mean median histogram document") };
+    let answer = node.catalog.search(&relevant).unwrap();
+    assert_eq!(answer.items[0].listing.body().title, "Column statistics", "it has all four");
+}
+
+#[tokio::test]
+async fn a_slip_of_the_hand_is_forgiven_where_the_word_as_written_is_nowhere() {
+    let node = market().await;
+    for (slip, meant) in [
+        ("cripto", "Crypto news"),
+        ("crytpo news", "Crypto news"),
+        ("headlnes", "Crypto news"),
+        ("histogrm", "Column statistics"),
+        ("statisitcs", "Column statistics"),
+        ("ech", ""),
+        ("czv", ""),
+        ("dicument digset", "Document digest"),
+    ] {
+        let expected: Vec<&str> = Some(meant).filter(|meant| !meant.is_empty()).into_iter().collect();
+        assert_eq!(found(&node, &Query::words(slip)), expected, "{slip}");
+    }
+    assert_eq!(found(&node, &Query::words("mean")), ["Column statistics"], "a word that is there is taken as written");
+}
+
+#[tokio::test]
+async fn a_row_that_a_listing_left_is_not_found_under_its_words() {
+    let node = node().await;
+    for (round, word) in (0_u64..).zip(["spring", "summer", "autumn", "winter"]) {
+        let title = format!("Digest {round}");
+        let mut body = listing(&title, "text", "0.25");
+        body.description = text(word);
+        let bytes = signed_listing(&agent(0), "digest", round + 1, body);
+        assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+        shelve(&node, u32::try_from(round).unwrap() + 1, "other", listing("Other", "text", "0.1")).await;
+        node.catalog.flush().await.unwrap();
+        assert_eq!(found(&node, &Query::words(word)), [title]);
+        assert_eq!(node.catalog.search(&Query::default()).unwrap().total as u64, round + 2);
+    }
+    assert_eq!(found(&node, &Query::words("spring")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn figures_are_read_anew_when_they_have_changed() {
+    let node = market().await;
+    let best = |sort| {
+        let answer = node.catalog.search(&Query { sort, ..Query::default() }).unwrap();
+        answer.items[0].listing.record().slot.to_string()
+    };
+    let praised = |author: u32, trust_score: f64| {
+        node.ledger.0.lock().insert(agent(author).did(), Figures { trust_score, ..Figures::default() });
+        node.ledger.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    };
+    praised(0, 0.5);
+    assert_eq!(best(Sort::TrustScoreDesc), "listing/digest");
+    praised(1, 0.9);
+    assert_eq!(best(Sort::TrustScoreDesc), "listing/news");
+    praised(1, 0.1);
+    assert_eq!(best(Sort::TrustScoreDesc), "listing/digest");
 }
 
 #[tokio::test]

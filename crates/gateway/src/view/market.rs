@@ -245,15 +245,21 @@ pub struct ListingView {
 pub struct ListingQuery {
     /// Free text over name, description, tags and skill.
     pub q: Option<String>,
+    /// Whether any of the words will do; otherwise all of them must occur.
+    pub any: Option<bool>,
     /// Category that must match.
     pub category: Option<String>,
     /// Tag that must be present.
     pub tag: Option<String>,
+    /// A payment scheme the listing must take.
+    pub scheme: Option<String>,
+    /// A region the listing must be offered in, if it names any.
+    pub region: Option<String>,
     /// Least price.
     pub min_price: Option<Usdc>,
     /// Greatest price.
     pub max_price: Option<Usdc>,
-    /// `cost_per_success` (default), `trust_score_desc`, `price_asc` or `response_time_asc`.
+    /// `cost_per_success` (default), `trust_score_desc`, `price_asc`, `response_time_asc` or `relevance`.
     pub sort: Option<String>,
     /// At most this many items (1 to 100, default 20).
     pub limit: Option<u32>,

@@ -3,17 +3,34 @@
 use crate::cli::CliError;
 use crate::cli::args::BenchPart;
 use crate::cli::terminal;
+use haggle_bench::discovery::{self, Ingest, Searches};
 use haggle_bench::pairs::{self, Effort, Lost, Pair};
+use haggle_bench::vouchers::{VoucherRates, Vouchers};
 use serde::de::DeserializeOwned;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
+/// How long each way to verify a voucher has a core.
+const LONG: Duration = Duration::from_secs(3);
+/// The same where figures mean nothing.
+const SHORT: Duration = Duration::from_millis(20);
 /// Longest time a part may take beside the time it was asked to take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// The same for parts that fill large markets.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
     match part {
+        BenchPart::Vouchers { quick } => {
+            let time = if quick { SHORT } else { LONG };
+            terminal::json(&tokio::task::spawn_blocking(move || Vouchers::sign().rates(time)).await.map_err(failed)?);
+        }
+        BenchPart::Ingest { listings } => terminal::json(&discovery::ingest(listings).await.map_err(failed)?),
+        BenchPart::Search { listings, queries } => {
+            terminal::json(&discovery::search(listings, queries).await.map_err(failed)?);
+        }
         BenchPart::Latency { quick } => terminal::json(&pairs::latency(effort(quick)).await),
         BenchPart::Rate { quick } => terminal::json(&pairs::rate(effort(quick)).await),
         BenchPart::Lost { seconds } => terminal::json(&pairs::lost(Duration::from_secs(seconds)).await),
@@ -46,6 +63,20 @@ pub(super) async fn latency(quick: bool) -> Result<Pair, CliError> {
 
 pub(super) async fn rate(quick: bool) -> Result<Pair, CliError> {
     ask(Command::new(own()?), &arguments("rate", quick), PATIENCE).await
+}
+
+pub(super) async fn vouchers(quick: bool) -> Result<VoucherRates, CliError> {
+    ask(Command::new(own()?), &arguments("vouchers", quick), PATIENCE).await
+}
+
+pub(super) async fn ingest(listings: u64) -> Result<Ingest, CliError> {
+    ask(Command::new(own()?), &["ingest", "--listings", &listings.to_string()], LONG_PATIENCE).await
+}
+
+pub(super) async fn search(listings: u64, queries: usize) -> Result<Searches, CliError> {
+    let (listings, queries) = (listings.to_string(), queries.to_string());
+    let arguments = ["search", "--listings", &listings, "--queries", &queries];
+    ask(Command::new(own()?), &arguments, LONG_PATIENCE).await
 }
 
 pub(super) async fn lost(time: Duration) -> Result<Lost, CliError> {

@@ -5,6 +5,7 @@ use super::parts::failed;
 use crate::cli::CliError;
 use crate::cli::terminal::Progress;
 use haggle_bench::load::{Until, median};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(super) async fn run(nodes: &Nodes, folder: &Path, python: &Path, progress: &
     program.arg(folder.join("a2a-python/server.py")).args(["--port", "0"]);
     let (_python, python) = start(program).await?;
     let (_rust, rust) = start(Command::new(project.join("target/release/a2a-rust"))).await?;
+    let [python, rust] = [python, rust].map(|server| Place { server, path: "/".to_owned(), token: String::new() });
 
     progress.say("our gateway beside other servers, in turns");
     let turns = [
@@ -77,12 +79,11 @@ pub(super) async fn run(nodes: &Nodes, folder: &Path, python: &Path, progress: &
 }
 
 /// Starts a server that prints the port it listens on.
-async fn start(mut command: Command) -> Result<(Child, Place), CliError> {
+pub(super) async fn start(mut command: Command) -> Result<(Child, SocketAddr), CliError> {
     let shown = format!("{:?}", command.as_std());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)?;
     let mut lines = BufReader::new(child.stdout.take().ok_or_else(|| failed("no output"))?).lines();
     let line = tokio::time::timeout(STARTING, lines.next_line()).await.map_err(failed)?.map_err(failed)?;
     let port: u16 = line.unwrap_or_default().trim().parse().map_err(|_| failed(format!("{shown} says no port")))?;
-    let place = Place { server: ([127, 0, 0, 1], port).into(), path: "/".to_owned(), token: String::new() };
-    Ok((child, place))
+    Ok((child, ([127, 0, 0, 1], port).into()))
 }

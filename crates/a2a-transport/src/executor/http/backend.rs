@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, stream};
 use haggle_a2a::{
     A2aError, Kind, MAX_BODY_BYTES, VERSION,
     card::{self, CardError, Fault},
@@ -15,8 +14,8 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 use url::{Host, Url};
 
-use super::sse::Reader;
-use crate::{Call, Events};
+pub(super) use crate::outbound::answers::invalid;
+use crate::{Call, Events, outbound::answers};
 
 /// How long the server's card is believed.
 const CARD_TTL: Duration = Duration::from_secs(300);
@@ -49,10 +48,6 @@ impl Known {
     pub(super) fn streams(&self) -> bool {
         self.card.pointer("/capabilities/streaming") == Some(&Value::Bool(true))
     }
-}
-
-pub(super) fn invalid(text: impl Into<String>) -> A2aError {
-    A2aError::new(Kind::InvalidAgentResponse, text)
 }
 
 impl Backend {
@@ -95,7 +90,7 @@ impl Backend {
     /// The card as the server has it now, whatever it says.
     pub(super) async fn look(&self) -> Result<Value, A2aError> {
         let asked = self.client.get(self.card_url()?).timeout(CARD_TIMEOUT).send();
-        json_body(asked.await.map_err(|cause| not_sent(&cause))?, MAX_CARD_BYTES).await
+        answers::json(asked.await.map_err(|cause| answers::not_sent(&cause))?, MAX_CARD_BYTES).await
     }
 
     /// Every reason why this server cannot be wrapped under this card.
@@ -152,20 +147,13 @@ impl Backend {
         deadline: Duration,
     ) -> Result<Value, A2aError> {
         let response = self.post(method, params, call, deadline).await?;
-        rpc::result(json_body(response, MAX_BODY_BYTES).await?)
+        rpc::result(answers::json(response, MAX_BODY_BYTES).await?)
     }
 
     /// Asks for a stream of events. A server that answers with one result instead gives that as the only event.
     pub(super) async fn stream(&self, method: &str, params: Value, call: &Call) -> Result<Events, A2aError> {
         let response = self.post(method, params, Some(call), call.deadline).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
-            let event = rpc::result(json_body(response, MAX_BODY_BYTES).await?)?;
-            return Ok(stream::iter([Ok(event)]).boxed());
-        }
-        check_status(&response)?;
-        let reading = Reading { response, reader: Reader::new(MAX_BODY_BYTES), ready: Vec::new(), over: false };
-        Ok(stream::unfold(reading, |mut reading| async move { Some((reading.next().await?, reading)) }).boxed())
+        answers::events(response).await
     }
 
     async fn post(
@@ -191,90 +179,11 @@ impl Backend {
         if !extensions.is_empty() {
             request = request.header(A2A_EXTENSIONS, extensions);
         }
-        request.send().await.map_err(|cause| not_sent(&cause))
+        request.send().await.map_err(|cause| answers::not_sent(&cause))
     }
 }
 
 const NO_INTERFACE: &str = "lists no JSONRPC interface for A2A 1.0";
-
-/// A response that is a stream of events.
-struct Reading {
-    response: Response,
-    reader: Reader,
-    /// Events that are read already, the last one first.
-    ready: Vec<Vec<u8>>,
-    over: bool,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<Result<Value, A2aError>> {
-        loop {
-            if let Some(event) = self.ready.pop() {
-                let event = serde_json::from_slice(&event).map_err(|_| invalid("the agent's event is not JSON"));
-                return Some(event.and_then(rpc::result));
-            }
-            if self.over {
-                return None;
-            }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => match self.reader.feed(&chunk) {
-                    Ok(events) => self.ready = events.into_iter().rev().collect(),
-                    Err(_) => {
-                        self.over = true;
-                        return Some(Err(invalid(format!("the agent's event is over {MAX_BODY_BYTES} bytes"))));
-                    }
-                },
-                Ok(None) => return None,
-                Err(cause) => {
-                    self.over = true;
-                    return Some(Err(lost(&cause)));
-                }
-            }
-        }
-    }
-}
-
-fn check_status(response: &Response) -> Result<(), A2aError> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    let also = match status.as_u16() {
-        401 | 403 => ": it wants to know who calls, and haggle has nothing to show it",
-        300..=399 => ": it points elsewhere, which is not followed",
-        _ => "",
-    };
-    Err(invalid(format!("the agent's server answered HTTP {}{also}", status.as_u16())))
-}
-
-/// Reads a JSON body of at most `max` bytes.
-async fn json_body(mut response: Response, max: usize) -> Result<Value, A2aError> {
-    check_status(&response)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|cause| lost(&cause))? {
-        if body.len() + chunk.len() > max {
-            return Err(invalid(format!("the agent's answer is over {max} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    serde_json::from_slice(&body).map_err(|_| invalid("the agent's answer is not JSON"))
-}
-
-fn not_sent(cause: &reqwest::Error) -> A2aError {
-    if cause.is_connect() {
-        A2aError::new(Kind::Unreachable, "the agent's server does not accept connections")
-    } else {
-        lost(cause)
-    }
-}
-
-fn lost(cause: &reqwest::Error) -> A2aError {
-    if cause.is_timeout() {
-        A2aError::new(Kind::DeadlineExceeded, "the agent's server did not answer in time")
-    } else {
-        A2aError::connection_lost()
-    }
-}
 
 /// True if both name the same port of the same host; all names of this machine are one host.
 fn same_place(one: &Url, other: &Url) -> bool {

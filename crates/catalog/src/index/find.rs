@@ -1,0 +1,148 @@
+//! One pass over what matches: counted whole, and the best of it kept.
+
+use std::collections::BinaryHeap;
+
+use haggle_base::Timestamp;
+use tantivy::{
+    DocId, Score, Searcher, SegmentReader, TantivyError,
+    columnar::Column,
+    query::{EnableScoring, Query as IndexQuery},
+};
+
+use super::{
+    live::{Facts, Rows},
+    query::Query,
+    sort::{Position, Sort},
+};
+use crate::ports::Figures;
+
+/// Serials are read so many at a time.
+const BLOCK: usize = 64;
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Listings that match, on all pages.
+    pub(crate) total: usize,
+    /// The page, in its order.
+    pub(crate) page: Vec<Position>,
+    /// Whether more follow.
+    pub(crate) more: bool,
+}
+
+/// The part of a query that the rows answer, and the page that is wanted.
+pub(super) struct Wanted<'a> {
+    pub(super) query: &'a Query,
+    /// The number of the author that is asked for.
+    pub(super) writer: Option<u32>,
+    pub(super) after: Option<Position>,
+    pub(super) limit: usize,
+    pub(super) now: Timestamp,
+}
+
+impl Wanted<'_> {
+    fn takes(&self, facts: &Facts) -> bool {
+        let query = self.query;
+        facts.expires > self.now
+            && query.min_price.is_none_or(|least| facts.price >= least)
+            && query.max_price.is_none_or(|most| facts.price <= most)
+            && self.writer.is_none_or(|writer| writer == facts.writer)
+    }
+}
+
+/// Keeps the best positions, one more than the page has.
+struct Best<'a, F> {
+    wanted: &'a Wanted<'a>,
+    rows: &'a Rows,
+    figures: F,
+    total: usize,
+    heap: BinaryHeap<Position>,
+}
+
+impl<F: FnMut(u32) -> Figures> Best<'_, F> {
+    fn see(&mut self, serial: Option<u64>, score: Score) {
+        let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
+        if !self.wanted.takes(facts) {
+            return;
+        }
+        self.total += 1;
+        let sort = self.wanted.query.sort;
+        let figures = if sort.needs_figures() { (self.figures)(facts.writer) } else { Figures::default() };
+        let rank = sort.rank(facts.price, score, &figures);
+        let is_full = self.heap.len() > self.wanted.limit;
+        if is_full && self.heap.peek().is_some_and(|worst| worst.is_before(rank, facts.price)) {
+            return;
+        }
+        let Some(id) = self.rows.id(serial) else { return };
+        let position = Position::new(rank, facts.price, id);
+        if self.wanted.after.is_some_and(|after| position <= after) {
+            return;
+        }
+        if !is_full {
+            self.heap.push(position);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && position < *worst
+        {
+            *worst = position;
+        }
+    }
+
+    fn found(self) -> Found {
+        let more = self.heap.len() > self.wanted.limit;
+        let mut page = self.heap.into_sorted_vec();
+        page.truncate(self.wanted.limit);
+        Found { total: self.total, page, more }
+    }
+}
+
+/// Searches. `figures` says how the author of a number has done.
+pub(super) fn find(
+    searcher: &Searcher,
+    matching: &dyn IndexQuery,
+    rows: &Rows,
+    wanted: &Wanted<'_>,
+    figures: impl FnMut(u32) -> Figures,
+) -> Result<Found, TantivyError> {
+    let mut best = Best { wanted, rows, figures, total: 0, heap: BinaryHeap::with_capacity(wanted.limit + 2) };
+    let scored = wanted.query.sort == Sort::Relevance;
+    let scoring = if scored {
+        EnableScoring::enabled_from_searcher(searcher)
+    } else {
+        EnableScoring::disabled_from_searcher(searcher)
+    };
+    let weight = matching.weight(scoring)?;
+    for reader in searcher.segment_readers() {
+        let serials = reader.fast_fields().u64("serial")?;
+        if scored {
+            weight.for_each(reader, &mut |doc, score| {
+                if is_alive(reader, doc) {
+                    best.see(serials.first(doc), score);
+                }
+            })?;
+        } else {
+            weight.for_each_no_score(reader, &mut |docs| see_block(reader, &serials, docs, &mut best))?;
+        }
+    }
+    Ok(best.found())
+}
+
+fn see_block<F: FnMut(u32) -> Figures>(
+    reader: &SegmentReader,
+    serials: &Column<u64>,
+    docs: &[DocId],
+    best: &mut Best<'_, F>,
+) {
+    let mut read = [None; BLOCK];
+    for docs in docs.chunks(BLOCK) {
+        serials.first_vals(docs, &mut read[..docs.len()]);
+        for (doc, serial) in docs.iter().zip(read) {
+            if is_alive(reader, *doc) {
+                best.see(serial, 0.0);
+            }
+        }
+    }
+}
+
+fn is_alive(reader: &SegmentReader, doc: DocId) -> bool {
+    reader.alive_bitset().is_none_or(|alive| alive.is_alive(doc))
+}
