@@ -76,7 +76,8 @@ fn whole_numbers_that_came_as_floating_ones_are_read() {
     let struck: Value = serde_json::from_str(&text).unwrap();
     assert!(struck["metadata"][a2a::REQUIRED]["x402Version"].is_f64(), "{struck}");
     assert_eq!(a2a::offer_in(&struck), a2a::offer_in(&vectors()["required"]["message"]));
-    let mut paid = json!({"metadata": {a2a::PAYLOAD: {"x402Version": 2.0, "half": 0.5, "list": [300.0], "text": "2.0"}}});
+    let mut paid =
+        json!({"metadata": {a2a::PAYLOAD: {"x402Version": 2.0, "half": 0.5, "list": [300.0], "text": "2.0"}}});
     let payload = a2a::take_payload(&mut paid).unwrap();
     assert_eq!(payload, json!({"x402Version": 2, "half": 0.5, "list": [300], "text": "2.0"}));
 }

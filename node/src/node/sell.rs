@@ -1,7 +1,8 @@
-//! Selling single calls to whoever pays for them: `/x402/{listing}`, and the facilitator for other servers.
+//! Selling single calls to whoever pays for them: `/x402/{listing}`, A2A tasks, and the facilitator for other servers.
 
 mod desk;
 mod discovery;
+mod toll;
 
 use super::api::coded;
 use crate::agents::{Agents, Served};
@@ -29,6 +30,8 @@ pub(crate) struct Counter {
     channels: Option<Selling>,
     agents: Agents,
     catalog: Catalog,
+    /// Schemas of the agents that are paid over A2A.
+    schemas: Arc<schema::Compiled>,
     /// Base URL of the gateway, to which payments are bound.
     base: Arc<str>,
 }
@@ -43,7 +46,7 @@ struct Ordered {
 
 impl Counter {
     pub(crate) fn new(till: Till, channels: Option<Selling>, agents: Agents, catalog: Catalog, base: &str) -> Self {
-        Self { till, channels, agents, catalog, base: base.into() }
+        Self { till, channels, agents, catalog, schemas: Arc::default(), base: base.into() }
     }
 
     /// The part of the node that takes payments of `exact`.
