@@ -169,7 +169,9 @@ impl Agents {
     }
 
     pub(crate) fn is_free(&self, did: &Did) -> bool {
-        self.get(did).is_some_and(|served| served.row.price.is_zero())
+        let book = self.0.read();
+        let served = book.by_did.get(did).and_then(|index| book.served.get(index));
+        served.is_some_and(|served| served.row.price.is_zero())
     }
 
     /// Runs an agent on the input of a funded order; `call` is the same when the run is repeated.
@@ -344,6 +346,11 @@ pub(crate) fn a2a_cards(row: &AgentRow, peer: PeerId) -> Cards {
     Cards { public, extended }
 }
 
+/// The ways to pay an agent with a price, as extensions: an order, or a payment inside the task.
+fn for_money() -> impl Iterator<Item = &'static str> {
+    std::iter::once(haggle_trade::EXTENSION_URI).chain(haggle_x402::a2a::URIS)
+}
+
 fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
     let description = if row.description.is_empty() { row.name.as_str() } else { row.description.as_str() };
     let tags: Vec<String> = if row.tags.is_empty() {
@@ -369,7 +376,7 @@ fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
             }
         },
         extended: row.extended.is_some(),
-        extensions: if row.price.is_zero() { Vec::new() } else { vec![haggle_trade::EXTENSION_URI.to_owned()] },
+        extensions: if row.price.is_zero() { Vec::new() } else { for_money().map(str::to_owned).collect() },
     };
     let own = card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] });
     match &row.face {

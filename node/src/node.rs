@@ -25,7 +25,7 @@ use crate::home::{Home, HomeLock};
 use crate::keyring::Keyring;
 use crate::mailbox::Mailbox;
 use haggle_a2a_transport::Server;
-use haggle_base::{Clock, NetworkFile, PeerId, Timestamp};
+use haggle_base::{Clock, Did, NetworkFile, PeerId, Timestamp};
 use haggle_catalog::Catalog;
 use haggle_escrow::ChainReader;
 use haggle_gateway::view::{AgentSummary, EventView, HireRequest, ListingQuery, ListingView, OrderView};
@@ -104,6 +104,8 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
+    /// What agents asked for by voucher last time.
+    pub(crate) offers: parking_lot::Mutex<std::collections::HashMap<Did, haggle_x402::PaymentRequirements>>,
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,

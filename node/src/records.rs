@@ -12,6 +12,18 @@ tables! {
     pub(crate) AgentTable = "node-agents-1": u64 => AgentRow;
     /// What was bought by voucher: agent and key.
     pub(crate) PaidAnswers = "node-paid-answers-1": (Did, String) => PaidAnswer;
+    /// The tasks of other agents that wait for a payment: agent and key.
+    pub(crate) PaidTasks = "node-paid-tasks-1": (Did, String) => PaidTask;
+}
+
+/// A task of another agent that a payment is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PaidTask {
+    /// The task.
+    pub(crate) task: Text<128>,
+    /// Its context.
+    pub(crate) context: Text<128>,
 }
 
 /// A call that was paid by voucher, and its answer once it came.

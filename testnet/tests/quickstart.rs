@@ -107,7 +107,7 @@ async fn every_command_of_the_quickstart_works() {
                 assert!(shown.contains("started \"python3\""), "{shown}");
             }
             if line.ends_with(&did) && !did.is_empty() {
-                assert!(shown.contains("order_needed"), "{shown}");
+                assert!(shown.contains("payment_needed"), "{shown}");
             }
         }
     }

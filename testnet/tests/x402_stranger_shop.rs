@@ -13,7 +13,16 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const PRICE: Usdc = Usdc::from_units(20_000);
 
 fn want(url: String) -> PayRequest {
-    PayRequest { url, method: None, headers: BTreeMap::new(), body: None, max_price: None, rail: None, buyer: None }
+    PayRequest {
+        url,
+        message: None,
+        method: None,
+        headers: BTreeMap::new(),
+        body: None,
+        max_price: None,
+        rail: None,
+        buyer: None,
+    }
 }
 
 async fn pay(stage: &Stage, key: &str, request: &PayRequest) -> Result<PayView, CliError> {

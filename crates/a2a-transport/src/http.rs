@@ -19,7 +19,7 @@ use axum::{
 use futures::{StreamExt as _, stream::BoxStream};
 use haggle_a2a::{
     A2aError, Kind, MAX_BODY_BYTES, ServiceParams, card,
-    params::{A2A_EXTENSIONS, A2A_VERSION, HAGGLE_CALLER},
+    params::{A2A_EXTENSIONS, A2A_VERSION, HAGGLE_CALLER, X_A2A_EXTENSIONS},
     rpc,
     types::methods,
 };
@@ -116,7 +116,7 @@ async fn call_agent(
         Ok(Answer::One(result)) => json_answer(&rpc::response(id, Ok(result))),
         Ok(Answer::Many(events)) => sse(events.map(move |event| rpc::response(id.clone(), event)).boxed()),
     };
-    with_extensions(answer, &config, &asked)
+    with_extensions(answer, &config, &asked).await
 }
 
 /// Runs one operation, here or at the node that has the agent. Extended cards name the gateway as its own cards do.
@@ -202,17 +202,24 @@ fn sse(events: BoxStream<'static, Value>) -> Response {
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
 
-/// Echoes the extensions that are active: named by the caller and listed in the card.
-fn with_extensions(mut response: Response, config: &HttpConfig, asked: &Asked) -> Response {
-    let Some(card) = config.server.card(&asked.agent) else { return response };
+/// Echoes the extensions that are active: named by the caller and listed in the card. Under both names of the header, for
+/// a2a-x402 asks for the older one.
+async fn with_extensions(mut response: Response, config: &HttpConfig, asked: &Asked) -> Response {
+    if asked.params.extensions.is_empty() {
+        return response;
+    }
+    let Some(card) = original_card(config, &asked.agent).await else { return response };
     let known = card::extensions(&card, false);
     let named = asked.params.extensions.iter().map(String::as_str);
     let active: Vec<&str> = named.filter(|named| known.contains(named)).collect();
     if let Ok(value) = HeaderValue::from_str(&active.join(","))
         && !active.is_empty()
     {
-        response.headers_mut().insert(header::HeaderName::from_static("a2a-extensions"), value);
+        for name in [A2A_EXTENSIONS, X_A2A_EXTENSIONS] {
+            if let Ok(name) = header::HeaderName::try_from(name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
     }
-    debug_assert!(A2A_EXTENSIONS.eq_ignore_ascii_case("a2a-extensions"));
     response
 }

@@ -4,6 +4,8 @@
 //!   ([`HttpExecutor`]), or a program that speaks JSON lines ([`CommandExecutor`]).
 //! - A [`Gate`] stands before every executor: it lets a message run, answers it itself (an extension
 //!   such as negotiation), or refuses.
+//! - A [`Toll`] may stand behind the gate: the task waits until it is paid, the agent works, and what was charged is stored
+//!   in the commit that stores the task's end.
 //! - The [`Server`] answers every operation of A2A 1.0 for the agents it serves, and says properly what it does not
 //!   do. Tasks belong to their caller, outlive a restart, and are
 //!   bounded in number.
@@ -35,6 +37,7 @@ mod ports;
 mod records;
 mod server;
 mod stream;
+mod toll;
 mod wire;
 
 #[cfg(test)]
@@ -57,6 +60,7 @@ pub use ports::{
     Remote, RemoteCall, Wire,
 };
 pub use server::{Server, updates::Updates};
+pub use toll::{Charged, Coming, Fare, Kept, Passage, Tendered, Toll};
 
 /// The libp2p stream protocol that [`Server::serve_stream`] and [`Client`] speak.
 pub use haggle_a2a::binding::PROTOCOL;

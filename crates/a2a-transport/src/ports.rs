@@ -1,6 +1,6 @@
 //! What this room asks of others: agents, the gate before them, streams, remote agents.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, ServiceParams, types::TaskState};
@@ -8,7 +8,7 @@ use haggle_base::{Did, PeerId};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::Updates;
+use crate::{Tendered, Toll, Updates};
 
 /// Who asks. Nothing of it is taken from the request's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,12 +133,15 @@ pub trait Executor: Send + Sync {
 }
 
 /// What the gate decides about one message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Admission {
     /// The agent shall see it.
     Run,
     /// The gate has dealt with it; this is the reply message.
     Handled(Value),
+    /// The agent shall see it once this toll is paid. The answers to questions of an agent whose task is paid are not
+    /// tolled again.
+    Toll(Arc<dyn Toll>),
 }
 
 /// Payment, policy and limits: asked before every message reaches an agent.
@@ -149,6 +152,11 @@ pub trait Gate: Send + Sync {
     /// # Errors
     /// The refusal, usually [`A2aError::refused`].
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError>;
+
+    /// Takes what pays for a message out of it, before the message is kept anywhere; nothing by default.
+    fn lift(&self, _agent: &Did, _message: &mut Value) -> Option<Tendered> {
+        None
+    }
 }
 
 /// The gate of free agents: everything runs.

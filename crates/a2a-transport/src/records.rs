@@ -10,12 +10,13 @@ use haggle_a2a::{
     A2aError, Kind, Task,
     list::{Cursor, ListQuery},
     message,
+    task::Finish,
     types::TaskState,
 };
 use haggle_base::{Blob, Clock, Did, Hash, Timestamp};
 use haggle_store::{Batch, Blobs, Store, StoreError, tables};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Limits;
 
@@ -59,11 +60,40 @@ pub(crate) struct Owner {
     pub(crate) scope: String,
 }
 
+/// How a task stands with its toll.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Due {
+    /// The message it began with, as long as it waits to be paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Value>,
+    /// The payment that it was worked for with, or that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) payment: Option<String>,
+    /// What the toll wants to see with the next message; for a paid task, what its last message has to tell.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) memo: Map<String, Value>,
+}
+
+impl Due {
+    /// Whether the task was decided by this payment.
+    pub(crate) fn is_of(&self, payment: &str) -> bool {
+        self.payment.as_deref() == Some(payment)
+    }
+}
+
+/// What is stored beside a task.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Left<'a> {
+    pub(crate) resume: Option<&'a Value>,
+    pub(crate) due: Option<&'a Due>,
+}
+
 /// A task as it is stored.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) task: Task,
     pub(crate) resume: Option<Value>,
+    pub(crate) due: Option<Due>,
     /// How many bytes were read for it.
     pub(crate) bytes: usize,
 }
@@ -239,14 +269,25 @@ impl Shelf {
 
     async fn fail_if_cut_off(&self, id: &str, row: Row, now: Timestamp) -> Result<(), A2aError> {
         let Some(mut stored) = self.read(&row)? else { return Ok(()) };
-        if matches!(stored.task.state(), TaskState::Submitted | TaskState::Working) {
+        if !matches!(stored.task.state(), TaskState::Submitted | TaskState::Working) {
+            return Ok(());
+        }
+        let owner = Owner { agent: row.agent, root: row.root, scope: row.scope };
+        if stored.due.as_ref().is_some_and(|due| due.asked.is_some()) {
+            // its payment did not come to an end: it waits again, and the same payment may be shown again
+            let message = stored.task.last_asked().cloned();
+            let waits = Finish { message, ..Finish::in_state(TaskState::InputRequired) };
+            if stored.task.finish(waits, now).changed() {
+                let left = Left { resume: stored.resume.as_ref(), due: stored.due.as_ref() };
+                self.put(&owner, &stored.task, left, Batch::new()).await?;
+            }
+        } else {
             let told = message::agent(
                 &format!("{id}-restart"),
                 vec![message::text("the node restarted while the agent worked")],
             );
             if stored.task.abandon(TaskState::Failed, Some(told), now).changed() {
-                let owner = Owner { agent: row.agent, root: row.root, scope: row.scope };
-                self.put(&owner, &stored.task, None).await?;
+                self.put(&owner, &stored.task, Left::default(), Batch::new()).await?;
             }
         }
         Ok(())
@@ -262,11 +303,21 @@ impl Shelf {
     }
 
     /// Stores a task; it is on disk when this returns. A task that this caller has more of than
-    /// allowed pushes out the oldest ended one.
-    pub(crate) async fn put(&self, owner: &Owner, task: &Task, resume: Option<&Value>) -> Result<(), A2aError> {
+    /// allowed pushes out the oldest ended one. `batch` is stored with it, or neither is.
+    pub(crate) async fn put(
+        &self,
+        owner: &Owner,
+        task: &Task,
+        left: Left<'_>,
+        mut batch: Batch,
+    ) -> Result<(), A2aError> {
         let id = task.id().to_owned();
-        let resume = resume.cloned().unwrap_or_default();
-        let json = message::object([("task", task.to_json(None)), ("resume", resume)]).to_string();
+        let resume = left.resume.cloned().unwrap_or_default();
+        let mut body = message::object([("task", task.to_json(None)), ("resume", resume)]);
+        if let (Some(due), Some(fields)) = (left.due, body.as_object_mut()) {
+            fields.insert("due".to_owned(), serde_json::to_value(due).unwrap_or_default());
+        }
+        let json = body.to_string();
         let body = self.spill(json.into_bytes()).await?;
         let ended = task.state().is_terminal();
         let row = Row {
@@ -294,7 +345,6 @@ impl Shelf {
         };
         let replaced = before.iter().filter_map(|entry| entry.file).filter(|old| Some(*old) != file_of(&row));
         let leftover: Vec<Hash> = replaced.chain(evicted.iter().filter_map(|(_, entry)| entry.file)).collect();
-        let mut batch = Batch::new();
         for (gone, _) in &evicted {
             batch.delete::<Tasks>(gone);
         }
@@ -354,8 +404,9 @@ impl Shelf {
         let Some(bytes) = bytes else { return Ok(None) };
         let Ok(Value::Object(mut body)) = serde_json::from_slice(&bytes) else { return Ok(None) };
         let resume = body.remove("resume").filter(|resume| !resume.is_null());
+        let due = body.remove("due").and_then(|due| serde_json::from_value(due).ok());
         let task = body.remove("task").and_then(|task| Task::from_json(task, row.changed));
-        Ok(task.map(|task| Stored { task, resume, bytes: bytes.len() }))
+        Ok(task.map(|task| Stored { task, resume, due, bytes: bytes.len() }))
     }
 
     /// A page of this owner's tasks.

@@ -28,6 +28,7 @@ mod seats;
 mod send;
 mod streaming;
 mod tasks;
+mod tolled;
 pub(crate) mod updates;
 mod work;
 

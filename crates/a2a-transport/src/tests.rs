@@ -35,6 +35,7 @@ mod sdk_cards;
 mod sdks;
 mod streams;
 mod tasks;
+mod toll;
 mod turns;
 mod wrapping;
 

@@ -297,6 +297,30 @@ impl Task {
         status
     }
 
+    /// Adds fields to the metadata of the status message; one with these words is made if there is none.
+    pub fn note(&mut self, metadata: &Map<String, Value>, words: &str) {
+        let message = match self.message.take() {
+            Some(message) if message.is_object() => message,
+            _ => self.own(message::agent(&format!("{}-note", self.id), vec![message::text(words)])),
+        };
+        let message = self.message.insert(message);
+        if let Some(map) = message.as_object_mut() {
+            let said = map.entry("metadata").or_insert_with(|| json!({}));
+            if !said.is_object() {
+                *said = json!({});
+            }
+            if let Some(said) = said.as_object_mut() {
+                said.extend(metadata.clone());
+            }
+        }
+    }
+
+    /// The agent's last message in the history: what it asked when it waited for its caller.
+    pub fn last_asked(&self) -> Option<&Value> {
+        let is_agents = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("ROLE_AGENT");
+        self.history.iter().rev().find(is_agents)
+    }
+
     /// The artifacts so far.
     pub fn artifacts(&self) -> &[Value] {
         &self.artifacts

@@ -33,4 +33,4 @@ mod tests;
 pub use buying::{BoughtChannel, Buying, ChannelTicked, Next, Paying};
 pub use config::ChannelsConfig;
 pub use refusal::Refusal;
-pub use selling::{ChannelSale, Selling, SoldChannel, Taken, Ticked, Ticket, Waiting};
+pub use selling::{ChannelSale, Charge, Selling, SoldChannel, Taken, Ticked, Ticket, Waiting};

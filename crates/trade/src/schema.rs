@@ -1,9 +1,17 @@
 //! Inputs and outputs against a listing's JSON Schemas, which may not contain references.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use crate::error::TradeError;
 
 /// Largest schema text, in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 4_096;
+
+/// Compiled schemas that are kept; all are made anew when there are more.
+const MAX_COMPILED: usize = 256;
 
 /// Words that make a schema point somewhere. A small schema of references can cost time without end, and
 /// one that points elsewhere would be fetched, so a listing's schema has none.
@@ -40,6 +48,37 @@ pub fn check(schema: Option<&str>, document: &[u8]) -> Result<Fit, TradeError> {
     match validator {
         Some(validator) if !validator.is_valid(&value) => Ok(Fit::Misfits),
         Some(_) | None => Ok(Fit::Fits),
+    }
+}
+
+/// Schemas that are asked for with every call, compiled once each.
+#[derive(Debug, Default)]
+pub struct Compiled(Mutex<HashMap<String, Arc<jsonschema::Validator>>>);
+
+impl Compiled {
+    /// Checks a value, which should be short: it is checked where it stands.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn check(&self, schema: &str, value: &serde_json::Value) -> Result<Fit, TradeError> {
+        let known = self.all().get(schema).cloned();
+        let validator = match known {
+            Some(validator) => validator,
+            None => {
+                let made = Arc::new(compile(schema)?);
+                let mut all = self.all();
+                if all.len() >= MAX_COMPILED {
+                    all.clear();
+                }
+                all.insert(schema.to_owned(), Arc::clone(&made));
+                made
+            }
+        };
+        Ok(if validator.is_valid(value) { Fit::Fits } else { Fit::Misfits })
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<jsonschema::Validator>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +125,20 @@ mod tests {
     fn a_fitting_output_fits() {
         assert_eq!(check(Some(WORDS), br#"{"words": 3}"#).unwrap(), Fit::Fits);
         assert_eq!(check(None, b"\"anything\"").unwrap(), Fit::Fits);
+    }
+
+    #[test]
+    fn compiled_schemas_say_the_same_and_are_bounded() {
+        let compiled = Compiled::default();
+        for n in 0..=MAX_COMPILED {
+            let schema = format!(r#"{{"type":"integer","minimum":{n}}}"#);
+            for value in [n, n + 1] {
+                assert_eq!(compiled.check(&schema, &serde_json::json!(value)).unwrap(), Fit::Fits);
+            }
+            assert_eq!(compiled.check(&schema, &serde_json::json!("x")).unwrap(), Fit::Misfits);
+        }
+        assert_eq!(compiled.all().len(), 1);
+        assert!(compiled.check(r#"{"$ref":"x"}"#, &serde_json::json!(1)).is_err());
     }
 
     #[test]

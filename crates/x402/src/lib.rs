@@ -2,8 +2,8 @@
 //!
 //! A seller says what it wants in a [`PaymentRequired`], a list of [`PaymentRequirements`]. A buyer picks one with
 //! [`choose`], copies it into a [`PaymentPayload`] and signs. The answer is a [`SettleResponse`]. The same objects travel
-//! in HTTP headers ([`header`]), in A2A metadata and inside haggle's own trade messages. What a facilitator is asked and
-//! answers is in [`facilitator`]; why a payment is refused is a [`Reason`]; [`extensions`] holds identifiers, signed offers
+//! in HTTP headers ([`header`]), in A2A metadata ([`a2a`]) and inside haggle's own trade messages. What a facilitator is
+//! asked and answers is in [`facilitator`]; why a payment is refused is a [`Reason`]; [`extensions`] holds identifiers, signed offers
 //! and receipts, and discovery.
 //!
 //! The objects are lossless: a field this version does not know survives being read and written again, because x402
@@ -29,6 +29,7 @@
 //!
 //! Not here: reaching a chain, keeping keys, deciding whether an agent may spend. Settlement does those.
 
+pub mod a2a;
 pub mod batch;
 pub mod choose;
 pub mod escrow;

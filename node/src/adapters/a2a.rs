@@ -4,13 +4,15 @@ use crate::agents::Agents;
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, Kind, ServiceParams, card};
 use haggle_a2a_transport::{
-    Admission, Answer, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Reach, Remote, RemoteCall, ask_over_http,
+    Admission, Answer, BoxStream, Caller, Client, Dial, Gate, PROTOCOL, Reach, Remote, RemoteCall, Tendered, Toll,
+    ask_over_http,
 };
 use haggle_base::{Coded, Did, Hash, PeerId};
 use haggle_catalog::Catalog;
 use haggle_network::Network;
 use haggle_reputation::Reputation;
 use haggle_trade::{Desk, TradeMessage, TradeReply};
+use haggle_x402::a2a;
 use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -31,10 +33,12 @@ fn unreachable_peer(peer: &PeerId, error: &dyn Coded) -> A2aError {
     A2aError::new(Kind::Unreachable, format!("{peer} cannot be reached: {error}")).with("code", error.code())
 }
 
-/// Stands before every agent of this node: trade messages go to the desk, priced work needs an order.
+/// Stands before every agent of this node: trade messages go to the desk, priced work goes past the toll.
 pub(crate) struct FrontDoor {
     /// Set once the desk is open; it needs the agents, which need this door.
     pub(crate) desk: Arc<OnceLock<Desk>>,
+    /// Set once the till is open.
+    pub(crate) toll: Arc<OnceLock<Arc<dyn Toll>>>,
     pub(crate) agents: Agents,
 }
 
@@ -43,18 +47,28 @@ impl Gate for FrontDoor {
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError> {
         match TradeMessage::from_a2a(message) {
             Ok(None) if self.agents.is_free(agent) => Ok(Admission::Run),
-            Ok(None) => Err(A2aError::refused(
-                "order_needed",
-                "this agent's work has a price: agree on an order first (extension urn:haggle:a2a:negotiate:1)",
-            )),
+            Ok(None) => Ok(Admission::Toll(Arc::clone(self.toll.get().ok_or_else(starting)?))),
             Ok(Some(trade)) => {
-                let desk = self.desk.get().ok_or_else(|| A2aError::new(Kind::Busy, "the node is still starting"))?;
+                let desk = self.desk.get().ok_or_else(starting)?;
                 let reply = desk.handle(&caller.dids, agent, trade).await;
                 Ok(Admission::Handled(reply.to_a2a(&reply_id(message))))
             }
             Err(error) => Ok(Admission::Handled(TradeReply::reject(&error).to_a2a(&reply_id(message)))),
         }
     }
+
+    fn lift(&self, agent: &Did, message: &mut Value) -> Option<Tendered> {
+        // what pays for a free agent is for the server behind it
+        if message.get("metadata").is_none() || self.agents.is_free(agent) {
+            return None;
+        }
+        let payment = a2a::take_payload(message)?;
+        Some(Tendered { name: a2a::name_of(&payment), payment })
+    }
+}
+
+fn starting() -> A2aError {
+    A2aError::new(Kind::Busy, "the node is still starting")
 }
 
 /// The same message gets the same reply, so its id follows from the message's.

@@ -95,7 +95,7 @@ pub(super) enum Command {
     A2a(A2aCommand),
     /// Sign and spread an agent's card and listing anew, at another price if given.
     Publish(Publish),
-    /// Request a URL, and pay for it within the budget if it asks for x402.
+    /// Request a URL or ask an agent, and pay for it within the budget if it asks for x402.
     Pay(Pay),
     /// Balances, reservations and budgets of this node's agents; their payments.
     Wallet(Wallet),
@@ -214,9 +214,13 @@ pub(super) struct Hire {
 
 #[derive(Debug, Args)]
 pub(super) struct Pay {
-    /// An http or https URL.
-    #[arg(value_hint = ValueHint::Url)]
+    /// An http or https URL; with `--message`, an agent: its DID, or the base URL of its A2A server.
+    #[arg(value_hint = ValueHint::Url, value_name = "URL|DID")]
     pub(super) url: String,
+    /// Ask an agent over A2A and pay inside the task (a2a-x402): text, a JSON object or list, `@file`, or `-` for standard
+    /// input.
+    #[arg(long, conflicts_with_all = ["method", "body"])]
+    pub(super) message: Option<String>,
     /// The most to pay in USDC; default: what the budget allows one call.
     #[arg(long)]
     pub(super) max: Option<Usdc>,

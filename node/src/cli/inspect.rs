@@ -262,8 +262,8 @@ fn judge(body: &[u8], at: &str, is_one: bool, report: &mut Report) {
 /// A refusal by a rule is a proper answer; every other error is a fault.
 fn refusal(error: &A2aError, at: &str, report: &mut Report) {
     match error.kind() {
-        Kind::Refused => {
-            let rule = error.metadata("code").unwrap_or("refused");
+        Kind::Refused | Kind::ExtensionSupportRequired => {
+            let rule = error.metadata("code").unwrap_or(error.code());
             report.notes.push(format!("the agent refused ({rule}): {error}"));
         }
         _ => report.fault("answer", format!("{at}/error"), format!("{error} ({})", error.code())),

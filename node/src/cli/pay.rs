@@ -6,6 +6,7 @@ use super::orders::{MAX_INPUT, fresh_key, read_bounded};
 use super::terminal;
 use super::wallet::show_payment;
 use haggle_gateway::view::{PayRequest, PayView};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
@@ -13,6 +14,7 @@ pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
     let key = args.key.map_or_else(fresh_key, Ok)?;
     let request = PayRequest {
         url: args.url,
+        message: args.message.as_deref().map(message).transpose()?,
         method: args.method,
         headers: args.headers.iter().map(|line| header(line)).collect::<Result<BTreeMap<_, _>, _>>()?,
         body: args.body.as_deref().map(body).transpose()?,
@@ -41,6 +43,15 @@ fn header(line: &str) -> Result<(String, String), CliError> {
         CliError::failure("usage", format!("{line:?} is no header"), "write a header as `name: value`")
     })?;
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+/// A message argument: a JSON object or list, else a text.
+fn message(argument: &str) -> Result<Value, CliError> {
+    let text = body(argument)?;
+    Ok(match serde_json::from_str(&text) {
+        Ok(json @ (Value::Object(_) | Value::Array(_))) => json,
+        _ => Value::String(text),
+    })
 }
 
 /// A body argument: `@file`, `-`, or the text itself.

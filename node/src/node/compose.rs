@@ -25,7 +25,7 @@ use crate::mailbox::Mailbox;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use alloy_primitives::{Address, address};
-use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, router};
+use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
@@ -113,8 +113,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     .map_err(room)?;
     late.set(reputation.clone());
 
-    let desk_later = Arc::new(OnceLock::new());
-    let door = FrontDoor { desk: Arc::clone(&desk_later), agents: agents.clone() };
+    let (desk_later, toll_later) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::<Arc<dyn Toll>>::new()));
+    let door = FrontDoor { desk: Arc::clone(&desk_later), toll: Arc::clone(&toll_later), agents: agents.clone() };
     let bodies = home.path().join("bodies");
     let urls = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
     let bounds = A2aLimits {
@@ -172,6 +172,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let gateway_url = format!("http://{}", bound.address());
     let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &crash)?;
     let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url, Arc::clone(&crash));
+    // set once, here
+    let _first = toll_later.set(Arc::new(counter.clone()));
     let inner = Arc::new(Inner {
         started: clock.now(),
         home,
@@ -187,6 +189,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         settlement,
         purse,
         paying: Turns::default(),
+        offers: Mutex::default(),
         counter,
         buying,
         faults: crash,

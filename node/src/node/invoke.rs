@@ -322,7 +322,7 @@ fn send_message(call: &Call<'_>) -> (Value, ServiceParams) {
 }
 
 /// The output in a result: data first, else text.
-fn output(result: &Value) -> Result<Value, A2aError> {
+pub(super) fn output(result: &Value) -> Result<Value, A2aError> {
     let task = result.get("task");
     let status = task.and_then(|task| task.get("status"));
     let said = result.get("message").or_else(|| status?.get("message"));

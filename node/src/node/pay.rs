@@ -1,6 +1,9 @@
-//! Paying strangers over HTTP: ask, read the 402 answer, pay within the budget, ask again; and direct transfers.
+//! Paying strangers: ask, read what they want, pay within the budget, ask again; over HTTP (402) or inside A2A tasks. And
+//! direct transfers.
 
+mod agent;
 mod channel;
+mod line;
 mod turns;
 mod views;
 
@@ -27,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PENDING: Duration = Duration::from_secs(20);
 /// Times the same payload is sent in one call: once more after a pending settlement.
 const SENDS: usize = 2;
+/// Offers of agents that are remembered; all are forgotten when there are more.
+const MAX_OFFERS: usize = 4096;
 /// Longest body of a request.
 const MAX_BODY: usize = 512 * 1024;
 /// Most headers of a caller's own.
@@ -92,6 +97,9 @@ fn own_headers(asked: &BTreeMap<String, String>) -> Option<HeaderMap> {
 impl Inner {
     /// Asks a stranger's URL and pays for it if it asks; see [`haggle_gateway::NodeApi::pay`].
     pub(super) async fn pay_url(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
+        if let Some(asked) = &request.message {
+            return self.pay_agent(key, &request, asked).await;
+        }
         let agent = self.own_agent(request.buyer.as_deref())?;
         let errand = Errand::of(&request)?;
         let about = Text::try_from(errand.url.as_str())
@@ -101,13 +109,7 @@ impl Inner {
         if let Some(answer) = self.answer_on_channel(&agent, key, &wanted.request)? {
             return Ok(answer);
         }
-        let known = match self.purse.find(&agent, key).map_err(coded)? {
-            Some(known) if known.request != wanted.request => return Err(conflict()),
-            // what became of it may not be known yet; without a chain the seller is asked all the same
-            Some(known) => Some(self.purse.settle_up(&known).await.unwrap_or(known)),
-            None => None,
-        };
-        let purchase = match known {
+        let purchase = match self.known(&wanted).await? {
             Some(known) if known.answer.is_some() || known.state != PurchaseState::Lapsed => known,
             _ => {
                 let asked = self.knock(errand.fetch(None)).await.map_err(coded)?;
@@ -164,7 +166,7 @@ impl Inner {
         }
         let purchase = self.purse.settle_up(&purchase).await.unwrap_or(purchase);
         let (heard, said) = last.ok_or_else(|| ApiError::internal(&"nothing was sent"))?;
-        Err(refused(&heard, said.as_ref(), &purchase))
+        Err(refused(&reason(&heard, said.as_ref()), &purchase))
     }
 
     /// An answer that is not a 402: kept if it was paid for.
@@ -302,15 +304,14 @@ fn reason(heard: &Fetched, said: Option<&SettleResponse>) -> String {
 }
 
 /// The seller did not take a voucher.
-fn not_taken(heard: &Fetched, said: Option<&SettleResponse>, key: &str) -> ApiError {
-    let detail = format!("the seller did not take the voucher: {}", reason(heard, said));
+fn not_taken(reason: &str, key: &str) -> ApiError {
+    let detail = format!("the seller did not take the voucher: {reason}");
     let hint = "the key does not pay again; look at the channel, and take a new key for a new payment";
     ApiError::new(StatusCode::BAD_GATEWAY, "payment_refused", detail, hint).about_order(key, hint)
 }
 
 /// The seller did not take the payment.
-fn refused(heard: &Fetched, said: Option<&SettleResponse>, purchase: &Purchase) -> ApiError {
-    let reason = reason(heard, said);
+fn refused(reason: &str, purchase: &Purchase) -> ApiError {
     let (code, detail, hint) = match purchase.state {
         PurchaseState::Paid => (
             "paid_without_answer",

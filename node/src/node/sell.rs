@@ -1,7 +1,8 @@
-//! Selling single calls to whoever pays for them: `/x402/{listing}`, and the facilitator for other servers.
+//! Selling single calls to whoever pays for them: `/x402/{listing}`, A2A tasks, and the facilitator for other servers.
 
 mod desk;
 mod discovery;
+mod toll;
 
 use super::api::coded;
 use crate::adapters::faults::CrashPoint;
@@ -30,6 +31,8 @@ pub(crate) struct Counter {
     channels: Option<Selling>,
     agents: Agents,
     catalog: Catalog,
+    /// Schemas of the agents that are paid over A2A.
+    schemas: Arc<schema::Compiled>,
     /// Base URL of the gateway, to which payments are bound.
     base: Arc<str>,
     /// Where crash tests end this process.
@@ -53,7 +56,7 @@ impl Counter {
         base: &str,
         faults: Arc<CrashPoint>,
     ) -> Self {
-        Self { till, channels, agents, catalog, base: base.into(), faults }
+        Self { till, channels, agents, catalog, schemas: Arc::default(), base: base.into(), faults }
     }
 
     /// The part of the node that takes payments of `exact`.

@@ -96,7 +96,7 @@ async fn answer(
             sse(events.map(|event| event.unwrap_or_else(|error| error.to_status_json())).boxed())
         }
     };
-    with_extensions(response, &config, &asked)
+    with_extensions(response, &config, &asked).await
 }
 
 impl Route {

@@ -11,9 +11,10 @@ use std::{
 use haggle_a2a::Task;
 use serde_json::Value;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::tasks::size;
-use crate::records::Owner;
+use crate::records::{Due, Left, Owner};
 
 /// A task in someone's hands. Its machine is the truth until it is stored.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Live {
     pub(super) streams: bool,
     /// What the agent left when it asked for input; kept with the task until the work ends.
     pub(super) resume: Option<Value>,
+    /// How the task stands with its toll, as it is stored.
+    pub(super) due: Option<Due>,
     /// Bytes of the artifacts shown so far. Changed only under the task's lock.
     pub(super) shown: AtomicUsize,
 }
@@ -60,13 +63,25 @@ impl Live {
         }
     }
 
+    /// What is stored beside the task while the work goes on: what was there before it.
+    pub(super) fn left(&self) -> Left<'_> {
+        Left { resume: self.resume.as_ref(), due: self.due.as_ref() }
+    }
+
     pub(super) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Acquire)
     }
 }
 
-/// Who acts on which task; a place without a task is only just being taken.
-type Table = Arc<Mutex<HashMap<String, Option<Arc<Live>>>>>;
+/// Who acts on a task; a place without a task is only just being taken.
+#[derive(Debug, Default)]
+struct Held {
+    live: Option<Arc<Live>>,
+    /// Cancelled when the place is given back.
+    over: CancellationToken,
+}
+
+type Table = Arc<Mutex<HashMap<String, Held>>>;
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -88,13 +103,17 @@ pub(super) struct Claim {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        let held = self.table.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        if let Some(held) = held {
+            held.over.cancel();
+        }
     }
 }
 
 impl Place {
     /// Begins to act on the task that has this place.
-    pub(super) fn take(self, owner: Owner, task: Task, resume: Option<Value>, streams: bool) -> Claim {
+    pub(super) fn take(self, owner: Owner, stored: (Task, Option<Value>, Option<Due>), streams: bool) -> Claim {
+        let (task, resume, due) = stored;
         debug_assert_eq!(task.id(), self.id, "a place is for its own task");
         let live = Arc::new(Live {
             owner,
@@ -104,9 +123,11 @@ impl Place {
             announced: AtomicBool::new(false),
             streams,
             resume,
+            due,
         });
-        let held = Some(Arc::clone(&live));
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).insert(self.id.clone(), held);
+        if let Some(held) = self.table.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&self.id) {
+            held.live = Some(Arc::clone(&live));
+        }
         Claim { live, _place: self }
     }
 }
@@ -118,14 +139,14 @@ impl LiveTasks {
         if table.contains_key(id) {
             return None;
         }
-        table.insert(id.to_owned(), None);
+        table.insert(id.to_owned(), Held::default());
         Some(Place { table: Arc::clone(&self.0), id: id.to_owned() })
     }
 
     /// The task, if somebody acts on it and it is this owner's.
     pub(super) fn get(&self, id: &str, owner: &Owner) -> Option<Arc<Live>> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = table.get(id)?.as_ref()?;
+        let live = table.get(id)?.live.as_ref()?;
         (live.owner.scope == owner.scope && live.owner.agent == owner.agent).then(|| Arc::clone(live))
     }
 
@@ -133,7 +154,13 @@ impl LiveTasks {
     /// for may be over, and somebody else's may have begun.
     pub(super) fn holds(&self, id: &str, live: &Arc<Live>) -> bool {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(id).and_then(Option::as_ref).is_some_and(|held| Arc::ptr_eq(held, live))
+        table.get(id).and_then(|held| held.live.as_ref()).is_some_and(|held| Arc::ptr_eq(held, live))
+    }
+
+    /// The end of whoever acts on a task now, to be waited for.
+    pub(super) fn over(&self, id: &str) -> Option<CancellationToken> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(id).map(|held| held.over.clone())
     }
 }
 
@@ -151,7 +178,7 @@ mod tests {
         let task = Task::submitted("t".into(), "c".into(), Value::Null, Timestamp::from_secs(1));
         let place = tasks.reserve("t").unwrap();
         assert!(tasks.reserve("t").is_none() && tasks.get("t", &owner).is_none(), "taken, and not shown yet");
-        let claim = place.take(owner.clone(), task, None, false);
+        let claim = place.take(owner.clone(), (task, None, None), false);
         let live = tasks.get("t", &owner).unwrap();
         live.stop();
         let work = tokio::spawn(std::future::pending::<()>());

@@ -6,9 +6,16 @@ use haggle_a2a::{A2aError, Kind, Task, message, task::is_interrupted};
 use serde_json::Value;
 
 use super::{
-    Context, Server, live::Claim, outcome::bounded, seats::Seat, tasks::history_length, unsupported, work::Job,
+    Context, Server,
+    live::Claim,
+    outcome::bounded,
+    seats::Seat,
+    tasks::{history_length, result},
+    tolled::AtToll,
+    unsupported,
+    work::Job,
 };
-use crate::{Admission, Call, Caller, id};
+use crate::{Admission, Call, Caller, Tendered, id, records::Due};
 
 /// What the caller wants beside the answer.
 pub(super) struct Wish {
@@ -33,6 +40,16 @@ pub(super) enum Asked {
     Handled(Value),
     /// The agent shall see it.
     Run(Box<Job>),
+    /// There is nothing for the agent to do: the task as it stands.
+    Stands(Box<Task>),
+}
+
+/// The task that a message belongs to.
+enum Found {
+    /// It may be acted on.
+    Ours(Claim),
+    /// It was decided by the very payment that came with the message.
+    Decided(Box<Task>),
 }
 
 impl Server {
@@ -42,6 +59,7 @@ impl Server {
         let reader = if wish.return_immediately { Reader::Later } else { Reader::Waits };
         match self.ask(&context, &mut body, reader).await? {
             Asked::Handled(reply) => bounded(message::object([("message", reply)])),
+            Asked::Stands(task) => Ok(message::object([("task", result(*task, wish.history)?)])),
             Asked::Run(job) if wish.return_immediately => self.run_behind(*job, wish.history).await,
             Asked::Run(job) => self.run_before(*job, wish.history).await,
         }
@@ -50,24 +68,40 @@ impl Server {
     /// Takes a message past the gate.
     pub(super) async fn ask(&self, context: &Context<'_>, body: &mut Value, reader: Reader) -> Result<Asked, A2aError> {
         let webhook = self.webhook_with(context, body)?;
-        let message = body.get_mut("message").map(Value::take).unwrap_or_default();
+        let mut message = body.get_mut("message").map(Value::take).unwrap_or_default();
+        let tendered = self.shared.gate.lift(&context.owner.agent, &mut message);
         let seat = self.shared.running.enter(&context.owner.root);
         let seat = seat.ok_or_else(|| A2aError::new(Kind::Busy, "too many calls at once"))?;
         let is_new = named(&message, "taskId").is_none();
-        let claim = self.task_for(context, &message, reader)?;
+        let claim = match self.task_for(context, &message, tendered.as_ref(), reader).await? {
+            Found::Ours(claim) => claim,
+            Found::Decided(task) => return Ok(Asked::Stands(task)),
+        };
         let call = self.call_for(context, &claim, message, reader).await;
         let (admission, seat) = self.admit(context.caller, &call, seat).await?;
-        Ok(match admission {
-            Admission::Handled(reply) => Asked::Handled(reply),
-            Admission::Run => {
-                let executor = Arc::clone(&context.served.executor);
-                Asked::Run(Box::new(Job { claim, executor, call, webhook, is_new, _seat: seat }))
+        let is_paid = claim.live.due.as_ref().is_some_and(|due| due.payment.is_some());
+        match admission {
+            Admission::Handled(reply) => Ok(Asked::Handled(reply)),
+            Admission::Toll(toll) if !is_paid => {
+                self.pass(context, toll, AtToll { claim, call, tendered, webhook, is_new, seat }).await
             }
-        })
+            Admission::Run | Admission::Toll(_) => {
+                let executor = Arc::clone(&context.served.executor);
+                let (reply, paid) = (None, None);
+                Ok(Asked::Run(Box::new(Job { claim, executor, call, reply, webhook, is_new, paid, _seat: seat })))
+            }
+        }
     }
 
-    /// Takes the task this message belongs to: the one it names, or a new one.
-    fn task_for(&self, context: &Context<'_>, message: &Value, reader: Reader) -> Result<Claim, A2aError> {
+    /// Takes the task this message belongs to: the one it names, or a new one. A message that pays waits for whoever acts
+    /// on its task now: the same payment may have come before.
+    async fn task_for(
+        &self,
+        context: &Context<'_>,
+        message: &Value,
+        tendered: Option<&Tendered>,
+        reader: Reader,
+    ) -> Result<Found, A2aError> {
         let owner = &context.owner;
         let streams = reader == Reader::Stream;
         let at_work = |id: &str| unsupported("SendMessage", "the agent is at work on this task").with("taskId", id);
@@ -78,17 +112,33 @@ impl Server {
             };
             let task = Task::submitted(id::random()?, context, message.clone(), self.shared.clock.now());
             let place = self.shared.live.reserve(task.id()).ok_or_else(|| at_work(task.id()))?;
-            return Ok(place.take(owner.clone(), task, None, streams));
+            return Ok(Found::Ours(place.take(owner.clone(), (task, None, None), streams)));
         };
-        if self.shared.live.get(id, owner).is_some() {
-            return Err(at_work(id));
-        }
-        if !self.shared.shelf.owns(id, owner) {
-            return Err(A2aError::task_not_found(id));
-        }
+        let until = tokio::time::Instant::now() + self.shared.limits.blocking;
         // Taken first and read then: nobody changes it in between.
-        let place = self.shared.live.reserve(id).ok_or_else(|| at_work(id))?;
+        let place = loop {
+            if self.shared.live.get(id, owner).is_none() && !self.shared.shelf.owns(id, owner) {
+                return Err(A2aError::task_not_found(id));
+            }
+            if let Some(place) = self.shared.live.reserve(id) {
+                break place;
+            }
+            let busy = self.shared.live.over(id).filter(|_| tendered.is_some());
+            match (busy, tendered) {
+                (Some(over), _) => {
+                    let waited = tokio::time::timeout_at(until, over.cancelled()).await;
+                    waited.map_err(|_| A2aError::new(Kind::Busy, "the task is still at work; try again"))?;
+                }
+                // it was given back just now
+                (None, Some(_)) => {}
+                (None, None) => return Err(at_work(id)),
+            }
+        };
         let stored = self.shared.shelf.get(id, owner)?.ok_or_else(|| A2aError::task_not_found(id))?;
+        let is_decided = |due: &Due| tendered.is_some_and(|tendered| due.is_of(&tendered.name));
+        if stored.due.as_ref().is_some_and(is_decided) {
+            return Ok(Found::Decided(Box::new(stored.task)));
+        }
         if stored.task.state().is_terminal() {
             return Err(unsupported("SendMessage", "the task has ended").with("taskId", id));
         }
@@ -98,7 +148,7 @@ impl Server {
         if named(message, "contextId").is_some_and(|context| context != stored.task.context()) {
             return Err(A2aError::invalid_params("message.contextId", "is not the context of the task"));
         }
-        Ok(place.take(owner.clone(), stored.task, stored.resume, streams))
+        Ok(Found::Ours(place.take(owner.clone(), (stored.task, stored.resume, stored.due), streams)))
     }
 
     async fn call_for(&self, context: &Context<'_>, claim: &Claim, message: Value, reader: Reader) -> Call {

@@ -22,6 +22,10 @@ impl Server {
         let follower = self.follower(&context)?;
         match self.ask(&context, &mut body, Reader::Stream).await? {
             Asked::Handled(reply) => Ok(futures::stream::iter([Ok(event::message(reply))]).boxed()),
+            Asked::Stands(task) => {
+                let shown = event::task(result(*task, wish.history)?);
+                Ok(futures::stream::iter([Ok(shown)]).boxed())
+            }
             Asked::Run(job) => self.run_followed(*job, wish.history, follower).await,
         }
     }

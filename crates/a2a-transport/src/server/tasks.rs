@@ -8,10 +8,14 @@ use haggle_a2a::{
     task::Step,
     types::TaskState,
 };
+use haggle_store::Batch;
 use serde_json::{Value, json};
 
 use super::{Context, Server};
-use crate::{Executor, records::Owner};
+use crate::{
+    Executor,
+    records::{Left, Owner},
+};
 
 /// What the envelope around a result may take, in bytes.
 const ENVELOPE_BYTES: usize = 1024;
@@ -64,7 +68,7 @@ impl Server {
             return Err(A2aError::new(Kind::Busy, "the task is being changed; try again"));
         };
         let Some(stored) = self.shared.shelf.get(id, &owner)? else { return Err(A2aError::task_not_found(id)) };
-        let claim = place.take(owner, stored.task, None, false);
+        let claim = place.take(owner, (stored.task, None, None), false);
         let answer = self.cancel(&claim.live.owner, &mut *claim.live.task.lock().await).await?;
         executor.cancelled(stored.resume).await;
         Ok(answer)
@@ -81,7 +85,7 @@ impl Server {
                 );
             }
         }
-        self.shared.shelf.put(owner, &next, None).await?;
+        self.shared.shelf.put(owner, &next, Left::default(), Batch::new()).await?;
         *task = next;
         self.shared.hub.tell(task.id(), || event::status(task));
         result(task.clone(), None)
@@ -178,7 +182,11 @@ impl std::io::Write for Counter {
 
 /// True if a result fits every binding.
 pub(super) fn fits(result: &Value) -> bool {
-    serde_json::to_writer(Counter { bytes: 0, most: MAX_RESULT_BYTES }, result).is_ok()
+    fits_within(result, 0)
+}
+
+fn fits_within(result: &Value, room: usize) -> bool {
+    serde_json::to_writer(Counter { bytes: 0, most: MAX_RESULT_BYTES - room }, result).is_ok()
 }
 
 /// How many bytes a value takes as JSON.
@@ -191,14 +199,19 @@ pub(super) fn size(value: &Value) -> usize {
 }
 
 /// The task as a result; without its history if it is over the body limit with it.
-pub(super) fn result(mut task: Task, history: Option<usize>) -> Result<Value, A2aError> {
+pub(super) fn result(task: Task, history: Option<usize>) -> Result<Value, A2aError> {
+    result_within(task, history, 0)
+}
+
+/// The same, with room for so many bytes more.
+pub(super) fn result_within(mut task: Task, history: Option<usize>, room: usize) -> Result<Value, A2aError> {
     let json = task.to_json(history);
-    if fits(&json) {
+    if fits_within(&json, room) {
         return Ok(json);
     }
     task.forget_history();
     let json = task.to_json(None);
-    if fits(&json) {
+    if fits_within(&json, room) {
         return Ok(json);
     }
     Err(A2aError::new(Kind::TooLarge, "the task is over 1 MiB").with("taskId", task.id()))

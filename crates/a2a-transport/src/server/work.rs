@@ -5,8 +5,13 @@ use std::{
     time::Duration,
 };
 
-use haggle_a2a::{A2aError, Task, event, message, task::Step, types::TaskState};
-use serde_json::{Value, json};
+use haggle_a2a::{
+    A2aError, Task, event, message,
+    task::{Finish, Step},
+    types::TaskState,
+};
+use haggle_store::Batch;
+use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,17 +21,45 @@ use super::{
     outcome::{apology, as_task, bounded, fail, failed, finish_of},
     push::Wanted,
     seats::Seat,
-    tasks::{result, whole},
+    tasks::{result, result_within, whole},
+    tolled::PAID_WORDS,
     unsupported,
     updates::Updates,
 };
-use crate::{Call, Events, Executor, Outcome};
+use crate::{
+    Call, Events, Executor, Fare, Outcome,
+    records::{Due, Left},
+};
+
+/// What the metadata of a payment may take, in bytes.
+const PAID_BYTES: usize = 16 * 1024;
+
+/// Said of a result that fits no answer.
+const TOO_LARGE: &str = "the agent's result is over 1 MiB";
+
+/// A payment that is good for this piece of work.
+pub(super) struct Paid {
+    pub(super) fare: Box<dyn Fare>,
+    pub(super) name: String,
+}
+
+/// What is stored with the end of a turn, and done once it is.
+#[derive(Default)]
+struct Settled {
+    due: Option<Due>,
+    batch: Batch,
+    stands: Option<Box<dyn FnOnce() + Send>>,
+}
 
 /// A message that is admitted: everything that is needed to work on it.
 pub(super) struct Job {
     pub(super) claim: Claim,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) call: Call,
+    /// The message that let the work begin, if it is not the one that the agent sees.
+    pub(super) reply: Option<Value>,
+    /// What pays for the work.
+    pub(super) paid: Option<Paid>,
     /// The webhook that came with the message.
     pub(super) webhook: Option<Wanted>,
     /// A new task that nobody has been told of is not worth storing if it fails before its answer.
@@ -51,14 +84,22 @@ impl Server {
     /// The agent's turn begins. Whoever calls holds the task's lock.
     fn take_up(&self, job: &Job, task: &mut Task) -> Result<(), A2aError> {
         let now = self.shared.clock.now();
-        let step = if job.is_new { task.begin(now) } else { task.resume(job.call.message.clone(), now) };
+        let said = || job.reply.as_ref().unwrap_or(&job.call.message).clone();
+        let step = if job.is_new { task.begin(now) } else { task.resume(said(), now) };
         if step.changed() {
             return Ok(());
         }
         Err(unsupported("SendMessage", "the task does not wait for a message").with("taskId", task.id()))
     }
 
-    /// Works while the caller waits; the work stops when the caller goes away.
+    /// Says in the status that the payment is good, for whoever follows.
+    fn verified(job: &Job, task: &mut Task) {
+        if let Some(paid) = &job.paid {
+            task.note(&paid.fare.verified(), PAID_WORDS);
+        }
+    }
+
+    /// Works while the caller waits; the work stops when the caller goes away, unless it is paid for.
     pub(super) async fn run_before(&self, mut job: Job, history: Option<usize>) -> Result<Value, A2aError> {
         let waited_for = CancellationToken::new();
         let (server, hung_up) = (self.clone(), waited_for.clone());
@@ -72,9 +113,10 @@ impl Server {
                 server.shared.hub.tell(task.id(), || event::status(&task));
             }
             let (work, deadline) = server.start(&job);
+            let is_paid = job.paid.is_some();
             tokio::select! {
                 outcome = wait(work, deadline, &live) => server.finish(job, outcome, history).await,
-                () = hung_up.cancelled() => {
+                () = hung_up.cancelled(), if !is_paid => {
                     live.stop();
                     server.give_up(job).await;
                     Err(A2aError::connection_lost())
@@ -117,6 +159,7 @@ impl Server {
             let first = if job.is_new {
                 // A message may be all that comes of it: it is not stored before there is something to tell.
                 server.take_up(&job, &mut task)?;
+                Self::verified(&job, &mut task);
                 server.shared.hub.tell(task.id(), || event::status(&task));
                 None
             } else {
@@ -138,8 +181,9 @@ impl Server {
         let live = &job.claim.live;
         let mut next = task.clone();
         self.take_up(job, &mut next)?;
+        Self::verified(job, &mut next);
         let shown = result(next.clone(), history)?;
-        if let Err(error) = self.shared.shelf.put(&live.owner, &next, live.resume.as_ref()).await {
+        if let Err(error) = self.shared.shelf.put(&live.owner, &next, live.left(), Batch::new()).await {
             if job.is_new {
                 self.shared.hub.fail(task.id(), &error);
             }
@@ -191,7 +235,7 @@ impl Server {
         if live.is_announced() || task.state().is_terminal() {
             return true;
         }
-        if let Err(error) = self.shared.shelf.put(&live.owner, task, live.resume.as_ref()).await {
+        if let Err(error) = self.shared.shelf.put(&live.owner, task, live.left(), Batch::new()).await {
             tracing::warn!(task.id = task.id(), error = %error, "a task is not announced: {error}");
             return false;
         }
@@ -211,7 +255,7 @@ impl Server {
     /// Takes the outcome into the task, stores it, and tells it.
     async fn finish(
         &self,
-        job: Job,
+        mut job: Job,
         outcome: Result<Outcome, A2aError>,
         history: Option<usize>,
     ) -> Result<Value, A2aError> {
@@ -221,7 +265,7 @@ impl Server {
             return Ok(message::object([("task", result(task.clone(), history)?)]));
         }
         let answer = match outcome {
-            Ok(outcome) => self.end(&job, &mut task, outcome, history).await,
+            Ok(outcome) => self.end(&mut job, &mut task, outcome, history).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &answer {
@@ -234,12 +278,15 @@ impl Server {
 
     async fn end(
         &self,
-        job: &Job,
+        job: &mut Job,
         task: &mut Task,
         outcome: Outcome,
         history: Option<usize>,
     ) -> Result<Value, A2aError> {
-        let live = &job.claim.live;
+        if let Some(paid) = job.paid.take() {
+            return self.end_paid(job, task, paid, as_task(outcome), history).await;
+        }
+        let live = Arc::clone(&job.claim.live);
         let (finish, resume) = match outcome {
             Outcome::Message(mut reply) if job.is_new && !live.is_announced() => {
                 if let Some(map) = reply.as_object_mut() {
@@ -254,27 +301,100 @@ impl Server {
             }
             outcome => finish_of(as_task(outcome)),
         };
-        let now = self.shared.clock.now();
-        let mut next = task.clone();
+        let mut next = self.ended(task, finish);
+        let settled = match &live.due {
+            // an earlier turn was paid: the last message of the task tells so
+            Some(due) if due.payment.is_some() => {
+                next.note(&due.memo, PAID_WORDS);
+                Settled { due: Some(due.clone()), ..Settled::default() }
+            }
+            _ => Settled::default(),
+        };
+        let shown = match result(next.clone(), history) {
+            Ok(shown) => shown,
+            Err(_) => {
+                next = self.too_large(task);
+                result(next.clone(), history)?
+            }
+        };
+        self.store_end(&live, task, next, (resume, settled), history).await?;
+        Ok(message::object([("task", shown)]))
+    }
+
+    /// The end of work that is paid for: the fare is charged in the commit that stores the task.
+    async fn end_paid(
+        &self,
+        job: &Job,
+        task: &mut Task,
+        paid: Paid,
+        outcome: Outcome,
+        history: Option<usize>,
+    ) -> Result<Value, A2aError> {
+        let live = &job.claim.live;
+        let Paid { fare, name } = paid;
+        let (finish, resume) = finish_of(outcome.clone());
+        let mut next = self.ended(task, finish);
+        let mut outcome = outcome;
+        let mut shown = result_within(next.clone(), history, PAID_BYTES);
+        if shown.is_err() {
+            next = self.too_large(task);
+            outcome = failed(TOO_LARGE);
+            shown = result(next.clone(), history);
+        }
+        let charged = fare.done(task.id(), task.context(), &outcome).await;
+        if let Some(why) = &charged.withheld {
+            next = task.clone();
+            fail(&mut next, why, self.shared.clock.now());
+            shown = result(next.clone(), history);
+        }
+        next.note(&charged.metadata, PAID_WORDS);
+        let mut shown = shown?;
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("status".to_owned(), next.status_json());
+        }
+        // a task that goes on has to tell of its payment at its end
+        let memo = if next.state().is_terminal() { Map::new() } else { charged.metadata };
+        let due = Some(Due { asked: None, payment: Some(name), memo });
+        let settled = Settled { due, batch: charged.batch, stands: charged.stands };
+        self.store_end(live, task, next, (resume, settled), history).await?;
+        Ok(message::object([("task", shown)]))
+    }
+
+    /// The task as the agent's turn ends it.
+    fn ended(&self, task: &Task, finish: Finish) -> Task {
+        let (now, mut next) = (self.shared.clock.now(), task.clone());
         match next.finish(finish, now) {
             Step::Moved { .. } | Step::Updated => {}
             Step::AlreadyEnded(_) | Step::Illegal { .. } | Step::Full => {
                 fail(&mut next, "the agent ended its task in no legal way", now);
             }
         }
-        let shown = match result(next.clone(), history) {
-            Ok(shown) => shown,
-            Err(_) => {
-                next = task.clone();
-                fail(&mut next, "the agent's result is over 1 MiB", now);
-                result(next.clone(), history)?
-            }
-        };
-        let answer = message::object([("task", shown)]);
-        self.shared.shelf.put(&live.owner, &next, resume.as_ref()).await?;
+        next
+    }
+
+    fn too_large(&self, task: &Task) -> Task {
+        let mut next = task.clone();
+        fail(&mut next, TOO_LARGE, self.shared.clock.now());
+        next
+    }
+
+    /// Stores the end of a turn with what it was paid by, and tells it.
+    async fn store_end(
+        &self,
+        live: &Live,
+        task: &mut Task,
+        next: Task,
+        (resume, settled): (Option<Value>, Settled),
+        history: Option<usize>,
+    ) -> Result<(), A2aError> {
+        let left = Left { resume: resume.as_ref(), due: settled.due.as_ref() };
+        self.shared.shelf.put(&live.owner, &next, left, settled.batch).await?;
+        if let Some(stands) = settled.stands {
+            stands();
+        }
         let before = std::mem::replace(task, next);
         self.tell_end(live, &before, task, history);
-        Ok(answer)
+        Ok(())
     }
 
     /// The agent's turn came to nothing: a task that was there before is where it was, on disk and for its followers.
@@ -316,7 +436,7 @@ impl Server {
 
     async fn fail_on_disk(&self, live: &Live, task: &mut Task, text: &str) {
         fail(task, text, self.shared.clock.now());
-        match self.shared.shelf.put(&live.owner, task, None).await {
+        match self.shared.shelf.put(&live.owner, task, Left::default(), Batch::new()).await {
             Ok(()) => self.shared.hub.tell(task.id(), || event::status(task)),
             Err(error) => {
                 tracing::warn!(task.id = task.id(), error = %error, "a failed task is not stored: {error}");
@@ -327,7 +447,7 @@ impl Server {
 
     /// Tells followers how the agent's turn ended: the task if they do not know it yet, artifacts they have not seen,
     /// and the status.
-    fn tell_end(&self, live: &Live, before: &Task, task: &Task, history: Option<usize>) {
+    pub(super) fn tell_end(&self, live: &Live, before: &Task, task: &Task, history: Option<usize>) {
         if !live.announced.swap(true, Ordering::AcqRel) {
             self.shared.hub.tell(task.id(), || event::task(before.to_json(history)));
         }

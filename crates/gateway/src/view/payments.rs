@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PayRequest {
-    /// An `http` or `https` URL.
+    /// An `http` or `https` URL; with a `message`, an agent: its DID, or the base URL of its A2A server.
     pub url: String,
+    /// What an agent is asked over A2A: a text, or any other JSON. It goes without method and body.
+    #[serde(default)]
+    pub message: Option<Value>,
     /// The method; `GET`, or `POST` with a body.
     #[serde(default)]
     pub method: Option<String>,

@@ -13,9 +13,10 @@ use serde_json::Map;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use haggle_base::{Did, EvmSignature, Hash, Timestamp, Usdc, eip712::channel::ChannelConfig};
-use haggle_store::{Batch, Store};
+use haggle_store::Store;
 use haggle_x402::{
-    BatchExtra, BatchPayload, BatchSettled, PaymentPayload, PaymentRequirements, SettleResponse, SignedVoucher,
+    BatchExtra, BatchPayload, BatchSettled, ChannelState, PaymentPayload, PaymentRequirements, SettleResponse,
+    SignedVoucher,
     batch::{self, code},
 };
 
@@ -27,11 +28,13 @@ use super::{
 use crate::{Settlement, SettlementError, ports::ChannelChain};
 use slot::{Admit, AtWork, Slot};
 
+mod charge;
 mod claim;
 mod deposit;
 mod refund;
 pub(crate) mod slot;
 
+pub use charge::Charge;
 pub use claim::Ticked;
 
 /// Channels that can pay this home at once, each behind a deposit. About 700 bytes of memory each.
@@ -294,46 +297,6 @@ impl Selling {
         refuse(inner.slots.read().len() >= MAX_CHANNELS, code::STATE_UNAVAILABLE)
     }
 
-    /// The work is done: stores the voucher and the answer, and only then says that the payment stands.
-    ///
-    /// # Errors
-    /// The store failed: nothing is charged, and the answer must not leave.
-    pub async fn worked(&self, mut ticket: Box<Ticket>, answer: &[u8]) -> Result<SettleResponse, SettlementError> {
-        let inner = Arc::clone(&self.inner);
-        let now = inner.settlement.inner.clock.now();
-        let (voucher, sale) = (ticket.voucher, ticket.sale);
-        let waiting_since = {
-            let slot = ticket.slot.lock();
-            slot.held.as_ref().filter(|_| !slot.unclaimed().is_zero()).map_or(now, |held| held.waiting_since)
-        };
-        let held = HeldVoucher {
-            charged: voucher.max_claimable,
-            signature: voucher.signature,
-            request: sale.request,
-            price: sale.amount,
-            waiting_since,
-            answer: answer.try_into().ok(),
-        };
-        let mut batch = Batch::new();
-        batch.put::<SellerVouchers>(&voucher.channel_id.0, &held)?;
-        // Runs to its end also if the caller goes away, so that memory never falls behind the store.
-        let stored = tokio::spawn(async move {
-            inner.store.commit(batch).await?;
-            let (settled, payer) = {
-                let mut slot = ticket.slot.lock();
-                slot.held = Some(held);
-                (inner.settled(&slot, Some(sale.amount), ticket.deposit), slot.row.channel.payer)
-            };
-            add(&mut inner.unclaimed.lock(), payer, sale.amount);
-            if let Some(over) = ticket.over.take() {
-                ticket.slot.lock().at_work = None;
-                drop(over);
-            }
-            settled
-        });
-        stored.await.map_err(|_| SettlementError::Stopped)?
-    }
-
     /// The channels that pay an agent, or all of this home.
     #[must_use]
     pub fn channels(&self, agent: Option<&Did>) -> Vec<SoldChannel> {
@@ -400,7 +363,7 @@ impl Inner {
     }
 
     fn repeat(&self, slot: &Slot, held: &HeldVoucher) -> Result<Taken, Refusal> {
-        let settled = self.settled(slot, Some(held.price), None)?;
+        let settled = self.settled(slot, slot.charged(), Some(held.price), None)?;
         let answer = held.answer.clone().map(haggle_base::Blob::into_vec);
         Ok(Taken::Answered { answer, settled: Box::new(settled) })
     }
@@ -416,14 +379,16 @@ impl Inner {
         Err(Refusal::later(code::CHANNEL_BUSY))
     }
 
+    /// What is said about a payment after which `in_all` is charged on the channel.
     fn settled(
         &self,
         slot: &Slot,
+        in_all: Usdc,
         charged: Option<Usdc>,
         deposit: Option<(Usdc, Option<B256>)>,
     ) -> Result<SettleResponse, SettlementError> {
-        let extra =
-            BatchSettled { charged_amount: charged.map(atomic), channel_state: Some(slot.state()), rest: Map::new() };
+        let state = ChannelState { charged_cumulative_amount: Some(atomic(in_all)), ..slot.state() };
+        let extra = BatchSettled { charged_amount: charged.map(atomic), channel_state: Some(state), rest: Map::new() };
         let (moved, tx) = deposit.map_or((None, None), |(amount, tx)| (Some(amount), tx));
         batch::batch_settled(&self.config.facts, slot.row.channel.payer, tx, moved, &extra)
             .map_err(|_| SettlementError::OrderAmountInvalid)

@@ -1,6 +1,7 @@
 //! Stories of channels: calls, repeats, quarrels about sums, and the ways out.
 
 use haggle_base::EvmSignature;
+use haggle_store::Batch;
 use haggle_x402::{BatchPayload, BatchSettled, batch::code};
 
 use super::{
@@ -135,6 +136,34 @@ async fn another_voucher_has_to_wait_while_one_is_at_work() {
     let refusal = street.selling.take(&street.sale("other"), &payment).await.unwrap_err();
     assert!(refusal.code == code::CHANNEL_BUSY && refusal.later);
     street.selling.worked(ticket, b"").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_voucher_is_charged_with_what_is_stored_beside_it_or_not_at_all() {
+    let mut street = Street::open().await;
+    street.charged("first").await;
+    let payment = street.pay("second").await.unwrap().payment;
+    let charged = |street: &Street| street.selling.channels(None)[0].charged;
+    for is_stored in [false, true] {
+        let Ok(Taken::Work(ticket)) = street.selling.take(&street.sale("second"), &payment).await else {
+            panic!("what was not stored was not charged")
+        };
+        let mut batch = Batch::new();
+        let charge = street.selling.charge(ticket, b"task-1", &mut batch).unwrap();
+        let said = BatchSettled::of(charge.settled()).unwrap();
+        assert_eq!(said.channel_state.unwrap().charged_cumulative_amount.unwrap().to_usdc(), Some(usdc(40)));
+        assert_eq!(charged(&street), usdc(20), "nothing is charged before it is stored");
+        if is_stored {
+            street.stores[1].commit(batch).await.unwrap();
+            let shown = charge.settled().clone();
+            assert_eq!(charge.stored(), shown);
+        }
+    }
+    assert_eq!(charged(&street), usdc(40));
+    street.restart_bob().await;
+    let again = street.selling.take(&street.sale("second"), &payment).await.unwrap();
+    let Taken::Answered { answer, .. } = again else { panic!("it was worked for") };
+    assert_eq!((answer.as_deref(), charged(&street)), (Some(&b"task-1"[..]), usdc(40)));
 }
 
 #[tokio::test]

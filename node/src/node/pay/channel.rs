@@ -145,7 +145,9 @@ impl Inner {
                 Next::Again(corrected) => paying = *corrected,
                 Next::Anew => paying = buying.pay(&agent, key, entry, Some(&again)).await.map_err(coded)?,
                 Next::Later => tokio::time::sleep(self.config.chain.poll.min(PENDING)).await,
-                Next::Over | Next::Paid | Next::Charged(_) => return Err(super::not_taken(&heard, said.as_ref(), key)),
+                Next::Over | Next::Paid | Next::Charged(_) => {
+                    return Err(super::not_taken(&super::reason(&heard, said.as_ref()), key));
+                }
             }
         }
         // it was not charged: others may have the channel
@@ -154,7 +156,7 @@ impl Inner {
         Err(about(busy, key))
     }
 
-    async fn keep_answer(&self, agent: &Did, key: &str, answer: PaidAnswer) -> Result<(), ApiError> {
+    pub(super) async fn keep_answer(&self, agent: &Did, key: &str, answer: PaidAnswer) -> Result<(), ApiError> {
         let mut batch = Batch::new();
         batch.put::<PaidAnswers>(&(*agent, key.to_owned()), &answer).map_err(coded)?;
         self.money.commit(batch).await.map_err(coded)

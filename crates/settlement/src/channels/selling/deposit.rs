@@ -101,7 +101,7 @@ impl Selling {
             Admit::Repeat(held) => {
                 let open = slot.lock();
                 let tx = open.row.deposit.and_then(|(_, tx)| tx);
-                let settled = inner.settled(&open, Some(price), Some((deposit.terms.amount, tx)))?;
+                let settled = inner.settled(&open, open.charged(), Some(price), Some((deposit.terms.amount, tx)))?;
                 let answer = held.answer.map(haggle_base::Blob::into_vec);
                 return Ok(Taken::Answered { answer, settled: Box::new(settled) });
             }

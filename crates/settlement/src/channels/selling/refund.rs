@@ -97,6 +97,6 @@ impl Inner {
         let known = slot.row.returning.filter(|known| {
             known.charged == charged && known.wanted == wanted && slot.row.seen.refunds > known.refunds
         })?;
-        Some(self.settled(slot, None, Some((known.amount, known.tx))))
+        Some(self.settled(slot, slot.charged(), None, Some((known.amount, known.tx))))
     }
 }

@@ -1,0 +1,302 @@
+//! The toll before agents with a price: payments inside A2A tasks (`docs/protocols/a2a-x402.md`).
+//!
+//! The same till and the same channels as behind `/x402/{listing}` take the payment; only how it is asked for and what is
+//! told of it is in the metadata of A2A messages.
+
+mod fare;
+
+use super::Counter;
+use crate::node::api::coded;
+use crate::records::AgentRow;
+use async_trait::async_trait;
+use fare::{Bill, ExactFare, VoucherFare};
+use haggle_a2a::types::TaskState;
+use haggle_a2a::{A2aError, Kind, message};
+use haggle_a2a_transport::{Call, Coming, Passage, Tendered, Toll};
+use haggle_base::{Hash, Text};
+use haggle_gateway::ApiError;
+use haggle_settlement::channels::{self, ChannelSale, Refusal};
+use haggle_settlement::till::{Caller, Refused, Sale, Taken};
+use haggle_trade::{TradeError, schema};
+use haggle_x402::a2a::{self, Status};
+use haggle_x402::{PaymentPayload, PaymentRequired, PaymentRequirements, Reason, Scheme, SettleResponse};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Letters and fields of a value that is checked at once.
+const SHORT: usize = 16 * 1024;
+/// What the toll keeps with a waiting task: the settlements so far.
+const RECEIPTS: &str = "receipts";
+
+/// One message that has to be paid.
+struct Stall {
+    row: AgentRow,
+    sale: Sale,
+    task: String,
+    /// Settlements that the task has seen.
+    receipts: Vec<Value>,
+}
+
+#[async_trait]
+impl Toll for Counter {
+    async fn pass(&self, coming: &mut Coming) -> Result<Passage, A2aError> {
+        let served = self.agents.get(&coming.call.agent).filter(|served| !served.row.withdrawn);
+        let served = served.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "this agent sells nothing any more"))?;
+        let status = Status::of(&coming.call.message);
+        let named = coming.call.extensions.iter().map(String::as_str);
+        if status.is_none() && coming.tendered.is_none() && !a2a::is_named(named) {
+            return Err(needs_extension(&served.row));
+        }
+        let asked = coming.asked.as_ref().unwrap_or(&coming.call.message);
+        let receipts = match coming.memo.remove(RECEIPTS) {
+            Some(Value::Array(receipts)) => receipts,
+            _ => Vec::new(),
+        };
+        let stall = Stall {
+            sale: sale(&served.row, asked, &coming.call)?,
+            task: coming.call.task_id.clone(),
+            receipts,
+            row: served.row,
+        };
+        if status == Some(Status::Rejected) {
+            return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
+        }
+        if coming.asked.is_none() {
+            check_input(&self.schemas, &stall.row, &coming.call.message).await?;
+        }
+        let Some(Tendered { payment, .. }) = coming.tendered.as_mut() else {
+            return self.ask_for(&stall, None);
+        };
+        let Ok(payload) = serde_json::from_value::<PaymentPayload>(payment.take()) else {
+            return Ok(self.turned_down(stall, &Reason::Payload.into()));
+        };
+        match payload.accepted.scheme {
+            Scheme::Exact => self.take_exact(stall, &payload).await,
+            Scheme::BatchSettlement => self.take_voucher(stall, &payload).await,
+            Scheme::HaggleEscrow | Scheme::Other(_) | _ => Ok(self.turned_down(stall, &Reason::Scheme.into())),
+        }
+    }
+}
+
+impl Counter {
+    /// Every rail that is live, for one call over A2A.
+    fn offer_for(&self, stall: &Stall, refused: Option<&Refused>) -> Result<PaymentRequired, A2aError> {
+        let sale = &stall.sale;
+        let mut others = Vec::new();
+        if let Some(channels) = &self.channels {
+            let asked = channels.requirement(&sale.seller, sale.amount);
+            others.push(asked.map_err(|error| internal(&coded(error)))?);
+        }
+        let mut offer = self.till.offer(sale, others, refused).map_err(|error| internal(&coded(error)))?;
+        offer.resource.rest.insert("description".to_owned(), stall.row.description.as_str().into());
+        Ok(offer)
+    }
+
+    /// The task waits for a payment.
+    fn ask_for(&self, stall: &Stall, refused: Option<&Refused>) -> Result<Passage, A2aError> {
+        Ok(stall.ask(&self.offer_for(stall, refused)?, refused.map(|refused| refused.reason.a2a_word())))
+    }
+
+    fn bill(&self, stall: Stall) -> Bill {
+        Bill {
+            network: self.till.facts().network(),
+            receipts: stall.receipts,
+            output_schema: stall.row.output_schema,
+            schemas: Arc::clone(&self.schemas),
+        }
+    }
+
+    /// The payment can never be good: the task fails.
+    fn turned_down(&self, stall: Stall, refused: &Refused) -> Passage {
+        let settled = refused.response(self.till.facts().network());
+        stall.fail(refused.reason.a2a_word(), &settled, &refused.message)
+    }
+
+    /// One signed transfer for one call.
+    async fn take_exact(&self, mut stall: Stall, payload: &PaymentPayload) -> Result<Passage, A2aError> {
+        loop {
+            match self.till.take(&stall.sale, payload).await {
+                Ok(Taken::Work(ticket)) => {
+                    let fare = ExactFare { till: self.till.clone(), ticket, bill: self.bill(stall) };
+                    return Ok(Passage::Pay(Box::new(fare)));
+                }
+                Ok(Taken::Answered { answer, settlement }) => {
+                    let metadata = a2a::completed(a2a::with_receipt(stall.receipts, &settlement));
+                    return fare::kept(&answer, metadata).ok_or_else(elsewhere);
+                }
+                Ok(Taken::Busy(waiting)) => waiting.done().await,
+                Err(refused) if refused.is_retryable() => return Err(later(refused.reason.word(), &refused.message)),
+                Err(refused) if refused.reason == Reason::Flow => {
+                    let settled = refused.response(self.till.facts().network());
+                    stall.receipts = a2a::with_receipt(stall.receipts, &settled);
+                    return self.ask_for(&stall, Some(&refused));
+                }
+                Err(refused) => return Ok(self.turned_down(stall, &refused)),
+            }
+        }
+    }
+
+    /// One voucher for one call.
+    async fn take_voucher(&self, stall: Stall, payload: &PaymentPayload) -> Result<Passage, A2aError> {
+        let Some(channels) = &self.channels else {
+            return Ok(self.turned_down(stall, &Reason::Scheme.into()));
+        };
+        let sale = ChannelSale { seller: stall.sale.seller, amount: stall.sale.amount, request: stall.sale.request };
+        loop {
+            match channels.take(&sale, payload).await {
+                Ok(channels::Taken::Work(ticket)) => {
+                    let fare = VoucherFare { channels: channels.clone(), ticket, bill: self.bill(stall) };
+                    return Ok(Passage::Pay(Box::new(fare)));
+                }
+                Ok(channels::Taken::Answered { answer, .. }) => {
+                    let task = answer.and_then(|answer| String::from_utf8(answer).ok()).ok_or_else(elsewhere)?;
+                    return Ok(Passage::Done { task, kept: None });
+                }
+                Ok(channels::Taken::Returned(settled)) => {
+                    let told = a2a::completed(a2a::with_receipt(stall.receipts.clone(), &settled));
+                    return Ok(stall.end(TaskState::Completed, "what was left in the channel is sent back", told));
+                }
+                Ok(channels::Taken::AtWork(waiting)) => waiting.over().await,
+                Err(refusal) if refusal.later => return Err(later(refusal.code, "the channel is busy")),
+                Err(refusal) => return self.correct_in_task(stall, &refusal),
+            }
+        }
+    }
+
+    /// Where the channel stands, from which the payer corrects itself; what cannot be corrected fails the task.
+    fn correct_in_task(&self, mut stall: Stall, refusal: &Refusal) -> Result<Passage, A2aError> {
+        let mut offer = self.offer_for(&stall, None)?.with_error(refusal.code);
+        let is_channel = |entry: &&mut PaymentRequirements| entry.scheme == Scheme::BatchSettlement;
+        let word = a2a::channel_word(refusal.code);
+        let Some(entry) = offer.accepts.iter_mut().find(is_channel) else {
+            return Ok(self.turned_down(stall, &Reason::Scheme.into()));
+        };
+        let settled = refusal.settlement(entry);
+        if refusal.state.is_none() {
+            return Ok(stall.fail(word, &settled, refusal.code));
+        }
+        *entry = refusal.correct(entry.clone()).map_err(|error| internal(&coded(error)))?;
+        stall.receipts = a2a::with_receipt(stall.receipts, &settled);
+        Ok(stall.ask(&offer, Some(word)))
+    }
+}
+
+impl Stall {
+    fn message(&self, words: &str, metadata: Map<String, Value>) -> Value {
+        let mut said =
+            message::agent(&format!("{}-toll-{}", self.task, self.receipts.len()), vec![message::text(words)]);
+        said = message::with_extension(said, a2a::URI);
+        if let Some(fields) = said.as_object_mut() {
+            fields.insert("metadata".to_owned(), Value::Object(metadata));
+        }
+        said
+    }
+
+    /// The task waits; `word` is why the last payment was not taken, if one came.
+    fn ask(&self, offer: &PaymentRequired, word: Option<&str>) -> Passage {
+        let mut metadata = a2a::required(offer);
+        let mut memo = Map::new();
+        if let Some(word) = word {
+            metadata.insert(a2a::ERROR.to_owned(), word.into());
+        }
+        if !self.receipts.is_empty() {
+            metadata.insert(a2a::RECEIPTS.to_owned(), self.receipts.clone().into());
+            memo.insert(RECEIPTS.to_owned(), self.receipts.clone().into());
+        }
+        let words = format!("This costs {} USDC. Pay one of the ways in {}.", self.sale.amount, a2a::REQUIRED);
+        Passage::Ask { message: self.message(&words, metadata), memo }
+    }
+
+    fn end(&self, state: TaskState, words: &str, metadata: Map<String, Value>) -> Passage {
+        Passage::End { state, message: self.message(words, metadata) }
+    }
+
+    fn fail(mut self, word: &str, settled: &SettleResponse, why: &str) -> Passage {
+        let receipts = a2a::with_receipt(std::mem::take(&mut self.receipts), settled);
+        let words = format!("The payment was not taken: {why}");
+        self.end(TaskState::Failed, &words, a2a::failed(word, receipts))
+    }
+}
+
+/// What is sold: the agent's answer to this message. The same message by the same agent is the same purchase, whatever it
+/// is called and in which task it comes.
+fn sale(row: &AgentRow, asked: &Value, call: &Call) -> Result<Sale, A2aError> {
+    let parts = asked.get("parts").map(Value::to_string).unwrap_or_default();
+    let seller = row.did.to_string();
+    let caller = match &call.caller.peer {
+        Some(peer) => Caller::peer(peer),
+        None => Caller::Key(Text::try_from(call.caller.scope.as_str()).unwrap_or_default()),
+    };
+    Ok(Sale {
+        seller: row.did,
+        listing: Text::try_from(row.name.as_str()).unwrap_or_default(),
+        resource: Text::try_from(seller.as_str()).map_err(|_| A2aError::invalid_params("agent", "is too long"))?,
+        amount: row.price,
+        request: Hash::of_fields(&[b"a2a", seller.as_bytes(), parts.as_bytes()]),
+        caller,
+    })
+}
+
+/// The input has to fit before anything is paid for it.
+async fn check_input(schemas: &schema::Compiled, row: &AgentRow, asked: &Value) -> Result<(), A2aError> {
+    let Some(schema) = &row.input_schema else { return Ok(()) };
+    let text = || message::text_of(asked);
+    let read = || text().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let data = message::data_of(asked);
+    let made = if data.is_some() { None } else { Some(read().unwrap_or_else(|| json!({"text": text()}))) };
+    match fit(schemas, schema, data.or(made.as_ref()).unwrap_or(&Value::Null)).await {
+        Ok(schema::Fit::Fits) => Ok(()),
+        Ok(schema::Fit::Misfits) => {
+            Err(A2aError::invalid_params("message.parts", "do not fit the listing's input schema; nothing was paid"))
+        }
+        Err(error) => Err(internal(&coded(error))),
+    }
+}
+
+/// Short values are checked at once, long ones aside.
+async fn fit(schemas: &schema::Compiled, schema: &Text<1024>, value: &Value) -> Result<schema::Fit, TradeError> {
+    if is_short(value) {
+        return schemas.check(schema.as_str(), value);
+    }
+    schema::check_aside(Some(schema.as_str().to_owned()), value.to_string().into_bytes()).await
+}
+
+/// Whether a value has few parts and short texts, without writing it.
+fn is_short(value: &Value) -> bool {
+    fn spend(value: &Value, left: &mut usize) -> bool {
+        *left = left.saturating_sub(value.as_str().map_or(1, str::len));
+        *left > 0
+            && match value {
+                Value::Array(items) => items.iter().all(|item| spend(item, left)),
+                Value::Object(fields) => fields.values().all(|field| spend(field, left)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+            }
+    }
+    let mut left = SHORT;
+    spend(value, &mut left)
+}
+
+fn needs_extension(row: &AgentRow) -> A2aError {
+    let told = format!(
+        "this agent's work costs {} USDC: name the extension {} in A2A-Extensions to pay inside the task, or agree on an \
+         order (extension {})",
+        row.price,
+        a2a::URI,
+        haggle_trade::EXTENSION_URI
+    );
+    A2aError::new(Kind::ExtensionSupportRequired, told).with("extension", a2a::URI).with("code", "payment_needed")
+}
+
+fn later(code: &str, why: &str) -> A2aError {
+    A2aError::new(Kind::Busy, format!("send the same payment again in a moment, sign no other: {why}"))
+        .with("code", code)
+}
+
+fn elsewhere() -> A2aError {
+    A2aError::refused("answer_elsewhere", "this payment was worked for, and its answer was given in another way")
+}
+
+fn internal(error: &ApiError) -> A2aError {
+    tracing::error!(error.code = &*error.code, "a payment could not be asked for: {error}");
+    A2aError::new(Kind::Internal, "the payment could not be asked for").with("code", &*error.code)
+}
