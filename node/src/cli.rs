@@ -16,6 +16,7 @@ mod market;
 mod orders;
 mod outcome;
 mod pay;
+mod receipts;
 pub mod terminal;
 mod wallet;
 
@@ -75,6 +76,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Order(command) => orders::run(&globals, command).await,
         Command::Pay(args) => pay::run(&globals, args).await,
         Command::Wallet(args) => wallet::run(&globals, args.command).await,
+        Command::Receipt(command) => receipts::run(&globals, command).await,
         Command::Peer(command) => wallet::peers(&globals, command).await,
         #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,

@@ -36,6 +36,7 @@ mod imports;
 mod keyring;
 mod mailbox;
 mod node;
+pub mod receipt;
 mod records;
 mod secrets;
 pub mod setup;

@@ -9,6 +9,7 @@ mod messages;
 mod pay;
 mod probe;
 mod publish;
+mod receipts;
 mod sell;
 mod views;
 

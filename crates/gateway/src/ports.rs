@@ -96,6 +96,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError>;
     /// One order by key or order id.
     async fn order(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// The receipt of an order that the chain closed, as a file that anybody can check.
+    async fn order_receipt(&self, id: &str) -> Result<Value, ApiError>;
     /// Cancels an order that is not funded.
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError>;
     /// Opens a dispute of an order this node bought, as soon as a delivery stands on chain.
@@ -120,6 +122,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError>;
     /// One payment to a stranger, by its key.
     async fn payment(&self, key: &str) -> Result<PaymentView, ApiError>;
+    /// The receipt of a payment to a stranger, as a file that anybody can check.
+    async fn payment_receipt(&self, key: &str) -> Result<Value, ApiError>;
     /// Sends USDC to somebody; the same key never sends twice.
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError>;
     /// A page of an agent's ledger.

@@ -41,6 +41,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/quotes", post(orders::ask_quote))
         .route("/v1/orders", get(orders::list_orders).post(orders::hire))
         .route("/v1/orders/{id}", get(orders::get_order))
+        .route("/v1/orders/{id}/receipt", get(orders::order_receipt))
         .route("/v1/orders/{id}/cancel", post(orders::cancel_order))
         .route("/v1/orders/{id}/dispute", post(orders::dispute_order))
         .route("/v1/orders/{id}/counter", post(orders::counter_order))
@@ -49,6 +50,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         // payments to strangers
         .route("/v1/pay", post(payments::pay_url))
         .route("/v1/payments/{key}", get(payments::get_payment))
+        .route("/v1/payments/{key}/receipt", get(payments::payment_receipt))
         .route("/v1/transfers", post(payments::transfer))
         .route("/v1/wallet/history", get(payments::list_history))
         // for whoever pays

@@ -99,6 +99,9 @@ pub(super) enum Command {
     Pay(Pay),
     /// Balances, reservations and budgets of this node's agents; their payments.
     Wallet(Wallet),
+    /// Receipts: write one to standard output, or check one without a network.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Peers of this node.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -283,6 +286,26 @@ pub(super) enum WalletCommand {
     Payment {
         /// The key.
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// Print the receipt of an order that is over: who sold what to whom, what was paid, and in which block.
+    Order {
+        /// Key or order id.
+        id: String,
+    },
+    /// Print the receipt of a payment to a stranger who signed one.
+    Payment {
+        /// The payment's key.
+        key: String,
+    },
+    /// Check a receipt: signatures, hashes, amounts. Needs no node, no network and no keys.
+    Verify {
+        /// The file, or - for standard input.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
     },
 }
 

@@ -390,6 +390,10 @@ impl NodeApi for Inner {
         Ok(self.order_view(&self.trade_view(id)?))
     }
 
+    async fn order_receipt(&self, id: &str) -> Result<Value, ApiError> {
+        self.receipt_of_order(&self.trade_view(id)?)
+    }
+
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError> {
         let view = self.trade_view(id)?;
         let Some(hire) = view.hire else {
@@ -492,6 +496,10 @@ impl NodeApi for Inner {
 
     async fn payment(&self, key: &str) -> Result<PaymentView, ApiError> {
         self.payment_of(key)
+    }
+
+    async fn payment_receipt(&self, key: &str) -> Result<Value, ApiError> {
+        self.receipt_of_payment(&self.purchase_of(key)?)
     }
 
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
