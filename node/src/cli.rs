@@ -13,6 +13,7 @@ mod devnet;
 mod inspect;
 mod lifecycle;
 mod market;
+mod networks;
 mod orders;
 mod outcome;
 mod pay;
@@ -77,6 +78,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Pay(args) => pay::run(&globals, args).await,
         Command::Wallet(args) => wallet::run(&globals, args.command).await,
         Command::Receipt(command) => receipts::run(&globals, command).await,
+        Command::Network(command) => networks::run(&globals, &command),
         Command::Peer(command) => wallet::peers(&globals, command).await,
         #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,

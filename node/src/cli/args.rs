@@ -102,6 +102,9 @@ pub(super) enum Command {
     /// Receipts: write one to standard output, or check one without a network.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Network files: which chain, token and contracts a market is on.
+    #[command(subcommand)]
+    Network(NetworkCommand),
     /// Peers of this node.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -286,6 +289,16 @@ pub(super) enum WalletCommand {
     Payment {
         /// The key.
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NetworkCommand {
+    /// Check a network file without a network: facts, checksums, and which ways of paying it leaves open.
+    Check {
+        /// The file.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
     },
 }
 

@@ -4,7 +4,7 @@ use super::{Inner, sell, views};
 use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
-use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
+use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
@@ -31,6 +31,11 @@ const MAX_SALES_READ: usize = 10_000;
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 pub(super) fn coded<E: Coded>(error: E) -> ApiError {
     ApiError::from_coded(&error)
+}
+
+/// The escrow contract, or that there is none.
+fn escrow_word(file: &NetworkFile) -> String {
+    if file.has_escrow() { file.escrow.to_string() } else { "none: calls are paid one by one over x402".to_owned() }
 }
 
 /// An object of x402, as the gateway passes it on.
@@ -172,7 +177,7 @@ impl NodeApi for Inner {
                 reachable: latest.is_ok(),
                 block: latest.as_ref().map_or(read.block, |head| head.number),
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
-                escrow: self.file.escrow.to_string(),
+                escrow: escrow_word(&self.file),
                 token: self.file.token.address.to_string(),
                 trust: self.chain_trust(),
                 endpoints: self.reader.endpoints().into_iter().map(views::endpoint).collect(),
