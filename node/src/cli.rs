@@ -11,6 +11,7 @@ mod demo;
 #[cfg(feature = "devnet")]
 mod devnet;
 mod inspect;
+mod keys;
 mod lifecycle;
 mod market;
 mod networks;
@@ -77,6 +78,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Order(command) => orders::run(&globals, command).await,
         Command::Pay(args) => pay::run(&globals, args).await,
         Command::Wallet(args) => wallet::run(&globals, args.command).await,
+        Command::Key(command) => keys::run(&globals, command).await,
         Command::Receipt(command) => receipts::run(&globals, command).await,
         Command::Network(command) => networks::run(&globals, &command),
         Command::Peer(command) => wallet::peers(&globals, command).await,

@@ -4,6 +4,7 @@ mod api;
 mod builder;
 mod compose;
 mod invoke;
+mod keys;
 mod loops;
 mod messages;
 mod pay;
@@ -102,6 +103,7 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
+    pub(crate) key_turns: keys::KeyTurns,
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,

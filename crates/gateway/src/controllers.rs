@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod invoke;
+pub(crate) mod keys;
 pub(crate) mod listings;
 pub(crate) mod messages;
 pub(crate) mod metrics;

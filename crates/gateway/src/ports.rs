@@ -3,10 +3,10 @@
 use crate::error::ApiError;
 use crate::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
-    LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView,
-    PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest,
-    TypedAnswer, TypedMessage, WalletList,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
+    ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, NewAgent, NewKey, NodeStatus,
+    OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest,
+    QuoteView, Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -92,6 +92,16 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError>;
     /// Calls an agent and waits for its checked answer; pays for it if it has a price.
     async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError>;
+    /// Makes a key that calls one agent on an allowance.
+    async fn make_key(&self, new: NewKey) -> Result<MadeKey, ApiError>;
+    /// The keys that were made, newest first.
+    async fn keys(&self) -> Result<KeyList, ApiError>;
+    /// Ends a key; what it started goes on.
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, ApiError>;
+    /// What a key in clear may do.
+    async fn key_scope(&self, key: &str) -> Result<KeyScope, ApiError>;
+    /// As [`NodeApi::invoke`], on the allowance of the key of this name.
+    async fn invoke_with(&self, key: &str, wanted: Invocation) -> Result<Invoked, ApiError>;
     /// This node's orders, newest first.
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError>;
     /// One order by key or order id.

@@ -1,10 +1,10 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, events, health, invoke, listings, messages, metrics, node, orders, payments, seed, typed, x402,
+    agents, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed, x402,
 };
 use crate::error::ApiError;
-use crate::guard::{Guard, guard};
+use crate::guard::{Guard, Watch, guard};
 use crate::state::AppState;
 use axum::Router;
 use axum::body::Body;
@@ -13,8 +13,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use futures::StreamExt as _;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Largest request body: an input of 640 KiB as JSON text, with room for its envelope.
@@ -22,6 +23,7 @@ pub const BODY_LIMIT: usize = 1 << 20;
 
 /// Joins every route; `a2a` is the router of the A2A room.
 pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router {
+    let watch = Watch { guard: guard_rules, api: Arc::clone(&state.api) };
     let own = Router::new()
         // the node
         .route("/v1/node", get(node::get_node))
@@ -47,6 +49,8 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/orders/{id}/counter", post(orders::counter_order))
         .route("/v1/orders/{id}/case", get(orders::show_case))
         .route("/v1/invoke", post(invoke::invoke_best))
+        .route("/v1/keys", get(keys::list_keys))
+        .route("/v1/keys/{id}", delete(keys::revoke_key))
         // payments to strangers
         .route("/v1/pay", post(payments::pay_url))
         .route("/v1/payments/{key}", get(payments::get_payment))
@@ -60,6 +64,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         // the owner's first routes
         .route("/agents/search", get(seed::search_agents))
         .route("/agents/register", post(seed::register_agent))
+        .route("/purchase", post(keys::purchase))
         .route("/agents/invoke", post(invoke::invoke_best))
         .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
         // the owner's messages between agents
@@ -78,7 +83,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
     own.merge(a2a)
         .layer(axum::middleware::from_fn_with_state(state.stopping, end_streams))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(axum::middleware::from_fn_with_state(guard_rules, guard))
+        .layer(axum::middleware::from_fn_with_state(watch, guard))
 }
 
 /// The routes every x402 facilitator has, for other servers too.

@@ -5,6 +5,7 @@
 //! serves the server, the command line and embedding programs.
 
 mod invoke;
+mod keys;
 mod market;
 mod messages;
 mod node;
@@ -15,6 +16,7 @@ pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
     LONGEST_TIMEOUT, Target,
 };
+pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Purchased};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,

@@ -99,6 +99,9 @@ pub(super) enum Command {
     Pay(Pay),
     /// Balances, reservations and budgets of this node's agents; their payments.
     Wallet(Wallet),
+    /// Keys with which other programs call one agent, on an allowance.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Receipts: write one to standard output, or check one without a network.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
@@ -289,6 +292,28 @@ pub(super) enum WalletCommand {
     Payment {
         /// The key.
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key that calls one agent. It is shown once.
+    Make {
+        /// The agent it calls: a DID, or the name of one of this node's agents.
+        agent: String,
+        /// The most it may ever spend in USDC, fees included; default: a day's budget.
+        #[arg(long)]
+        allowance: Option<Usdc>,
+        /// Which of this node's agents pays.
+        #[arg(long, value_name = "DID")]
+        buyer: Option<String>,
+    },
+    /// The keys that were made, with what they have spent.
+    List,
+    /// End a key; calls under way go on.
+    Revoke {
+        /// Its name: the twelve digits after `sk_live_`.
+        id: String,
     },
 }
 

@@ -8,10 +8,10 @@ use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
-    DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage,
-    ListingQuery, LogView, MarketStatus, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
+    ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView,
+    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe,
+    ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -361,6 +361,26 @@ impl NodeApi for Inner {
 
     async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError> {
         self.call(wanted).await
+    }
+
+    async fn make_key(&self, new: NewKey) -> Result<MadeKey, ApiError> {
+        self.make_api_key(new).await
+    }
+
+    async fn keys(&self) -> Result<KeyList, ApiError> {
+        self.api_keys().await
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, ApiError> {
+        self.revoke_api_key(id).await
+    }
+
+    async fn key_scope(&self, key: &str) -> Result<KeyScope, ApiError> {
+        self.scope_of(key)
+    }
+
+    async fn invoke_with(&self, key: &str, wanted: Invocation) -> Result<Invoked, ApiError> {
+        self.call_with(key, wanted).await
     }
 
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError> {

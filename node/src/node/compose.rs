@@ -1,6 +1,7 @@
 //! The one place where all rooms meet.
 
 use super::invoke::Answers;
+use super::keys::KeyTurns;
 use super::pay::Turns;
 use super::sell::Counter;
 use super::{Inner, Node, loops};
@@ -186,6 +187,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         settlement,
         purse,
         paying: Turns::default(),
+        key_turns: KeyTurns::default(),
         counter,
         buying,
         blobs: purse_blobs,

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
-    ListingView, LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery,
-    OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    Reputation, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
+    ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, NewAgent, NewKey,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
+    QuoteRequest, QuoteView, Republish, Reputation, TransferRequest, TypedAnswer, TypedMessage, WalletList,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -19,12 +19,17 @@ use tokio::sync::broadcast;
 
 pub(crate) const TOKEN: &str = "hgl_test";
 
+/// What follows `sk_live_` in the one key that the shop knows.
+pub(crate) const GOOD_KEY: &str = "0123";
+
 /// A node that holds one listing and records what is asked of it.
 pub(crate) struct Shop {
     pub(crate) added: Mutex<Vec<NewAgent>>,
     pub(crate) hired: Mutex<Vec<String>>,
     pub(crate) paid: Mutex<Vec<(String, PayRequest)>>,
     pub(crate) invoked: Mutex<Vec<Invocation>>,
+    pub(crate) keys: Mutex<Vec<NewKey>>,
+    pub(crate) keyed: Mutex<Vec<String>>,
     pub(crate) discovered: Mutex<Vec<Discover>>,
     pub(crate) asked: Mutex<Vec<MessageBody>>,
     pub(crate) listed: Mutex<Vec<MessageQuery>>,
@@ -125,16 +130,37 @@ impl NodeApi for Shop {
             let late = ApiError::of_code("timeout", "no answer within 5000 ms");
             return Err(late.about_order("k-1", "GET /v1/orders/k-1 shows how it ends"));
         }
+        let key = wanted.key.unwrap_or_else(|| "fresh".to_owned());
         Ok(Invoked {
-            key: wanted.key.unwrap_or_else(|| "fresh".to_owned()),
+            order: Some(key.clone()),
+            key,
             output: json!({"words": 15}),
             seller: digest().agent,
             cost: digest().price,
             fee: "0.0005".parse().unwrap(),
             response_time_ms: 150,
-            ordered: true,
             reason: "named by the caller".to_owned(),
         })
+    }
+    async fn make_key(&self, new: NewKey) -> Result<MadeKey, ApiError> {
+        self.keys.lock().push(new);
+        Ok(MadeKey { secret: format!("sk_live_{GOOD_KEY}"), agent: digest().agent, price: digest().price })
+    }
+    async fn keys(&self) -> Result<KeyList, ApiError> {
+        Ok(KeyList { items: Vec::new() })
+    }
+    async fn revoke_key(&self, _: &str) -> Result<KeyView, ApiError> {
+        Err(unused())
+    }
+    async fn key_scope(&self, key: &str) -> Result<KeyScope, ApiError> {
+        if key != format!("sk_live_{GOOD_KEY}") {
+            return Err(ApiError::of_code("unauthorized", "no such key was ever made here"));
+        }
+        Ok(KeyScope { id: "k1".to_owned(), agent: digest().agent })
+    }
+    async fn invoke_with(&self, key: &str, wanted: Invocation) -> Result<Invoked, ApiError> {
+        self.keyed.lock().push(key.to_owned());
+        self.invoke(wanted).await
     }
     async fn orders(&self, _: OrderQuery) -> Result<OrderPage, ApiError> {
         Ok(OrderPage { items: Vec::new(), next: None })
@@ -263,6 +289,8 @@ impl Rig {
             hired: Mutex::default(),
             paid: Mutex::default(),
             invoked: Mutex::default(),
+            keys: Mutex::default(),
+            keyed: Mutex::default(),
             discovered: Mutex::default(),
             asked: Mutex::default(),
             listed: Mutex::default(),
