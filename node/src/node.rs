@@ -13,6 +13,7 @@ mod publish;
 mod receipts;
 mod sell;
 mod views;
+mod wallets;
 
 pub use builder::NodeBuilder;
 

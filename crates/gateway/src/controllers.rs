@@ -13,4 +13,5 @@ pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod seed;
 pub(crate) mod typed;
+pub(crate) mod wallets;
 pub(crate) mod x402;

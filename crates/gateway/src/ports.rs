@@ -3,13 +3,15 @@
 use crate::error::ApiError;
 use crate::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
-    ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, NewAgent, NewKey, NodeStatus,
-    OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest,
-    QuoteView, Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
+    ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement,
+    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe,
+    ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    WalletFacts, WalletList,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
+use haggle_base::Usdc;
 use serde_json::Value;
 use std::net::IpAddr;
 use tokio::sync::broadcast;
@@ -128,6 +130,18 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
+    /// What the wallets of this node have in common.
+    fn wallet_facts(&self) -> WalletFacts;
+    /// The DID of the agent of ours whose wallet this is: a DID or a name.
+    fn wallet_owner(&self, id: &str) -> Result<String, ApiError>;
+    /// Gives a wallet limits of its own, for a call and for a day; one that is not given stays.
+    async fn limit_wallet(&self, id: &str, per_call: Option<Usdc>, per_day: Option<Usdc>) -> Result<(), ApiError>;
+    /// Fills a wallet from the faucet, where there is one.
+    async fn fund_wallet(&self, id: &str, amount: Usdc) -> Result<Movement, ApiError>;
+    /// What came into and went out of a wallet, newest first.
+    async fn transactions(&self, id: &str, query: TransactionQuery) -> Result<Vec<Movement>, ApiError>;
+    /// Where an order's money stands, by key or order id.
+    async fn escrow_of(&self, id: &str) -> Result<EscrowView, ApiError>;
     /// Requests a stranger's URL and pays for it if it asks; the same key never pays twice.
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError>;
     /// One payment to a stranger, by its key.

@@ -1,7 +1,8 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed, x402,
+    agents, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed, wallets,
+    x402,
 };
 use crate::error::ApiError;
 use crate::guard::{Guard, Watch, guard};
@@ -73,6 +74,13 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/api/v1/a2a/respond", post(messages::answer_service))
         .route("/api/v1/a2a/messages", get(messages::list_messages))
         .route("/a2a/message", post(typed::typed_message))
+        // the owner's wallets, escrow and disputes
+        .route("/api/v1/wallets", get(wallets::list_wallets).post(wallets::make_wallet))
+        .route("/api/v1/wallets/{id}", get(wallets::get_wallet))
+        .route("/api/v1/wallets/{id}/fund", post(wallets::fund_wallet))
+        .route("/api/v1/wallets/{id}/transactions", get(wallets::list_transactions))
+        .route("/api/v1/escrow/{order_id}", get(wallets::get_escrow))
+        .route("/api/v1/disputes/create", post(typed::create_dispute))
         // operations
         .route("/metrics", get(metrics::scrape))
         .route("/livez", get(health::livez))

@@ -11,6 +11,7 @@ mod messages;
 mod node;
 mod orders;
 mod payments;
+mod wallets;
 
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
@@ -34,4 +35,8 @@ pub use orders::{
 };
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
+};
+pub use wallets::{
+    AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,
+    TransactionQuery, TransactionRow, WalletBody, WalletConfig, WalletFacts,
 };

@@ -8,10 +8,11 @@ use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
-    DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
-    ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView,
-    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe,
-    ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
+    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
+    PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, WalletFacts, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -150,7 +151,7 @@ impl Inner {
     }
 }
 
-fn read_did(text: &str) -> Result<Did, ApiError> {
+pub(super) fn read_did(text: &str) -> Result<Did, ApiError> {
     text.parse().map_err(|_| {
         ApiError::not_found("agent_not_found", format!("{text:?} is no DID"), "a DID looks like did:key:z6Mk…")
     })
@@ -513,6 +514,30 @@ impl NodeApi for Inner {
             items.push(self.wallet_view(&served.row.did).await?);
         }
         Ok(WalletList { items })
+    }
+
+    fn wallet_facts(&self) -> WalletFacts {
+        self.facts_of_wallets()
+    }
+
+    fn wallet_owner(&self, id: &str) -> Result<String, ApiError> {
+        self.owner_of_wallet(id).map(|did| did.to_string())
+    }
+
+    async fn limit_wallet(&self, id: &str, per_call: Option<Usdc>, per_day: Option<Usdc>) -> Result<(), ApiError> {
+        self.limit(id, per_call, per_day).await
+    }
+
+    async fn fund_wallet(&self, id: &str, amount: Usdc) -> Result<Movement, ApiError> {
+        self.fund_from_faucet(id, amount).await
+    }
+
+    async fn transactions(&self, id: &str, query: TransactionQuery) -> Result<Vec<Movement>, ApiError> {
+        self.movements(id, query)
+    }
+
+    async fn escrow_of(&self, id: &str) -> Result<EscrowView, ApiError> {
+        Ok(self.escrow_view(&self.trade_view(id)?))
     }
 
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {

@@ -4,6 +4,7 @@
 
 mod keys;
 mod shop;
+mod wallets;
 
 use shop::{Rig, TOKEN, problem};
 

@@ -1,12 +1,14 @@
 //! A node that records what the gateway asks of it, and a gateway before it.
 
 use async_trait::async_trait;
+use haggle_base::Usdc;
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
-    ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, NewAgent, NewKey,
-    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView,
-    QuoteRequest, QuoteView, Republish, Reputation, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
+    ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView,
+    Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView,
+    PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest,
+    TypedAnswer, TypedMessage, WalletFacts, WalletList, WalletView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -22,6 +24,21 @@ pub(crate) const TOKEN: &str = "hgl_test";
 /// What follows `sk_live_` in the one key that the shop knows.
 pub(crate) const GOOD_KEY: &str = "0123";
 
+/// What a call of two cents took out of a wallet.
+fn spending() -> Movement {
+    Movement {
+        number: 8,
+        kind: "a2a",
+        is_in: false,
+        amount: "0.0205".parse().unwrap(),
+        counterpart: None,
+        purpose: None,
+        is_pending: true,
+        order: Some("o-1".to_owned()),
+        at: "2026-11-21T12:00:00.000Z".to_owned(),
+    }
+}
+
 /// A node that holds one listing and records what is asked of it.
 pub(crate) struct Shop {
     pub(crate) added: Mutex<Vec<NewAgent>>,
@@ -30,6 +47,8 @@ pub(crate) struct Shop {
     pub(crate) invoked: Mutex<Vec<Invocation>>,
     pub(crate) keys: Mutex<Vec<NewKey>>,
     pub(crate) keyed: Mutex<Vec<String>>,
+    pub(crate) limited: Mutex<Vec<(Option<Usdc>, Option<Usdc>)>>,
+    pub(crate) listed_money: Mutex<Vec<TransactionQuery>>,
     pub(crate) discovered: Mutex<Vec<Discover>>,
     pub(crate) asked: Mutex<Vec<MessageBody>>,
     pub(crate) listed: Mutex<Vec<MessageQuery>>,
@@ -261,7 +280,50 @@ impl NodeApi for Shop {
         Ok(json!({"limit": query.limit, "payTo": query.pay_to}))
     }
     async fn wallets(&self) -> Result<WalletList, ApiError> {
-        Ok(WalletList { items: Vec::new() })
+        let amount = |text: &str| text.parse().unwrap();
+        let wallet = WalletView {
+            agent: "did:key:z6MkexampleBuyer".to_owned(),
+            address: "0x0000000000000000000000000000000000000002".to_owned(),
+            balance: amount("13"),
+            reserved: amount("0.654322"),
+            available: amount("12.345678"),
+            per_call: amount("0.25"),
+            per_day: amount("2"),
+            spent_today: amount("0"),
+            budget: "words".to_owned(),
+        };
+        Ok(WalletList { items: vec![wallet] })
+    }
+    fn wallet_facts(&self) -> WalletFacts {
+        let created_at = Some("2026-11-21T12:00:00.000Z".to_owned());
+        WalletFacts { currency: "USDC".to_owned(), chain: "eip155:31337".to_owned(), created_at }
+    }
+    fn wallet_owner(&self, id: &str) -> Result<String, ApiError> {
+        Ok(id.to_owned())
+    }
+    async fn limit_wallet(&self, _: &str, per_call: Option<Usdc>, per_day: Option<Usdc>) -> Result<(), ApiError> {
+        self.limited.lock().push((per_call, per_day));
+        Ok(())
+    }
+    async fn fund_wallet(&self, _: &str, amount: Usdc) -> Result<Movement, ApiError> {
+        Ok(Movement { kind: "h2a", is_in: true, amount, is_pending: false, ..spending() })
+    }
+    async fn transactions(&self, _: &str, query: TransactionQuery) -> Result<Vec<Movement>, ApiError> {
+        self.listed_money.lock().push(query);
+        Ok(vec![spending()])
+    }
+    async fn escrow_of(&self, id: &str) -> Result<EscrowView, ApiError> {
+        let known = EscrowView {
+            order_id: "o-1".to_owned(),
+            status: "funded".to_owned(),
+            buyer: "did:key:z6MkexampleBuyer".to_owned(),
+            seller: digest().agent,
+            amount: "0.0205".to_owned(),
+            created_at: "2026-11-21T12:00:00.000Z".to_owned(),
+            expires_at: Some("2026-11-21T12:10:00.000Z".to_owned()),
+            tx: Some("0x7a".to_owned()),
+        };
+        if id == known.order_id { Ok(known) } else { Err(unused()) }
     }
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {
         let event = |id| EventView { id, at: "t".to_owned(), kind: "order.step".to_owned(), data: json!(id) };
@@ -291,6 +353,8 @@ impl Rig {
             invoked: Mutex::default(),
             keys: Mutex::default(),
             keyed: Mutex::default(),
+            limited: Mutex::default(),
+            listed_money: Mutex::default(),
             discovered: Mutex::default(),
             asked: Mutex::default(),
             listed: Mutex::default(),
