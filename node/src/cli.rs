@@ -11,11 +11,14 @@ mod demo;
 #[cfg(feature = "devnet")]
 mod devnet;
 mod inspect;
+mod keys;
 mod lifecycle;
 mod market;
+mod networks;
 mod orders;
 mod outcome;
 mod pay;
+mod receipts;
 pub mod terminal;
 mod wallet;
 
@@ -75,6 +78,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Order(command) => orders::run(&globals, command).await,
         Command::Pay(args) => pay::run(&globals, args).await,
         Command::Wallet(args) => wallet::run(&globals, args.command).await,
+        Command::Key(command) => keys::run(&globals, command).await,
+        Command::Receipt(command) => receipts::run(&globals, command).await,
+        Command::Network(command) => networks::run(&globals, &command),
         Command::Peer(command) => wallet::peers(&globals, command).await,
         #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,

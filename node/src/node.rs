@@ -4,13 +4,16 @@ mod api;
 mod builder;
 mod compose;
 mod invoke;
+mod keys;
 mod loops;
 mod messages;
 mod pay;
 mod probe;
 mod publish;
+mod receipts;
 mod sell;
 mod views;
+mod wallets;
 
 pub use builder::NodeBuilder;
 
@@ -106,6 +109,7 @@ pub(crate) struct Inner {
     pub(crate) paying: pay::Turns,
     /// What agents asked for by voucher last time.
     pub(crate) offers: parking_lot::Mutex<std::collections::HashMap<Did, haggle_x402::PaymentRequirements>>,
+    pub(crate) key_turns: keys::KeyTurns,
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,

@@ -1,6 +1,6 @@
 //! What the node itself keeps: its agents, and which hire belongs to which key.
 
-use haggle_base::{Did, Hash, List, Text, Usdc};
+use haggle_base::{Did, Hash, List, Text, Timestamp, Usdc};
 use haggle_store::tables;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,10 @@ const MAX_EXTENDED_BYTES: usize = 16 * 1024;
 tables! {
     /// The agents this node serves, by the index of their keys.
     pub(crate) AgentTable = "node-agents-1": u64 => AgentRow;
+    /// Keys that call one agent, by their public name.
+    pub(crate) ApiKeys = "node-api-keys-1": String => ApiKeyRow;
+    /// The most that calls of a key can cost which are not settled yet, by the key's name and the order's key.
+    pub(crate) ApiKeyHolds = "node-api-key-holds-1": (String, String) => Usdc;
     /// What was bought by voucher: agent and key.
     pub(crate) PaidAnswers = "node-paid-answers-1": (Did, String) => PaidAnswer;
     /// The tasks of other agents that wait for a payment: agent and key.
@@ -24,6 +28,28 @@ pub(crate) struct PaidTask {
     pub(crate) task: Text<128>,
     /// Its context.
     pub(crate) context: Text<128>,
+}
+
+/// A key that calls one agent on an allowance. The key itself is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeyRow {
+    /// blake3 of the key.
+    pub(crate) hash: Hash,
+    /// The one agent it calls.
+    pub(crate) agent: Did,
+    /// Our agent that pays.
+    pub(crate) buyer: Did,
+    /// The most it may ever spend, fees included.
+    pub(crate) allowance: Usdc,
+    /// What its settled calls cost.
+    pub(crate) spent: Usdc,
+    /// How many those were.
+    pub(crate) calls: u64,
+    /// When it was made.
+    pub(crate) created: Timestamp,
+    /// When it was revoked.
+    pub(crate) revoked: Option<Timestamp>,
 }
 
 /// A call that was paid by voucher, and its answer once it came.

@@ -162,6 +162,37 @@ fn a_devnet_seed_is_refused_on_a_real_chain() {
 }
 
 #[test]
+fn a_network_file_is_checked_without_a_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/base.toml");
+    let report = printed(&haggle(dir.path(), &["network", "check", "--json", base.to_str().unwrap()]));
+    assert_eq!((&report["id"], &report["chain"]), (&json!("base/1"), &json!("eip155:8453")));
+    assert_eq!(report["rails"][2]["offered"], false, "{report}");
+    let told = text(&haggle(dir.path(), &["network", "check", base.to_str().unwrap()]).stdout);
+    assert!(told.contains("never by haggle-escrow: haggle's escrow is not deployed"), "{told}");
+    let slip = dir.path().join("slip.toml");
+    std::fs::write(&slip, std::fs::read_to_string(&base).unwrap().replace("bdA02913", "bdA02914")).unwrap();
+    let refused = haggle(dir.path(), &["network", "check", "--json", slip.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(printed(&refused)["error"]["code"], "bad_network");
+}
+
+#[test]
+fn what_is_no_receipt_is_told_without_a_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("receipt.json");
+    let verify = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = haggle(dir.path(), &["receipt", "verify", "--json", file.to_str().unwrap()]);
+        (output.status.code(), printed(&output)["error"]["code"].clone())
+    };
+    assert_eq!(verify("{}"), (Some(1), json!("receipt_malformed")));
+    assert_eq!(verify(&"x".repeat(64 * 1024 + 1)), (Some(2), json!("input_too_large")));
+    let missing = haggle(dir.path(), &["receipt", "verify", "--json", "/nowhere/at-all"]);
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
 fn completions_name_the_commands() {
     let dir = tempfile::tempdir().unwrap();
     let script = text(&haggle(dir.path(), &["completions", "bash"]).stdout);

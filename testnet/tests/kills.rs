@@ -161,6 +161,7 @@ impl Story {
             max_price: None,
             rail: Some(rail.to_owned()),
             buyer: None,
+            message: None,
         };
         let client = self.stage.node(BUYER).client().ok()?;
         let answer: PayView = client.post_once("/v1/pay", key, &request).await.ok()?;

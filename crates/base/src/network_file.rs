@@ -1,6 +1,6 @@
 //! The network file: the facts that all nodes of one network must agree on.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, address};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Coded;
@@ -28,7 +28,8 @@ pub struct NetworkFile {
     pub chain_id: u64,
     /// Into how many shards records fall: 64 on a real network, 4 on the devnet.
     pub shards: u16,
-    /// The escrow contract.
+    /// The escrow contract; zero where haggle's is not deployed, which the file says with `escrow = "none"`.
+    #[serde(with = "none_or_address")]
     pub escrow: Address,
     /// Addresses whose fees count as really gone (burnt or public goods).
     #[serde(default)]
@@ -43,6 +44,68 @@ pub struct NetworkFile {
     /// Who rules on disputes. Without it a delivery that was posted on chain cannot be disputed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arbitration: Option<Arbitration>,
+    /// Where x402's payment channels are. Without it nobody pays by voucher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Channels>,
+}
+
+/// x402's canonical channel contract, on every chain that has it.
+pub const CHANNEL_CONTRACT: Address = address!("0x4020074e9dF2ce1deE5A9C1b5c3f541D02a10003");
+/// The canonical collector of that contract for EIP-3009 deposits.
+pub const CHANNEL_COLLECTOR: Address = address!("0x4020806089470a89826cB9fB1f4059150b550004");
+
+/// The contracts of x402's scheme `batch-settlement` on this chain.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    /// The channel contract.
+    pub contract: Address,
+    /// The collector that takes EIP-3009 deposits.
+    pub collector: Address,
+    /// Whether the contract is haggle's own, which claims and sends in one call and skips what cannot be claimed.
+    #[serde(default)]
+    pub one_call_claims: bool,
+}
+
+impl Channels {
+    /// x402's own contracts.
+    pub const CANONICAL: Self =
+        Self { contract: CHANNEL_CONTRACT, collector: CHANNEL_COLLECTOR, one_call_claims: false };
+
+    fn check(&self, token: &Address, escrow: &Address) -> Result<(), NetworkFileError> {
+        let taken = [Address::ZERO, *token, *escrow];
+        if taken.contains(&self.contract) {
+            return Err(NetworkFileError::BadChannels("contract"));
+        }
+        if taken.contains(&self.collector) || self.collector == self.contract {
+            return Err(NetworkFileError::BadChannels("collector"));
+        }
+        Ok(())
+    }
+}
+
+/// A contract's address, or the word `none` where there is no such contract.
+mod none_or_address {
+    use alloy_primitives::Address;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    const NONE: &str = "none";
+
+    pub(super) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        if address.is_zero() { NONE.serialize(serializer) } else { address.serialize(serializer) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == NONE {
+            return Ok(Address::ZERO);
+        }
+        match text.parse::<Address>() {
+            Ok(address) if !address.is_zero() => Ok(address),
+            Ok(_) => Err(de::Error::custom("the zero address is no contract; write \"none\" if there is none")),
+            Err(_) => Err(de::Error::custom("neither an address nor \"none\"")),
+        }
+    }
 }
 
 /// Who rules on disputes of this network's orders, and by which clocks. Both nodes of an order take it from here.
@@ -153,6 +216,9 @@ pub enum NetworkFileError {
     /// A rule of arbitration that the escrow contract would refuse.
     #[error("arbitration.{0} is out of range")]
     BadArbitration(&'static str),
+    /// Channel contracts that cannot be.
+    #[error("channels.{0} is zero, or another contract of this file")]
+    BadChannels(&'static str),
     /// Too many entries in a list.
     #[error("too many entries in {0}")]
     TooMany(&'static str),
@@ -181,6 +247,12 @@ impl NetworkFile {
         self.chain_id == DEVNET_CHAIN_ID
     }
 
+    /// Whether haggle's escrow is deployed here: without it nobody places orders, and calls are paid one by one.
+    #[must_use]
+    pub fn has_escrow(&self) -> bool {
+        !self.escrow.is_zero()
+    }
+
     /// Checks every rule that the types do not already say.
     ///
     /// # Errors
@@ -196,7 +268,7 @@ impl NetworkFile {
         if !self.shards.is_power_of_two() || self.shards > MAX_SHARDS {
             return Err(E::BadShards);
         }
-        if self.escrow.is_zero() {
+        if !self.has_escrow() && (self.is_devnet() || self.arbitration.is_some()) {
             return Err(E::ZeroAddress("escrow"));
         }
         self.token.check()?;
@@ -208,6 +280,9 @@ impl NetworkFile {
         }
         if let Some(arbitration) = &self.arbitration {
             arbitration.check(&self.escrow, &self.token.address)?;
+        }
+        if let Some(channels) = &self.channels {
+            channels.check(&self.token.address, &self.escrow)?;
         }
         if self.fee_sinks.len() > MAX_FEE_SINKS {
             return Err(E::TooMany("fee_sinks"));

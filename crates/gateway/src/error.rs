@@ -104,13 +104,13 @@ const fn is_retryable(status: StatusCode) -> bool {
 /// HTTP status of a stable code; codes that name no class here are the caller's fault (400).
 fn status_of(code: &str) -> StatusCode {
     match code {
-        "unauthorized" => StatusCode::UNAUTHORIZED,
-        "budget_per_call" | "budget_per_day" | "insufficient_funds" => StatusCode::PAYMENT_REQUIRED,
+        "unauthorized" | "key_revoked" => StatusCode::UNAUTHORIZED,
+        "budget_per_call" | "budget_per_day" | "insufficient_funds" | "key_allowance" => StatusCode::PAYMENT_REQUIRED,
         "wrong_host" | "wrong_origin" | "not_party" | "forged_sender" | "unsigned_sender" | "not_our_agent" => {
             StatusCode::FORBIDDEN
         }
         "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found"
-        | "request_not_found" => StatusCode::NOT_FOUND,
+        | "request_not_found" | "key_not_found" => StatusCode::NOT_FOUND,
         "idempotency_conflict" => StatusCode::UNPROCESSABLE_ENTITY,
         "already_authorised"
         | "already_answered"

@@ -1,8 +1,10 @@
 //! Who may speak to the gateway: Host and Origin allow-lists, and the API token.
 
 use crate::error::ApiError;
+use crate::ports::NodeApi;
+use crate::view::KeyScope;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use haggle_a2a_transport::CallerScope;
@@ -13,6 +15,8 @@ use subtle::ConstantTimeEq;
 
 /// The one caller that a gateway with one token knows; A2A tasks are scoped to it.
 const OPERATOR: &str = "operator";
+/// How a key that was bought for one agent begins.
+pub const KEY_PREFIX: &str = "sk_live_";
 
 /// Decides from a request's headers whether it may pass.
 #[derive(Clone, Debug)]
@@ -112,14 +116,68 @@ fn is_open(path: &str) -> bool {
     )
 }
 
+/// Whether a request is one that a bought key may make at all; whether the agent is the key's own, the handler asks.
+fn is_for_keys(method: &Method, path: &str) -> bool {
+    let segments: Vec<&str> = path.split('/').skip(1).take(4).collect();
+    *method == Method::POST && matches!(segments[..], ["agents", agent, "invoke"] if !agent.is_empty())
+}
+
+/// Who stands at the door, and whom it asks about bought keys.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    pub(crate) guard: Guard,
+    pub(crate) api: Arc<dyn NodeApi>,
+}
+
+impl Watch {
+    /// Lets a request in, or says which bought key it shows.
+    fn look_at(&self, request: &Request) -> Result<Option<String>, ApiError> {
+        self.guard.check_site(request.headers())?;
+        if is_open(request.uri().path()) {
+            return Ok(None);
+        }
+        let given = text(request.headers(), header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        match given.map(str::trim).filter(|key| key.starts_with(KEY_PREFIX)) {
+            Some(key) => Ok(Some(key.to_owned())),
+            None => self.guard.check_token(request.headers()).map(|()| None),
+        }
+    }
+
+    /// Lets a bought key in, if it may make this request. One that is unknown or revoked is told nothing of what others
+    /// may do.
+    async fn admit(&self, key: &str, is_call: bool) -> Result<KeyScope, ApiError> {
+        let scope = self.api.key_scope(key).await?;
+        if is_call { Ok(scope) } else { Err(out_of_scope(&scope)) }
+    }
+}
+
+/// A bought key does one thing only.
+pub(crate) fn out_of_scope(scope: &KeyScope) -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "key_scope",
+        format!("this key calls {} and does nothing else", scope.agent),
+        "send the key only to POST /agents/{agent_id}/invoke of the agent it was bought for",
+    )
+}
+
 /// Middleware that turns strangers away before any handler runs.
-pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let verdict = guard
-        .check_site(request.headers())
-        .and_then(|()| if is_open(request.uri().path()) { Ok(()) } else { guard.check_token(request.headers()) });
-    match verdict {
-        Ok(()) => {
-            request.extensions_mut().insert(CallerScope(OPERATOR.to_owned()));
+pub(crate) async fn guard(State(watch): State<Watch>, mut request: Request, next: Next) -> Response {
+    let admitted = match watch.look_at(&request) {
+        Ok(None) => Ok(None),
+        Ok(Some(key)) => {
+            let is_call = is_for_keys(request.method(), request.uri().path());
+            watch.admit(&key, is_call).await.map(Some)
+        }
+        Err(problem) => Err(problem),
+    };
+    match admitted {
+        Ok(scope) => {
+            let caller = scope.as_ref().map_or_else(|| OPERATOR.to_owned(), |scope| format!("key {}", scope.id));
+            request.extensions_mut().insert(CallerScope(caller));
+            if let Some(scope) = scope {
+                request.extensions_mut().insert(scope);
+            }
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
@@ -128,7 +186,24 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
 
 #[cfg(test)]
 mod tests {
-    use super::is_open;
+    use super::{is_for_keys, is_open};
+    use axum::http::Method;
+
+    #[test]
+    fn a_bought_key_gets_no_further_than_a_call_of_an_agent() {
+        assert!(is_for_keys(&Method::POST, "/agents/did:key:z6Mk/invoke"));
+        for (method, path) in [
+            (Method::GET, "/agents/did:key:z6Mk/invoke"),
+            (Method::POST, "/agents//invoke"),
+            (Method::POST, "/agents/invoke"),
+            (Method::POST, "/agents/x/invoke/y"),
+            (Method::POST, "/v1/invoke"),
+            (Method::POST, "/purchase"),
+            (Method::GET, "/v1/keys"),
+        ] {
+            assert!(!is_for_keys(&method, path), "{method} {path}");
+        }
+    }
 
     #[test]
     fn only_health_cards_and_what_is_paid_for_are_open_and_nothing_that_looks_like_them() {

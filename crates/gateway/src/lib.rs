@@ -18,7 +18,7 @@ mod state;
 pub mod view;
 
 pub use error::ApiError;
-pub use guard::Guard;
+pub use guard::{Guard, KEY_PREFIX};
 pub use ports::{NodeApi, PaidAnswer, PaidCall, Readiness};
 pub use router::BODY_LIMIT;
 pub use server::{Bound, Gateway};

@@ -3,13 +3,15 @@
 use crate::error::ApiError;
 use crate::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage, ListingQuery,
-    LogView, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage, OrderQuery, OrderView,
-    PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransferRequest,
-    TypedAnswer, TypedMessage, WalletList,
+    EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
+    ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement,
+    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe,
+    ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    WalletFacts, WalletList,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
+use haggle_base::Usdc;
 use serde_json::Value;
 use std::net::IpAddr;
 use tokio::sync::broadcast;
@@ -92,10 +94,22 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn hire(&self, key: &str, request: HireRequest) -> Result<OrderView, ApiError>;
     /// Calls an agent and waits for its checked answer; pays for it if it has a price.
     async fn invoke(&self, wanted: Invocation) -> Result<Invoked, ApiError>;
+    /// Makes a key that calls one agent on an allowance.
+    async fn make_key(&self, new: NewKey) -> Result<MadeKey, ApiError>;
+    /// The keys that were made, newest first.
+    async fn keys(&self) -> Result<KeyList, ApiError>;
+    /// Ends a key; what it started goes on.
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, ApiError>;
+    /// What a key in clear may do.
+    async fn key_scope(&self, key: &str) -> Result<KeyScope, ApiError>;
+    /// As [`NodeApi::invoke`], on the allowance of the key of this name.
+    async fn invoke_with(&self, key: &str, wanted: Invocation) -> Result<Invoked, ApiError>;
     /// This node's orders, newest first.
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError>;
     /// One order by key or order id.
     async fn order(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// The receipt of an order that the chain closed, as a file that anybody can check.
+    async fn order_receipt(&self, id: &str) -> Result<Value, ApiError>;
     /// Cancels an order that is not funded.
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError>;
     /// Opens a dispute of an order this node bought, as soon as a delivery stands on chain.
@@ -116,10 +130,24 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn typed_message(&self, message: TypedMessage) -> Result<TypedAnswer, ApiError>;
     /// Wallets of this node's agents.
     async fn wallets(&self) -> Result<WalletList, ApiError>;
+    /// What the wallets of this node have in common.
+    fn wallet_facts(&self) -> WalletFacts;
+    /// The DID of the agent of ours whose wallet this is: a DID or a name.
+    fn wallet_owner(&self, id: &str) -> Result<String, ApiError>;
+    /// Gives a wallet limits of its own, for a call and for a day; one that is not given stays.
+    async fn limit_wallet(&self, id: &str, per_call: Option<Usdc>, per_day: Option<Usdc>) -> Result<(), ApiError>;
+    /// Fills a wallet from the faucet, where there is one.
+    async fn fund_wallet(&self, id: &str, amount: Usdc) -> Result<Movement, ApiError>;
+    /// What came into and went out of a wallet, newest first.
+    async fn transactions(&self, id: &str, query: TransactionQuery) -> Result<Vec<Movement>, ApiError>;
+    /// Where an order's money stands, by key or order id.
+    async fn escrow_of(&self, id: &str) -> Result<EscrowView, ApiError>;
     /// Requests a stranger's URL and pays for it if it asks; the same key never pays twice.
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError>;
     /// One payment to a stranger, by its key.
     async fn payment(&self, key: &str) -> Result<PaymentView, ApiError>;
+    /// The receipt of a payment to a stranger, as a file that anybody can check.
+    async fn payment_receipt(&self, key: &str) -> Result<Value, ApiError>;
     /// Sends USDC to somebody; the same key never sends twice.
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError>;
     /// A page of an agent's ledger.

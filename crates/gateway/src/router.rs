@@ -1,10 +1,11 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, events, health, invoke, listings, messages, metrics, node, orders, payments, seed, typed, x402,
+    agents, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed, wallets,
+    x402,
 };
 use crate::error::ApiError;
-use crate::guard::{Guard, guard};
+use crate::guard::{Guard, Watch, guard};
 use crate::state::AppState;
 use axum::Router;
 use axum::body::Body;
@@ -13,8 +14,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use futures::StreamExt as _;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Largest request body: an input of 640 KiB as JSON text, with room for its envelope.
@@ -22,6 +24,7 @@ pub const BODY_LIMIT: usize = 1 << 20;
 
 /// Joins every route; `a2a` is the router of the A2A room.
 pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router {
+    let watch = Watch { guard: guard_rules, api: Arc::clone(&state.api) };
     let own = Router::new()
         // the node
         .route("/v1/node", get(node::get_node))
@@ -41,14 +44,18 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/quotes", post(orders::ask_quote))
         .route("/v1/orders", get(orders::list_orders).post(orders::hire))
         .route("/v1/orders/{id}", get(orders::get_order))
+        .route("/v1/orders/{id}/receipt", get(orders::order_receipt))
         .route("/v1/orders/{id}/cancel", post(orders::cancel_order))
         .route("/v1/orders/{id}/dispute", post(orders::dispute_order))
         .route("/v1/orders/{id}/counter", post(orders::counter_order))
         .route("/v1/orders/{id}/case", get(orders::show_case))
         .route("/v1/invoke", post(invoke::invoke_best))
+        .route("/v1/keys", get(keys::list_keys))
+        .route("/v1/keys/{id}", delete(keys::revoke_key))
         // payments to strangers
         .route("/v1/pay", post(payments::pay_url))
         .route("/v1/payments/{key}", get(payments::get_payment))
+        .route("/v1/payments/{key}/receipt", get(payments::payment_receipt))
         .route("/v1/transfers", post(payments::transfer))
         .route("/v1/wallet/history", get(payments::list_history))
         // for whoever pays
@@ -58,6 +65,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         // the owner's first routes
         .route("/agents/search", get(seed::search_agents))
         .route("/agents/register", post(seed::register_agent))
+        .route("/purchase", post(keys::purchase))
         .route("/agents/invoke", post(invoke::invoke_best))
         .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
         // the owner's messages between agents
@@ -66,6 +74,13 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/api/v1/a2a/respond", post(messages::answer_service))
         .route("/api/v1/a2a/messages", get(messages::list_messages))
         .route("/a2a/message", post(typed::typed_message))
+        // the owner's wallets, escrow and disputes
+        .route("/api/v1/wallets", get(wallets::list_wallets).post(wallets::make_wallet))
+        .route("/api/v1/wallets/{id}", get(wallets::get_wallet))
+        .route("/api/v1/wallets/{id}/fund", post(wallets::fund_wallet))
+        .route("/api/v1/wallets/{id}/transactions", get(wallets::list_transactions))
+        .route("/api/v1/escrow/{order_id}", get(wallets::get_escrow))
+        .route("/api/v1/disputes/create", post(typed::create_dispute))
         // operations
         .route("/metrics", get(metrics::scrape))
         .route("/livez", get(health::livez))
@@ -76,7 +91,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
     own.merge(a2a)
         .layer(axum::middleware::from_fn_with_state(state.stopping, end_streams))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(axum::middleware::from_fn_with_state(guard_rules, guard))
+        .layer(axum::middleware::from_fn_with_state(watch, guard))
 }
 
 /// The routes every x402 facilitator has, for other servers too.

@@ -5,16 +5,19 @@
 //! serves the server, the command line and embedding programs.
 
 mod invoke;
+mod keys;
 mod market;
 mod messages;
 mod node;
 mod orders;
 mod payments;
+mod wallets;
 
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
     LONGEST_TIMEOUT, Target,
 };
+pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Purchased};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
@@ -32,4 +35,8 @@ pub use orders::{
 };
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
+};
+pub use wallets::{
+    AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,
+    TransactionQuery, TransactionRow, WalletBody, WalletConfig, WalletFacts,
 };

@@ -517,6 +517,9 @@ impl Inner {
         if offer.price == Usdc::ZERO {
             return Err(Refusal::FreeNoOrder.into());
         }
+        if self.config.venue.escrow.is_zero() {
+            return Err(Refusal::NoEscrow.into());
+        }
         if schema::check_aside(offer.input_schema.clone(), request.input.clone()).await? == schema::Fit::Misfits {
             return Err(Refusal::InvalidInput.into());
         }

@@ -33,7 +33,7 @@ pub struct Venue {
     pub network: NetworkId,
     /// The chain that holds the escrow.
     pub chain_id: u64,
-    /// The escrow contract.
+    /// The escrow contract; zero where there is none, and then nobody places orders.
     pub escrow: Address,
     /// The token it holds.
     pub token: TokenFacts,

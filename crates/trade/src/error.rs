@@ -50,6 +50,8 @@ impl PortError {
 pub enum Refusal {
     /// The listing's price is zero: send the request without an order.
     FreeNoOrder,
+    /// The network has no escrow that could hold an order's money.
+    NoEscrow,
     /// No such listing here.
     ListingUnknown,
     /// The listing has a newer version.
@@ -94,6 +96,7 @@ impl Refusal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FreeNoOrder => "free_no_order",
+            Self::NoEscrow => "no_escrow",
             Self::ListingUnknown => "listing_unknown",
             Self::ListingChanged => "listing_changed",
             Self::BindingMissing => "binding_missing",
@@ -119,6 +122,7 @@ impl Refusal {
     pub fn hint(self) -> &'static str {
         match self {
             Self::FreeNoOrder => "free: no order needed, call the agent directly",
+            Self::NoEscrow => "this network has no escrow: pay for one call over x402, with `haggle pay URL`",
             Self::ListingUnknown => "search again: the seller does not offer this listing",
             Self::ListingChanged => "fetch the listing again and ask for a new quote",
             Self::BindingMissing => "publish a card whose payment binding is valid",

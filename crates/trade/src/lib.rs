@@ -54,6 +54,7 @@ pub mod negotiation;
 pub mod offer;
 pub mod order;
 pub mod ports;
+pub mod proof;
 pub mod records;
 mod rounds;
 pub mod schema;
@@ -73,6 +74,7 @@ pub use ports::{
     Attestor, Closing, Counterparty, Faults, Market, Money, NoFaults, OnChain, Phase, SettledFacts, Signer, TxRef,
     Work, WorkError,
 };
+pub use proof::{OrderFacts, OrderProof, ProofError, Settlement};
 pub use records::HireId;
 pub use rounds::Progress;
 pub use wire::{EXTENSION_URI, TradeMessage, TradeReply};

@@ -184,16 +184,25 @@ impl Terms {
     /// [`Refusal::ZeroAmount`], [`Refusal::AmountOverflow`], [`Refusal::BadClocks`], or the first field
     /// that is not this venue's.
     pub fn check(&self, venue: &Venue) -> Result<(), TradeError> {
-        if self.price == Usdc::ZERO {
-            return Err(Refusal::ZeroAmount.into());
-        }
-        self.deposit()?;
+        self.check_amounts()?;
         same("network", &self.network, &venue.network)?;
         same("chain_id", &self.chain_id, &venue.chain_id)?;
         same("escrow", &self.escrow, &venue.escrow)?;
         same("fee", &self.fee, &venue_fee(venue))?;
         same("validator", &self.validator, &Address::ZERO)?;
         same("arbiter", &self.arbiter, &venue.arbiter())?;
+        self.check_bounds()
+    }
+
+    fn check_amounts(&self) -> Result<(), TradeError> {
+        if self.price == Usdc::ZERO {
+            return Err(Refusal::ZeroAmount.into());
+        }
+        self.deposit().map(|_| ())
+    }
+
+    /// What the escrow contract takes, whatever the venue.
+    fn check_bounds(&self) -> Result<(), TradeError> {
         if self.fee.bps > MAX_FEE_BPS {
             return Err(TradeError::TermsMismatch { field: "fee" });
         }
@@ -226,10 +235,31 @@ impl Agreement {
     }
 
     fn from_document(payload: Vec<u8>, venue: &Venue) -> Result<Self, TradeError> {
+        Self::read(payload, venue.arbitration.as_ref(), |terms| terms.check(venue))
+    }
+
+    /// Reads terms whose network file is not at hand: the chain and the escrow are those they name themselves. Nobody's
+    /// signature is checked.
+    ///
+    /// # Errors
+    /// A malformed document; amounts, clocks or parties that no order can have; an arbiter that is not `arbitration`'s.
+    pub(crate) fn alone(payload: Vec<u8>, arbitration: Option<&Arbitration>) -> Result<Self, TradeError> {
+        Self::read(payload, arbitration, |terms| {
+            terms.check_amounts()?;
+            same("arbiter", &terms.arbiter, &arbitration.map_or(Address::ZERO, |rule| rule.arbitrator))?;
+            terms.check_bounds()
+        })
+    }
+
+    fn read(
+        payload: Vec<u8>,
+        arbitration: Option<&Arbitration>,
+        check: impl FnOnce(&Terms) -> Result<(), TradeError>,
+    ) -> Result<Self, TradeError> {
         let document: TermsDocument = cbor::from_slice(&payload, MAX_TERMS_BYTES)?;
         let parties: Parties = cbor::from_slice(&document.parties, MAX_PARTIES_BYTES)?;
         let terms: Terms = cbor::from_slice(&document.rest, MAX_REST_BYTES)?;
-        terms.check(venue)?;
+        check(&terms)?;
         if parties.buyer == parties.provider {
             return Err(TradeError::TermsMismatch { field: "provider" });
         }
@@ -237,8 +267,8 @@ impl Agreement {
             return Err(TradeError::TermsMismatch { field: "provider_address" });
         }
         let hash = terms_hash(&document.parties, &document.rest);
-        let order = order_of(&parties, &terms, hash, venue.arbitration.as_ref());
-        let id = eip712::order_id(&order, &eip712::escrow_domain(venue.chain_id, venue.escrow));
+        let order = order_of(&parties, &terms, hash, arbitration);
+        let id = eip712::order_id(&order, &eip712::escrow_domain(terms.chain_id, terms.escrow));
         Ok(Self {
             parties,
             terms,

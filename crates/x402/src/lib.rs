@@ -37,6 +37,7 @@ pub mod exact;
 pub mod extensions;
 pub mod facilitator;
 pub mod header;
+pub mod proof;
 
 mod chain;
 mod error;
@@ -57,6 +58,7 @@ pub use escrow::{
 };
 pub use exact::ExactFacts;
 pub use facilitator::{FacilitatorRequest, SupportedKind, SupportedResponse, VerifyResponse};
+pub use proof::{PaymentFacts, PaymentProof, PaymentProofError};
 pub use reason::Reason;
 pub use wire::{Atomic, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, SettleResponse};
 pub use words::{PaymentFlow, Scheme, X402Version};

@@ -99,6 +99,15 @@ pub(super) enum Command {
     Pay(Pay),
     /// Balances, reservations and budgets of this node's agents; their payments.
     Wallet(Wallet),
+    /// Keys with which other programs call one agent, on an allowance.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Receipts: write one to standard output, or check one without a network.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Network files: which chain, token and contracts a market is on.
+    #[command(subcommand)]
+    Network(NetworkCommand),
     /// Peers of this node.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -287,6 +296,58 @@ pub(super) enum WalletCommand {
     Payment {
         /// The key.
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key that calls one agent. It is shown once.
+    Make {
+        /// The agent it calls: a DID, or the name of one of this node's agents.
+        agent: String,
+        /// The most it may ever spend in USDC, fees included; default: a day's budget.
+        #[arg(long)]
+        allowance: Option<Usdc>,
+        /// Which of this node's agents pays.
+        #[arg(long, value_name = "DID")]
+        buyer: Option<String>,
+    },
+    /// The keys that were made, with what they have spent.
+    List,
+    /// End a key; calls under way go on.
+    Revoke {
+        /// Its name: the twelve digits after `sk_live_`.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NetworkCommand {
+    /// Check a network file without a network: facts, checksums, and which ways of paying it leaves open.
+    Check {
+        /// The file.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// Print the receipt of an order that is over: who sold what to whom, what was paid, and in which block.
+    Order {
+        /// Key or order id.
+        id: String,
+    },
+    /// Print the receipt of a payment to a stranger who signed one.
+    Payment {
+        /// The payment's key.
+        key: String,
+    },
+    /// Check a receipt: signatures, hashes, amounts. Needs no node, no network and no keys.
+    Verify {
+        /// The file, or - for standard input.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
     },
 }
 

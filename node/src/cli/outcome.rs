@@ -78,8 +78,10 @@ impl CliError {
 fn exit_of(code: &str) -> Exit {
     match code {
         "peer_not_found" | "card_not_found" | "listing_not_found" | "order_not_found" | "agent_not_found"
-        | "route_not_found" | "no_such_key" | "no_home" => Exit::NotFound,
-        "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" => Exit::Refused,
+        | "route_not_found" | "no_such_key" | "no_home" | "payment_not_found" | "no_receipt" | "key_not_found" => {
+            Exit::NotFound
+        }
+        "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" | "key_allowance" => Exit::Refused,
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
         | "refunded" => Exit::Payment,
         "remote_failed"

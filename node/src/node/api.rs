@@ -4,14 +4,15 @@ use super::{Inner, sell, views};
 use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
-use haggle_base::{Coded, Did, Hash, RecordId, Text, Usdc};
+use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
-    DisputeRequest, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, ListingDetail, ListingPage,
-    ListingQuery, LogView, MarketStatus, MessageBody, MessageQuery, MessageView, NewAgent, NodeStatus, OrderPage,
-    OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, TransferRequest, TypedAnswer, TypedMessage, WalletList,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
+    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
+    PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, WalletFacts, WalletList,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -31,6 +32,11 @@ const MAX_SALES_READ: usize = 10_000;
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
 pub(super) fn coded<E: Coded>(error: E) -> ApiError {
     ApiError::from_coded(&error)
+}
+
+/// The escrow contract, or that there is none.
+fn escrow_word(file: &NetworkFile) -> String {
+    if file.has_escrow() { file.escrow.to_string() } else { "none: calls are paid one by one over x402".to_owned() }
 }
 
 /// An object of x402, as the gateway passes it on.
@@ -145,7 +151,7 @@ impl Inner {
     }
 }
 
-fn read_did(text: &str) -> Result<Did, ApiError> {
+pub(super) fn read_did(text: &str) -> Result<Did, ApiError> {
     text.parse().map_err(|_| {
         ApiError::not_found("agent_not_found", format!("{text:?} is no DID"), "a DID looks like did:key:z6Mk…")
     })
@@ -172,7 +178,7 @@ impl NodeApi for Inner {
                 reachable: latest.is_ok(),
                 block: latest.as_ref().map_or(read.block, |head| head.number),
                 time: latest.as_ref().map_or_else(|_| "not known".to_owned(), |head| head.time.to_rfc3339()),
-                escrow: self.file.escrow.to_string(),
+                escrow: escrow_word(&self.file),
                 token: self.file.token.address.to_string(),
                 polls: self.polls.load(Ordering::Relaxed),
                 trust: self.chain_trust(),
@@ -359,6 +365,26 @@ impl NodeApi for Inner {
         self.call(wanted).await
     }
 
+    async fn make_key(&self, new: NewKey) -> Result<MadeKey, ApiError> {
+        self.make_api_key(new).await
+    }
+
+    async fn keys(&self) -> Result<KeyList, ApiError> {
+        self.api_keys().await
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, ApiError> {
+        self.revoke_api_key(id).await
+    }
+
+    async fn key_scope(&self, key: &str) -> Result<KeyScope, ApiError> {
+        self.scope_of(key)
+    }
+
+    async fn invoke_with(&self, key: &str, wanted: Invocation) -> Result<Invoked, ApiError> {
+        self.call_with(key, wanted).await
+    }
+
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, ApiError> {
         let limit = query.limit.map_or(DEFAULT_ITEMS, |limit| usize::try_from(limit).unwrap_or(MAX_ORDERS));
         let limit = limit.clamp(1, MAX_ORDERS);
@@ -389,6 +415,10 @@ impl NodeApi for Inner {
 
     async fn order(&self, id: &str) -> Result<OrderView, ApiError> {
         Ok(self.order_view(&self.trade_view(id)?))
+    }
+
+    async fn order_receipt(&self, id: &str) -> Result<Value, ApiError> {
+        self.receipt_of_order(&self.trade_view(id)?)
     }
 
     async fn cancel(&self, id: &str) -> Result<OrderView, ApiError> {
@@ -487,12 +517,40 @@ impl NodeApi for Inner {
         Ok(WalletList { items })
     }
 
+    fn wallet_facts(&self) -> WalletFacts {
+        self.facts_of_wallets()
+    }
+
+    fn wallet_owner(&self, id: &str) -> Result<String, ApiError> {
+        self.owner_of_wallet(id).map(|did| did.to_string())
+    }
+
+    async fn limit_wallet(&self, id: &str, per_call: Option<Usdc>, per_day: Option<Usdc>) -> Result<(), ApiError> {
+        self.limit(id, per_call, per_day).await
+    }
+
+    async fn fund_wallet(&self, id: &str, amount: Usdc) -> Result<Movement, ApiError> {
+        self.fund_from_faucet(id, amount).await
+    }
+
+    async fn transactions(&self, id: &str, query: TransactionQuery) -> Result<Vec<Movement>, ApiError> {
+        self.movements(id, query)
+    }
+
+    async fn escrow_of(&self, id: &str) -> Result<EscrowView, ApiError> {
+        Ok(self.escrow_view(&self.trade_view(id)?))
+    }
+
     async fn pay(&self, key: &str, request: PayRequest) -> Result<PayView, ApiError> {
         self.pay_url(key, request).await
     }
 
     async fn payment(&self, key: &str) -> Result<PaymentView, ApiError> {
         self.payment_of(key)
+    }
+
+    async fn payment_receipt(&self, key: &str) -> Result<Value, ApiError> {
+        self.receipt_of_payment(&self.purchase_of(key)?)
     }
 
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {

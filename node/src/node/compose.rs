@@ -1,6 +1,7 @@
 //! The one place where all rooms meet.
 
 use super::invoke::Answers;
+use super::keys::KeyTurns;
 use super::pay::Turns;
 use super::sell::Counter;
 use super::{Inner, Node, loops};
@@ -22,9 +23,9 @@ use crate::events::Events;
 use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
 use crate::mailbox::Mailbox;
+use crate::network_check::rails;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
-use alloy_primitives::{Address, address};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
@@ -49,10 +50,6 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Where x402's channel contract and its collector are, on every chain that has them.
-const CHANNEL_CONTRACT: Address = address!("0x4020074e9dF2ce1deE5A9C1b5c3f541D02a10003");
-const CHANNEL_COLLECTOR: Address = address!("0x4020806089470a89826cB9fB1f4059150b550004");
-
 /// Starts the node of a made home.
 ///
 /// Boxed in a plain function, so that this crate compiles the node, once, and not every program that embeds it.
@@ -67,6 +64,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let lock = home.lock()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let file = setup::read_network(&home.network())?;
+    for rail in rails(&file).iter().filter(|rail| !rail.offered) {
+        tracing::warn!(rail.scheme = rail.scheme, "nobody pays by {} here: {}", rail.scheme, rail.why);
+    }
     let seed = open_seed(&home, &config, &file)?;
     let token = home.token()?;
     let registry = Arc::new(Mutex::new(Registry::default()));
@@ -190,6 +190,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         purse,
         paying: Turns::default(),
         offers: Mutex::default(),
+        key_turns: KeyTurns::default(),
         counter,
         buying,
         faults: crash,
@@ -347,10 +348,10 @@ fn open_shop(
     let own = keys.add(0).payment;
     let port = TillPort::new(reader.clone(), &own).map_err(room)?;
     let till = Till::open(settlement.clone(), crash.exact(port), blobs, settings).map_err(room)?;
-    if !asked.channels {
+    let Some(channels) = file.channels.filter(|_| asked.channels) else {
         return Ok((till, None, None));
-    }
-    let facts = ChannelFacts::new(file.chain_id, CHANNEL_CONTRACT, CHANNEL_COLLECTOR, file.token.clone());
+    };
+    let facts = ChannelFacts::new(file.chain_id, channels.contract, channels.collector, file.token.clone());
     let settings = ChannelsConfig {
         claim_every: asked.claim_every,
         claim_at: asked.claim_at,
@@ -358,8 +359,7 @@ fn open_shop(
     };
     let held = Arc::clone(keys);
     let key_at: KeyAt = Arc::new(move |address| held.at(address).map(|(_, key)| key));
-    // only a devnet has our contract at the standard's address
-    let ours = file.is_devnet();
+    let ours = channels.one_call_claims;
     let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), &own, key_at, ours);
     let port = crash.channels(port.map_err(room)?);
     let selling = Selling::open(settlement.clone(), Arc::clone(&port), settings.clone()).map_err(room)?;

@@ -133,7 +133,7 @@ impl Inner {
             cost: Usdc::ZERO,
             fee: Usdc::ZERO,
             response_time_ms: milliseconds(began, self.clock.now()),
-            ordered: false,
+            order: None,
             reason: choice.reason().to_owned(),
         })
     }
@@ -229,7 +229,7 @@ impl Inner {
             cost,
             fee: paid.checked_sub(cost).unwrap_or(Usdc::ZERO),
             response_time_ms: milliseconds(at("funded"), at("receipt_held")),
-            ordered: true,
+            order: Some(call.key.to_owned()),
             reason: view.reason.as_ref().map_or("ordered before", |reason| reason.as_str()).to_owned(),
         })
     }

@@ -210,12 +210,12 @@ impl Inner {
     }
 
     /// The payment of this key by any of this node's agents.
-    pub(super) fn payment_of(&self, key: &str) -> Result<PaymentView, ApiError> {
+    pub(super) fn purchase_of(&self, key: &str) -> Result<Purchase, ApiError> {
         let mut agents = vec![self.own_did()];
         agents.extend(self.agents.dids());
         for agent in agents {
             if let Some(purchase) = self.purse.find(&agent, key).map_err(coded)? {
-                return self.payment_view(&purchase);
+                return Ok(purchase);
             }
         }
         Err(ApiError::not_found(
@@ -223,6 +223,11 @@ impl Inner {
             format!("this node knows no payment {key}"),
             "`haggle wallet history` names this node's payments",
         ))
+    }
+
+    /// How a payment of this key stands.
+    pub(super) fn payment_of(&self, key: &str) -> Result<PaymentView, ApiError> {
+        self.payment_view(&self.purchase_of(key)?)
     }
 
     /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].

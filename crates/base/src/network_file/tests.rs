@@ -68,8 +68,44 @@ fn each_wrong_fact_is_named() {
     assert_eq!(complaint(|f| f.fee_sinks = vec![sink; 17]), E::TooMany("fee_sinks"));
     assert_eq!(complaint(|f| f.fee_sinks.push(Address::ZERO)), E::ZeroAddress("an entry of fee_sinks"));
     assert_eq!(complaint(|f| f.bootstrap = vec![String::new(); 65]), E::TooMany("bootstrap"));
+    let channels = |change: fn(&mut Channels)| {
+        complaint(|f| {
+            let mut channels = Channels::CANONICAL;
+            change(&mut channels);
+            f.channels = Some(channels);
+        })
+    };
+    assert_eq!(channels(|c| c.contract = Address::ZERO), E::BadChannels("contract"));
+    assert_eq!(channels(|c| c.contract = devnet().token.address), E::BadChannels("contract"));
+    assert_eq!(channels(|c| c.collector = Address::ZERO), E::BadChannels("collector"));
+    assert_eq!(channels(|c| c.collector = c.contract), E::BadChannels("collector"));
     for address in ["", "127.0.0.1:4001", "/ip4/127.0.0.1/tcp/4001", "/ip4/1.2.3.4/p2p/me"] {
         assert_eq!(complaint(|f| f.bootstrap.push(address.to_owned())), E::BadBootstrap(2));
     }
     assert_eq!(complaint(|f| f.chain_id = 0).code(), "bad_network_file");
+}
+
+#[test]
+fn a_network_without_our_escrow_says_so_in_words() {
+    let base = DEVNET
+        .replace("devnet-7/1", "base/1")
+        .replace("31337", "8453")
+        .replace("0x7AdeD95d1666F5Dae65495CBc95B4CE397BFdA06", "none");
+    let mut file: NetworkFile = toml::from_str(&base).unwrap();
+    assert_eq!((file.check(), file.has_escrow()), (Ok(()), false));
+    let written = toml::to_string(&file).unwrap();
+    assert!(written.contains("escrow = \"none\""), "{written}");
+    assert_eq!(toml::from_str::<NetworkFile>(&written).unwrap(), file);
+    let zero = base.replace("\"none\"", "\"0x0000000000000000000000000000000000000000\"");
+    assert!(toml::from_str::<NetworkFile>(&zero).unwrap_err().to_string().contains("write \"none\""));
+    let left_out = base.replace("escrow = \"none\"\n", "");
+    assert!(toml::from_str::<NetworkFile>(&left_out).unwrap_err().to_string().contains("escrow"));
+    file.arbitration = Some(Arbitration {
+        arbitrator: Address::repeat_byte(0xab),
+        bond_bps: 0,
+        counter_secs: 3_600,
+        rule_secs: 3_600,
+        silent_bps: 0,
+    });
+    assert_eq!(file.check(), Err(NetworkFileError::ZeroAddress("escrow")), "nobody rules where nothing is held");
 }

@@ -3,11 +3,13 @@
 use crate::controllers::seed::number;
 use crate::error::ApiError;
 use crate::extract::{IdempotencyKey, Json};
+use crate::guard::out_of_scope;
 use crate::state::AppState;
 use crate::view::{
-    DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
+    DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked, KeyScope,
     LONGEST_TIMEOUT, Target,
 };
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::AppendHeaders;
 use haggle_base::Usdc;
@@ -20,9 +22,14 @@ type Answered = (AppendHeaders<[(&'static str, String); 1]>, axum::Json<InvokeAn
 pub(crate) async fn invoke_agent(
     State(state): State<AppState>,
     Path(agent): Path<String>,
+    scope: Option<Extension<KeyScope>>,
     key: Option<IdempotencyKey>,
     Json(body): Json<InvokeRequest>,
 ) -> Result<Answered, ApiError> {
+    let scope = scope.map(|Extension(scope)| scope);
+    if let Some(scope) = scope.as_ref().filter(|scope| scope.agent != agent) {
+        return Err(out_of_scope(scope));
+    }
     let wanted = Invocation {
         target: Target::Agent(agent),
         input: body.input,
@@ -31,7 +38,10 @@ pub(crate) async fn invoke_agent(
         buyer: body.buyer,
         key: key.map(|IdempotencyKey(key)| key),
     };
-    answer(state.api.invoke(wanted).await?)
+    answer(match scope {
+        Some(scope) => state.api.invoke_with(&scope.id, wanted).await?,
+        None => state.api.invoke(wanted).await?,
+    })
 }
 
 pub(crate) async fn invoke_best(
@@ -56,7 +66,7 @@ fn answer(invoked: Invoked) -> Result<Answered, ApiError> {
         cost: number(invoked.cost.to_string())?,
         metrics: InvokeMetrics { response_time_ms: invoked.response_time_ms, seller_id: invoked.seller },
         fee: number(invoked.fee.to_string())?,
-        order: invoked.ordered.then(|| invoked.key.clone()),
+        order: invoked.order,
         reason: invoked.reason,
     };
     Ok((AppendHeaders([("idempotency-key", invoked.key)]), axum::Json(answer)))

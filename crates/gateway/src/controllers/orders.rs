@@ -6,6 +6,7 @@ use crate::state::AppState;
 use crate::view::{CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use serde_json::Value;
 
 pub(crate) async fn ask_quote(
     State(state): State<AppState>,
@@ -35,6 +36,13 @@ pub(crate) async fn get_order(
     Path(id): Path<String>,
 ) -> Result<axum::Json<OrderView>, ApiError> {
     state.api.order(&id).await.map(axum::Json)
+}
+
+pub(crate) async fn order_receipt(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Value>, ApiError> {
+    state.api.order_receipt(&id).await.map(axum::Json)
 }
 
 pub(crate) async fn cancel_order(

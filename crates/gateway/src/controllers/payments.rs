@@ -5,6 +5,7 @@ use crate::extract::{IdempotencyKey, Json, Query};
 use crate::state::AppState;
 use crate::view::{HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest};
 use axum::extract::{Path, State};
+use serde_json::Value;
 
 pub(crate) async fn pay_url(
     State(state): State<AppState>,
@@ -19,6 +20,13 @@ pub(crate) async fn get_payment(
     Path(key): Path<String>,
 ) -> Result<axum::Json<PaymentView>, ApiError> {
     state.api.payment(&key).await.map(axum::Json)
+}
+
+pub(crate) async fn payment_receipt(
+    State(state): State<AppState>,
+    Path(key): Path<String>,
+) -> Result<axum::Json<Value>, ApiError> {
+    state.api.payment_receipt(&key).await.map(axum::Json)
 }
 
 pub(crate) async fn transfer(

@@ -107,6 +107,17 @@ pub(crate) async fn typed_message(
     Ok(axum::Json(state.api.typed_message(message).await?))
 }
 
+/// A `dispute_request` without its envelope.
+pub(crate) async fn create_dispute(
+    State(state): State<AppState>,
+    Json(said): Json<Box<RawValue>>,
+) -> Result<axum::Json<TypedAnswer>, ApiError> {
+    let Dispute { order_id, reason, evidence } = read(&said)?;
+    let wish = TypedWish::Dispute { order: order_id, reason, evidence };
+    let message = TypedMessage { from: None, message_id: None, wish, said };
+    state.api.typed_message(message).await.map(axum::Json)
+}
+
 fn read<T: DeserializeOwned>(said: &RawValue) -> Result<T, ApiError> {
     serde_json::from_str(said.get()).map_err(|error| {
         let hint = "send the fields that docs/protocols/messages.md lists for the type";

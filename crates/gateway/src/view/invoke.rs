@@ -40,7 +40,7 @@ pub struct Invocation {
 /// What a call came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invoked {
-    /// The key of the call, which is its order's key if it was paid.
+    /// The key of the call: the same one is answered with the same result.
     pub key: String,
     /// The answer, held against the promised schema.
     pub output: Value,
@@ -52,8 +52,8 @@ pub struct Invoked {
     pub fee: Usdc,
     /// Milliseconds from the start of the work to its answer.
     pub response_time_ms: u64,
-    /// Whether there is an order under `key`.
-    pub ordered: bool,
+    /// Key of the order, if there is one.
+    pub order: Option<String>,
     /// Why this agent, in words.
     pub reason: String,
 }

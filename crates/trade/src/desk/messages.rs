@@ -420,6 +420,9 @@ impl Inner {
         if offer.price == Usdc::ZERO {
             return Err(Refusal::FreeNoOrder.into());
         }
+        if self.config.venue.escrow.is_zero() {
+            return Err(Refusal::NoEscrow.into());
+        }
         if request.bid == Usdc::ZERO {
             return Err(Refusal::ZeroAmount.into());
         }

@@ -308,6 +308,19 @@ async fn a_free_listing_needs_no_order() {
 }
 
 #[tokio::test]
+async fn nobody_orders_where_nothing_could_hold_the_money() {
+    let mut world = World::new().await;
+    world.config.venue.escrow = Address::ZERO;
+    world.start_buyer().await;
+    world.start_desk();
+    let error = world.buyer().hire(world.wish()).await.unwrap_err();
+    assert_eq!(error.code(), "no_escrow");
+    assert!(error.hint().contains("haggle pay"), "{}", error.hint());
+    let request = TradeMessage::QuoteRequest(request_of(&world, &world.bob));
+    assert_eq!(code(&tell(&world, world.bob.did(), request).await), "no_escrow");
+}
+
+#[tokio::test]
 async fn zero_and_overflowing_amounts_are_refused() {
     let world = World::new().await;
     let mut request = request_of(&world, &world.bob);
