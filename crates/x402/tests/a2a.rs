@@ -57,7 +57,7 @@ fn the_last_message_tells_every_settlement_and_the_word() {
     let done = &all["completed"];
     let receipts = a2a::receipts_in(&done["message"]);
     assert_eq!(json!(receipts.iter().map(|receipt| receipt.success).collect::<Vec<_>>()), done["receipts"]);
-    let history = receipts.iter().fold(Vec::new(), |history, receipt| a2a::with_receipt(history, receipt));
+    let history = receipts.iter().fold(Vec::new(), a2a::with_receipt);
     assert_eq!(Value::Object(a2a::completed(history)), done["message"]["metadata"]);
     let failed = &all["failed"];
     assert_eq!(a2a::error_in(&failed["message"]), failed["word"].as_str());
