@@ -77,7 +77,7 @@ fn a_receipt_that_is_not_about_the_payment_is_refused() {
 fn leaves(value: &Value, place: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| leaves(value, &format!("{place}/{name}"), found))
+            fields.iter().for_each(|(name, value)| leaves(value, &format!("{place}/{name}"), found));
         }
         _ => found.push(place.to_owned()),
     }
