@@ -540,6 +540,11 @@ pub(super) struct BenchDiscovery {
 #[cfg(feature = "bench")]
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchPart {
+    /// Calls, free and paid for by voucher.
+    Paid {
+        #[arg(long)]
+        quick: bool,
+    },
     /// Listings taken in.
     Ingest {
         #[arg(long)]

@@ -7,6 +7,7 @@ mod crowd;
 mod discovery;
 mod facilitators;
 mod nodes;
+mod paid;
 mod parts;
 mod pay;
 mod rivals;

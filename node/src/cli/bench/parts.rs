@@ -1,5 +1,6 @@
 //! Parts that run in processes of their own: this program again, with a hidden command.
 
+use super::paid::{self, Paid};
 use crate::cli::CliError;
 use crate::cli::args::BenchPart;
 use crate::cli::terminal;
@@ -27,6 +28,7 @@ pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
             let time = if quick { SHORT } else { LONG };
             terminal::json(&tokio::task::spawn_blocking(move || Vouchers::sign().rates(time)).await.map_err(failed)?);
         }
+        BenchPart::Paid { quick } => terminal::json(&paid::run(quick).await?),
         BenchPart::Ingest { listings } => terminal::json(&discovery::ingest(listings).await.map_err(failed)?),
         BenchPart::Search { listings, queries } => {
             terminal::json(&discovery::search(listings, queries).await.map_err(failed)?);
@@ -67,6 +69,10 @@ pub(super) async fn rate(quick: bool) -> Result<Pair, CliError> {
 
 pub(super) async fn vouchers(quick: bool) -> Result<VoucherRates, CliError> {
     ask(Command::new(own()?), &arguments("vouchers", quick), PATIENCE).await
+}
+
+pub(super) async fn paid(quick: bool) -> Result<Paid, CliError> {
+    ask(Command::new(own()?), &arguments("paid", quick), PATIENCE).await
 }
 
 pub(super) async fn ingest(listings: u64) -> Result<Ingest, CliError> {
