@@ -67,6 +67,8 @@ pub(crate) struct Seller {
     pub(crate) selling: Selling,
     pub(crate) fuse: Arc<Fuse>,
     pub(crate) seen: Arc<Mutex<Seen>>,
+    /// One turn at the orders at a time, as the desk of a node takes them.
+    pub(crate) orders: tokio::sync::Mutex<()>,
 }
 
 /// What a stranger is answered.
@@ -160,6 +162,7 @@ impl Seller {
         self.settlement.follow_once().await.ok()?;
         self.settlement.facts_of(&self.settlement.escrow().order_id(order)).unwrap().funded?;
         let row = key.to_owned();
+        let _turn = self.orders.lock().await;
         if let Some(made) = self.store.get::<Outputs>(&row).unwrap() {
             return Some(made);
         }

@@ -235,7 +235,7 @@ impl World<'_> {
         let channels = self.channel_port(Side::Seller, &fuse, &reader);
         let selling = Selling::open(settlement.clone(), channels, self.ground.channels()).unwrap();
         let (keys, store, seen) = (Arc::clone(&home.keys), home.store.clone(), Arc::clone(&self.seen));
-        Arc::new(Seller { keys, store, settlement, till, selling, fuse, seen })
+        Arc::new(Seller { keys, store, settlement, till, selling, fuse, seen, orders: tokio::sync::Mutex::default() })
     }
 
     async fn buyer(&self, fuse: Arc<Fuse>, shop: crate::homes::Shop) -> Arc<Buyer> {
@@ -400,8 +400,12 @@ impl World<'_> {
             let works: u64 = seen.works.values().sum();
             assert_eq!(seen.works.len(), wants.len(), "{about}");
             let most = wants.len() + seller_deaths * if self.plan.at_once { wants.len() } else { 1 };
-            assert!(works <= most as u64, "{works} works in {about}");
-            assert!(buyer_deaths == 0 || seller_deaths > 0 || works == wants.len() as u64, "{works} in {about}");
+            assert!(works <= most as u64, "{:?} in {about}", seen.works);
+            assert!(
+                buyer_deaths == 0 || seller_deaths > 0 || works == wants.len() as u64,
+                "{:?} in {about}",
+                seen.works
+            );
         }
         let (count, vouchers) =
             (wants.len() as u64, wants.iter().filter(|(rail, _)| *rail == Rail::Voucher).count() as u64);
