@@ -72,7 +72,7 @@ fn the_last_message_tells_every_settlement_and_the_word() {
 
 #[test]
 fn whole_numbers_that_came_as_floating_ones_are_read() {
-    let text = vectors()["required"]["message"].to_string().replace(":2,", ":2.0,").replace(":300,", ":300.0,");
+    let text = vectors()["required"]["message"].to_string().replace(":2}", ":2.0}").replace(":300,", ":300.0,");
     let struck: Value = serde_json::from_str(&text).unwrap();
     assert!(struck["metadata"][a2a::REQUIRED]["x402Version"].is_f64(), "{struck}");
     assert_eq!(a2a::offer_in(&struck), a2a::offer_in(&vectors()["required"]["message"]));
