@@ -1,8 +1,11 @@
 //! What the node itself keeps: its agents, and which hire belongs to which key.
 
-use haggle_base::{Did, Hash, List, Text, Timestamp, Usdc};
-use haggle_store::tables;
+use haggle_base::{Blob, Did, Hash, List, Text, Timestamp, Usdc};
+use haggle_store::{Blobs, StoreError, tables};
 use serde::{Deserialize, Serialize};
+
+/// Longest body of an answer that is kept in its row; a row has at most 7 KiB.
+const MAX_INLINE_BYTES: usize = 4 * 1024;
 
 /// Longest extension of a card, as compact JSON.
 const MAX_EXTENDED_BYTES: usize = 16 * 1024;
@@ -62,10 +65,38 @@ pub(crate) struct PaidAnswer {
     pub(crate) status: u16,
     /// Its `content-type`, or nothing.
     pub(crate) content_type: Text<128>,
-    /// Name of the body among the blobs, once it came.
-    pub(crate) body: Option<Hash>,
+    /// The body, once it came.
+    pub(crate) body: Option<PaidBody>,
     /// What was charged.
     pub(crate) cost: Usdc,
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum PaidBody {
+    /// A short one.
+    Inline(Blob<MAX_INLINE_BYTES>),
+    /// A longer one's name among the blobs.
+    File(Hash),
+}
+
+impl PaidBody {
+    /// Keeps a body: a long one among the blobs.
+    pub(crate) fn keep(body: &[u8], blobs: &Blobs) -> Result<Self, StoreError> {
+        match Blob::try_from(body.to_vec()) {
+            Ok(short) => Ok(Self::Inline(short)),
+            Err(_) => blobs.put(body).map(Self::File),
+        }
+    }
+
+    /// Reads it back; nothing if it is gone.
+    pub(crate) fn read(self, blobs: &Blobs) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Self::Inline(body) => Ok(body.into_vec()),
+            Self::File(name) => Ok(blobs.get(&name)?.unwrap_or_default()),
+        }
+    }
 }
 
 impl PaidAnswer {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use haggle_base::{Did, Timestamp, Usdc, eip712::channel::ChannelConfig};
-use haggle_store::Store;
+use haggle_store::{Batch, Store};
 use haggle_x402::{
     BatchExtra, PaymentFlow, PaymentPayload, PaymentRequirements,
     batch::{MAX_WITHDRAW_DELAY, MIN_WITHDRAW_DELAY},
@@ -87,6 +87,8 @@ struct Wanted {
     wish: Option<Usdc>,
     /// How long a deposit's authorisation should be good.
     timeout: Duration,
+    /// What the caller stores together with the voucher.
+    beside: Batch,
 }
 
 /// One channel, in memory.
@@ -248,6 +250,7 @@ impl Buying {
             price,
             wish: extra.min_deposit.as_ref().and_then(haggle_x402::Atomic::to_usdc),
             timeout: Duration::from_secs(requirement.max_timeout_seconds.clamp(60, 3_600)),
+            beside: Batch::new(),
         })
     }
 }

@@ -1,12 +1,13 @@
 //! Paying agents inside A2A tasks (a2a-x402, `docs/protocols/a2a-x402.md`): asked, paid within the budget, asked again with
 //! the same payment until there is an answer.
 
+use super::channel::bound;
 use super::line::Line;
 use super::{SENDS, about, conflict, key_text, own_headers, views};
 use crate::node::Inner;
 use crate::node::api::coded;
 use crate::node::invoke::output;
-use crate::records::{PaidAnswer, PaidTask, PaidTasks};
+use crate::records::{PaidAnswer, PaidBody, PaidTask, PaidTasks};
 use haggle_a2a::types::methods;
 use haggle_a2a::{A2aError, Kind, message};
 use haggle_base::{Did, Hash, Text, Usdc};
@@ -211,8 +212,8 @@ impl Inner {
     ) -> Result<PayView, ApiError> {
         let (agent, key) = (ask.agent, ask.key);
         let buying = self.buying.as_ref().ok_or_else(|| ApiError::internal(&"channels are off"))?;
-        self.keep_answer(&agent, key, PaidAnswer::unanswered(ask.request)).await?;
-        let mut paying: Paying = buying.pay(&agent, key, entry, offer).await.map_err(coded)?;
+        let bound = bound(&agent, key, ask.request)?;
+        let mut paying: Paying = buying.pay_beside(&agent, key, entry, offer, bound).await.map_err(coded)?;
         for _ in 0..VOUCHERS {
             let body = ask.paying(&paying.payment, task.as_ref());
             let heard = match self.say(&ask.line, methods::SEND_MESSAGE, body).await {
@@ -241,7 +242,14 @@ impl Inner {
                     let next = buying.refused(&agent, key, entry, &again).await.map_err(coded)?;
                     (next, Some(again))
                 }
-                (_, _, Some(settled)) => (buying.answered(&agent, key, &settled).await.map_err(coded)?, None),
+                (_, _, Some(settled)) => {
+                    if settled.success {
+                        // before the channel is free: nothing is to come between the voucher and its answer
+                        let cost = entry.amount.to_usdc().unwrap_or_default();
+                        self.keep_view(ask, &answer(ask, &result, cost)?).await?;
+                    }
+                    (buying.answered(&agent, key, &settled).await.map_err(coded)?, None)
+                }
                 _ => {
                     buying.give_up(&agent, key).map_err(coded)?;
                     return answer(ask, &result, Usdc::ZERO);
@@ -250,7 +258,9 @@ impl Inner {
             match next {
                 (Next::Charged(cost), _) => {
                     let view = answer(ask, &result, cost)?;
-                    self.keep_view(ask, &view).await?;
+                    if entry.amount.to_usdc() != Some(cost) {
+                        self.keep_view(ask, &view).await?;
+                    }
                     return Ok(view);
                 }
                 (Next::Again(corrected), _) => paying = *corrected,
@@ -320,7 +330,7 @@ impl Inner {
 
     /// Keeps the answer that a voucher bought.
     async fn keep_view(&self, ask: &Ask<'_>, view: &PayView) -> Result<(), ApiError> {
-        let body = self.blobs.put(view.text.as_deref().unwrap_or_default().as_bytes()).map_err(coded)?;
+        let body = PaidBody::keep(view.text.as_deref().unwrap_or_default().as_bytes(), &self.blobs).map_err(coded)?;
         let kept = PaidAnswer {
             status: view.status,
             content_type: Text::try_from(view.content_type.as_str()).unwrap_or_default(),

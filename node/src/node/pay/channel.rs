@@ -4,7 +4,7 @@ use super::{Errand, PENDING, about, offer, views};
 use crate::adapters::faults::points;
 use crate::node::Inner;
 use crate::node::api::coded;
-use crate::records::{PaidAnswer, PaidAnswers};
+use crate::records::{PaidAnswer, PaidAnswers, PaidBody};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::PayView;
@@ -84,7 +84,7 @@ impl Inner {
             return Err(super::conflict());
         }
         let Some(body) = row.body else { return Ok(None) };
-        let body = self.blobs.get(&body).map_err(coded)?.unwrap_or_default();
+        let body = body.read(&self.blobs).map_err(coded)?;
         let kind = row.content_type.as_str().to_owned();
         Ok(Some(PayView { cost: row.cost, ..views::view(key, row.status, kind, &body) }))
     }
@@ -93,8 +93,9 @@ impl Inner {
     pub(super) async fn pay_on_channel(&self, call: OnChannel<'_>) -> Result<PayView, ApiError> {
         let OnChannel { errand, agent, key, offer: asked, entry } = call;
         let buying = self.buying.as_ref().ok_or_else(|| ApiError::internal(&"channels are off"))?;
-        self.keep_answer(&agent, key, PaidAnswer::unanswered(errand.hash())).await?;
-        let mut paying: Paying = buying.pay(&agent, key, entry, Some(asked)).await.map_err(coded)?;
+        let bound = bound(&agent, key, errand.hash())?;
+        let paying = buying.pay_beside(&agent, key, entry, Some(asked), bound).await;
+        let mut paying: Paying = paying.map_err(coded)?;
         self.faults.at(points::VOUCHER_SIGNED);
         for _ in 0..SENDS {
             let value = header::encode(&paying.payment).map_err(coded)?;
@@ -116,7 +117,7 @@ impl Inner {
                 let mut answer = PaidAnswer {
                     status: heard.status,
                     content_type: Text::try_from(kind).unwrap_or_default(),
-                    body: Some(self.blobs.put(&heard.body).map_err(coded)?),
+                    body: Some(PaidBody::keep(&heard.body, &self.blobs).map_err(coded)?),
                     cost: entry.amount.to_usdc().unwrap_or_default(),
                     ..PaidAnswer::unanswered(errand.hash())
                 };
@@ -161,4 +162,11 @@ impl Inner {
         batch.put::<PaidAnswers>(&(*agent, key.to_owned()), &answer).map_err(coded)?;
         self.money.commit(batch).await.map_err(coded)
     }
+}
+
+/// Binds a key to a request, for the commit that stores its voucher.
+pub(super) fn bound(agent: &Did, key: &str, request: Hash) -> Result<Batch, ApiError> {
+    let mut batch = Batch::new();
+    batch.put::<PaidAnswers>(&(*agent, key.to_owned()), &PaidAnswer::unanswered(request)).map_err(coded)?;
+    Ok(batch)
 }

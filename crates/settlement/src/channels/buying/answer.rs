@@ -191,7 +191,7 @@ impl Buying {
         }
         let slot = self.with_shown(slot, shown);
         let vouchers = self.next(&slot, id, &out.key, out.price, charged, out.corrections + 1)?;
-        self.inner.keep(id, agent, &out.key, vouchers.clone(), false).await?;
+        self.inner.keep(id, agent, &out.key, vouchers.clone(), None).await?;
         let slot = Slot { vouchers, ..slot };
         let Some(out) = slot.vouchers.in_flight.as_ref() else { return Ok(Next::Over) };
         let (payload, deposit) = pay::payload(&slot, id, out);

@@ -83,7 +83,22 @@ impl Buying {
         requirement: &PaymentRequirements,
         offer: Option<&PaymentRequired>,
     ) -> Result<Paying, SettlementError> {
-        let wanted = self.wanted(agent, requirement)?;
+        self.pay_beside(agent, key, requirement, offer, Batch::new()).await
+    }
+
+    /// As [`Buying::pay`], and stores `beside` in the commit that stores the voucher, if one is signed now.
+    ///
+    /// # Errors
+    /// As [`Buying::pay`].
+    pub async fn pay_beside(
+        &self,
+        agent: &Did,
+        key: &str,
+        requirement: &PaymentRequirements,
+        offer: Option<&PaymentRequired>,
+        beside: Batch,
+    ) -> Result<Paying, SettlementError> {
+        let wanted = Wanted { beside, ..self.wanted(agent, requirement)? };
         if key.is_empty() || key.len() > MAX_KEY {
             return Err(SettlementError::ReservationKeyInvalid);
         }
@@ -180,7 +195,8 @@ impl Buying {
     ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
         let slot = self.inner.slot(&hold.id, |slot| slot.clone()).ok_or(SettlementError::ChannelUnknown)?;
         let vouchers = self.next(&slot, hold.id, key, wanted.price, slot.base(), 0)?;
-        self.inner.keep(hold.id, &wanted.pair.agent, key, vouchers.clone(), true).await?;
+        let beside = Some(wanted.beside.clone());
+        self.inner.keep(hold.id, &wanted.pair.agent, key, vouchers.clone(), beside).await?;
         let slot = Slot { vouchers, ..slot };
         let out = slot.vouchers.in_flight.as_ref().ok_or(SettlementError::ChannelUnknown)?;
         let (payload, deposit) = payload(&slot, hold.id, out);
@@ -314,6 +330,7 @@ impl Buying {
         let nonce = OrderId::new(inner.config.facts.deposit_nonce(&id, salt.into()));
         let (row, signed, paid) = (slot.row.clone(), vouchers.clone(), PaidRow::new(id, &vouchers, now));
         let paid_key = (agent, key.to_owned());
+        let beside = wanted.beside.clone();
         let stored = inner.settlement.change(move |inner, change| {
             if inner.store.contains::<BuyerKeys>(&paid_key)? {
                 return Err(SettlementError::KeyUsed);
@@ -324,6 +341,7 @@ impl Buying {
             change.keep_reservation(&agent, &reservation);
             change.batch.put::<BuyerChannels>(&id.0, &row)?;
             change.batch.put::<BuyerSigned>(&id.0, &signed)?;
+            change.batch.extend(beside);
             change.batch.require_absent::<BuyerKeys>(&paid_key).put::<BuyerKeys>(&paid_key, &paid)?;
             Ok(())
         });
@@ -347,20 +365,21 @@ impl PaidRow {
 }
 
 impl Inner {
-    /// Stores what was signed on a channel, and for which key, and only then believes it.
+    /// Stores what was signed on a channel, and for which key, and only then believes it. A key's first voucher comes with
+    /// what is to be stored beside it.
     pub(super) async fn keep(
         self: &Arc<Self>,
         id: B256,
         agent: &Did,
         key: &str,
         vouchers: BuyerVouchers,
-        first: bool,
+        beside: Option<Batch>,
     ) -> Result<(), SettlementError> {
         let now = self.settlement.inner.clock.now();
         let paid_key = (*agent, key.to_owned());
         let mut batch = Batch::new();
-        if first {
-            batch.require_absent::<BuyerKeys>(&paid_key);
+        if let Some(beside) = beside {
+            batch.extend(beside).require_absent::<BuyerKeys>(&paid_key);
         }
         batch.put::<BuyerKeys>(&paid_key, &PaidRow::new(id, &vouchers, now))?;
         batch.put::<BuyerSigned>(&id.0, &vouchers)?;
