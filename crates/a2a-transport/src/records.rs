@@ -35,6 +35,7 @@ struct Row {
     root: String,
     scope: String,
     changed: Timestamp,
+    /// Whether it may make room: it has ended, or waits to be paid.
     ended: bool,
     #[serde(default)]
     context: String,
@@ -319,7 +320,9 @@ impl Shelf {
         }
         let json = body.to_string();
         let body = self.spill(json.into_bytes()).await?;
-        let ended = task.state().is_terminal();
+        // nothing was done yet for a task that waits to be paid: it may go, or strangers would fill the shelf with them
+        let unpaid = left.due.is_some_and(|due| due.asked.is_some()) && *task.state() == TaskState::InputRequired;
+        let ended = task.state().is_terminal() || unpaid;
         let row = Row {
             agent: owner.agent,
             root: owner.root.clone(),

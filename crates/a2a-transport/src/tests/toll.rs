@@ -112,12 +112,16 @@ struct Story {
 }
 
 async fn story(keeps: bool) -> Story {
+    story_within(keeps, Limits::default()).await
+}
+
+async fn story_within(keeps: bool, limits: Limits) -> Story {
     let store = Store::memory();
     let booth = Arc::new(Booth { store: Some(store.clone()), keeps, ..Booth::default() });
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new(Timestamp::from_secs(1_795_000_000));
     let gate = Arc::new(Turnpike(Arc::new(Way(Arc::clone(&booth)))));
-    let server = open(store.clone(), folder.path(), gate, &clock, Limits::default()).await;
+    let server = open(store.clone(), folder.path(), gate, &clock, limits).await;
     let agent = Arc::new(Obedient::default());
     server.serve(*AGENT, agent_card(), Arc::clone(&agent) as Arc<dyn Executor>);
     Story { node: Node { server, agent, clock, _folder: folder }, booth, store }
@@ -185,6 +189,19 @@ async fn one_payment_delivered_fifty_times_is_worked_for_once() {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "first message: {first}");
         assert_eq!((story.runs(), story.booth.stood.load(Ordering::SeqCst)), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn tasks_that_wait_to_be_paid_make_room_for_others() {
+    let story = story_within(false, Limits { tasks_per_caller: 2, ..Limits::default() }).await;
+    let first = story.task(send("sing")).await;
+    for n in 0..3 {
+        story.node.clock.advance(Duration::from_secs(1));
+        assert_eq!(state(&story.task(send(&format!("{n}"))).await), "TASK_STATE_INPUT_REQUIRED");
+    }
+    let gone = story.node.ask_kind(alice(), pays("here", "coin-1", Some(&first))).await;
+    assert_eq!(gone, Kind::TaskNotFound);
+    assert_eq!(state(&story.task(pays("sing", "coin-1", None)).await), "TASK_STATE_COMPLETED");
 }
 
 #[tokio::test]
