@@ -4,7 +4,7 @@
 
 use haggle::receipt;
 use haggle::view::{PayRequest, PayView};
-use haggle_base::{Coded, Timestamp};
+use haggle_base::{Address, Coded, Timestamp};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ async fn both_sides_of_an_order_can_show_what_it_came_to() {
     let hired = stage.hire(2, &listing, "with-receipt").await;
     let order = stage.until_state(2, &hired.key, "settled").await;
     let id = order.id.clone().unwrap();
-    stage.until_step_of(1, &id, "settled").await;
+    stage.until_state(1, &id, "settled").await;
 
     let bought = stage.get(2, "/v1/orders/with-receipt/receipt").await;
     let sold = stage.get(1, &format!("/v1/orders/{id}/receipt")).await;
@@ -77,7 +77,8 @@ async fn a_payment_to_a_stranger_has_the_strangers_receipt() {
     let file = stage.get(2, "/v1/payments/with-receipt/receipt").await;
     let checked = receipt::verify(&file.to_string()).unwrap();
     assert_eq!(checked.kind, receipt::PAYMENT);
-    assert_eq!(checked.facts["pay_to"], json!(seller.payment_address));
+    let paid_to: Address = checked.facts["pay_to"].as_str().unwrap().parse().unwrap();
+    assert_eq!(paid_to.to_string(), seller.payment_address);
     assert_eq!(checked.facts["amount"], "0.02");
     assert_eq!(checked.facts["resource"], json!(request.url));
     assert_eq!(checked.facts["transaction"], json!(paid.payment.unwrap().tx));
