@@ -107,6 +107,9 @@ pub enum SettlementError {
     /// An entry would not sum to zero, or would overflow an account.
     #[error("the ledger refused an entry that does not add up")]
     LedgerRefused,
+    /// Every channel with the seller is used up and has had all its deposits.
+    #[error("every channel with this seller is used up")]
+    ChannelsFull,
     /// The seller asks for a channel in a way that is not spoken here, or on terms that are not agreed to.
     #[error("the channel that is asked for cannot be used: {what}")]
     ChannelTerms {
@@ -158,6 +161,7 @@ impl SettlementError {
             | Self::FactsInconsistent
             | Self::ChainRefused { .. }
             | Self::LedgerRefused
+            | Self::ChannelsFull
             | Self::ChannelTerms { .. }
             | Self::ChannelUnknown
             | Self::KeyUsed
@@ -195,6 +199,7 @@ impl Coded for SettlementError {
             Self::RpcDown => "rpc_down",
             Self::OutcomeUnknown => "chain_outcome_unknown",
             Self::LedgerRefused => "ledger_refused",
+            Self::ChannelsFull => "channels_full",
             Self::ChannelTerms { .. } => "channel_terms",
             Self::ChannelUnknown => "channel_unknown",
             Self::KeyUsed => "payment_key_used",
@@ -230,6 +235,7 @@ impl Coded for SettlementError {
             Self::RpcDown => "check the chain RPC; nothing was sent, it is safe to try again",
             Self::OutcomeUnknown => "try again; the chain is read before anything is sent",
             Self::LedgerRefused => "report this: the books would not balance",
+            Self::ChannelsFull => "close one of them, which gives back what is left, or pay in another way",
             Self::ChannelTerms { .. } => "pay in another way, or ask the seller for other terms",
             Self::ChannelUnknown => "list the agent's channels",
             Self::KeyUsed => "look at what the first payment bought; use a fresh key for another call",

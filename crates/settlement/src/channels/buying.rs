@@ -112,6 +112,13 @@ impl Slot {
         self.row.seen.balance.saturating_sub(self.base())
     }
 
+    /// Whether it may soon be free again, or get a deposit: somebody is at it, an answer is being waited for, or a deposit is
+    /// on its way.
+    fn is_busy(&self, now: Timestamp, answer_within: Duration) -> bool {
+        let waiting = self.vouchers.in_flight.as_ref().is_some_and(|out| now.since(out.since) < answer_within);
+        self.taken || waiting || self.row.pending().is_some()
+    }
+
     /// Whether a voucher may be signed on it: nobody else is at it, and no answer is being waited for.
     fn is_free(&self, now: Timestamp, answer_within: Duration) -> bool {
         let waiting = self.vouchers.in_flight.as_ref().is_some_and(|out| now.since(out.since) < answer_within);

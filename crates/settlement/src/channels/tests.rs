@@ -1,12 +1,12 @@
 //! Stories of channels: calls, repeats, quarrels about sums, and the ways out.
 
-use haggle_base::EvmSignature;
+use haggle_base::{Coded as _, EvmSignature};
 use haggle_store::Batch;
 use haggle_x402::{BatchPayload, BatchSettled, batch::code};
 
 use super::{
-    Next, Refusal, Taken,
-    testing::{DAY, PRICE, Street},
+    Buying, ChannelsConfig, Next, Refusal, Taken,
+    testing::{DAY, PRICE, Street, channels_config},
 };
 use crate::{SettlementError, ledger::EntryKind, testing::usdc};
 
@@ -508,4 +508,25 @@ async fn keys_are_forgotten_when_they_are_old() {
     assert_eq!(street.buying.tick().await.unwrap().forgotten, 1);
     assert_eq!(street.buying.paid(&street.alice, "old").unwrap(), None);
     assert_eq!(street.buying.paid(&street.alice, "new").unwrap().map(|(_, max)| max), Some(usdc(40)));
+}
+
+#[tokio::test]
+async fn a_pair_whose_channels_are_used_up_is_told_so_instead_of_waiting_for_ever() {
+    let mut street = Street::open().await;
+    let config = ChannelsConfig { channels_per_pair: 1, deposit_at_most: usdc(200), ..channels_config() };
+    street.buying = Buying::open(street.homes[0].clone(), street.contract.clone(), config).unwrap();
+    let mut calls = 0;
+    let full = loop {
+        match street.pay(&format!("call {calls}")).await {
+            Ok(paying) => {
+                let settled = street.serve(&format!("call {calls}"), &paying.payment).await.unwrap();
+                let next = street.buying.answered(&street.alice, &format!("call {calls}"), &settled).await.unwrap();
+                assert_eq!(next, Next::Charged(PRICE));
+                calls += 1;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((full.code(), calls), ("channels_full", 160), "sixteen deposits of ten calls each");
+    street.check().await;
 }

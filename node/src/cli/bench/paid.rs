@@ -106,7 +106,7 @@ impl Pair {
                 headers: BTreeMap::new(),
                 body: None,
                 max_price: None,
-                rail: None,
+                rail: paid.then(|| "channel".to_owned()),
                 buyer: None,
             };
             let answer = api.pay(&format!("{turn}-{number}"), request).await;

@@ -65,6 +65,8 @@ enum Choice {
     Fill(Hold),
     Open(Place),
     Wait,
+    /// No channel will come free that could pay.
+    Full,
 }
 
 impl Buying {
@@ -74,7 +76,7 @@ impl Buying {
     /// The same key gives the same payment again, as long as it is not known how the first one ended.
     ///
     /// # Errors
-    /// `payment_key_used` if the key has paid, or may have; `channel_terms`; the budget's errors if a deposit is needed and
+    /// `payment_key_used` if the key has paid, or may have; `channel_terms`; `channels_full`; the budget's errors if a deposit is needed and
     /// not allowed; `rpc_down` ...
     pub async fn pay(
         &self,
@@ -102,7 +104,7 @@ impl Buying {
         if key.is_empty() || key.len() > MAX_KEY {
             return Err(SettlementError::ReservationKeyInvalid);
         }
-        let mut may_open = true;
+        let (mut may_open, mut refused) = (true, None);
         loop {
             if let Some(paid) = self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))? {
                 return self.again(key, &paid, requirement, offer);
@@ -116,6 +118,7 @@ impl Buying {
                     let _woken = tokio::time::timeout(LOOK_AGAIN, freed).await;
                     continue;
                 }
+                Choice::Full => return Err(refused.unwrap_or(SettlementError::ChannelsFull)),
                 Choice::Use(hold) => self.voucher(&hold, key, &wanted).await,
                 Choice::Fill(hold) => self.fill(hold, key, &wanted).await,
                 Choice::Open(place) => self.open_channel(place, key, &wanted).await,
@@ -132,7 +135,9 @@ impl Buying {
                     }
                 }
                 // no more money for a deposit: another channel may come free
-                Err(error) if is_budget(&error) && may_open && self.inner.is_any_busy(&wanted) => may_open = false,
+                Err(error) if is_budget(&error) && may_open && self.inner.is_any_busy(&wanted) => {
+                    (may_open, refused) = (false, Some(error));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -177,7 +182,10 @@ impl Buying {
                     let place = Place { inner: Arc::clone(inner), pair: wanted.pair.clone(), others };
                     return Choice::Open(place);
                 }
-                (Choice::Wait, None)
+                let is_opening = memory.opening.get(&wanted.pair).is_some_and(|opening| *opening > 0);
+                let may_help = |slot: &Slot| slot.is_busy(now, inner.config.answer_within);
+                let waits = is_opening || open.iter().any(|(_, slot)| may_help(slot));
+                (if waits { Choice::Wait } else { Choice::Full }, None)
             }
         };
         if let Some(slot) = taken.and_then(|id| memory.slots.get_mut(&id)) {
