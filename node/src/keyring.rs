@@ -35,6 +35,7 @@ pub(crate) struct Keyring {
 #[derive(Default)]
 struct Held {
     agents: HashMap<Did, AgentKeys>,
+    by_index: HashMap<u32, Did>,
     by_address: HashMap<Address, Did>,
 }
 
@@ -43,13 +44,22 @@ impl Keyring {
         Self { seed, network, clock, held: RwLock::default() }
     }
 
-    /// Derives the keys of agent `index` and holds them from now on.
+    /// The keys of agent `index`; derived the first time, which takes most of a millisecond, and held from then on.
     pub(crate) fn add(&self, index: u32) -> AgentKeys {
+        if let Some(keys) = self.numbered(index) {
+            return keys;
+        }
         let keys = AgentKeys { agent: Arc::new(self.seed.agent_key(index)), payment: self.seed.payment_key(index) };
         let mut held = self.held.write();
         held.by_address.insert(keys.payment.address(), keys.agent.did());
+        held.by_index.insert(index, keys.agent.did());
         held.agents.insert(keys.agent.did(), keys.clone());
         keys
+    }
+
+    fn numbered(&self, index: u32) -> Option<AgentKeys> {
+        let held = self.held.read();
+        held.agents.get(held.by_index.get(&index)?).cloned()
     }
 
     /// The keys of one agent.
