@@ -215,6 +215,14 @@ impl Buying {
         .collect()
     }
 
+    /// Whether an agent has an open channel with a receiver.
+    #[must_use]
+    pub fn has_channel(&self, agent: &Did, receiver: &Address) -> bool {
+        let memory = self.inner.memory.lock();
+        let open = |slot: &Slot| slot.row.standing == Standing::Open && slot.row.channel.receiver == *receiver;
+        memory.slots.values().any(|slot| slot.row.agent == *agent && open(slot))
+    }
+
     /// Whether this node could pay what is asked, apart from whether it may.
     ///
     /// # Errors

@@ -65,8 +65,7 @@ impl Inner {
         };
         let entry = offer.accepts.iter().find(fits)?;
         let receiver = entry.pay_to.parse::<Address>().ok()?;
-        let is_known =
-            || buying.channels(Some(agent)).iter().any(|ours| ours.open && ours.channel.receiver == receiver);
+        let is_known = || buying.has_channel(agent, &receiver);
         let is_only = || self.purse.choose(offer, max).is_err();
         (rail == Some("channel") || is_known() || is_only()).then_some(entry)
     }
