@@ -54,7 +54,7 @@ struct Kill {
 }
 
 /// Every point of the rails without orders; the steps of orders are in `buyer_crashes` and `provider_crashes`.
-const TABLE: [(&str, Rail, usize, usize); 23] = [
+const TABLE: [(&str, Rail, usize, usize); 24] = [
     ("exact_sending", Rail::Upfront, SELLER, 1),
     ("exact_mined", Rail::Upfront, SELLER, 1),
     ("exact_taken", Rail::Upfront, SELLER, 1),
@@ -73,6 +73,7 @@ const TABLE: [(&str, Rail, usize, usize); 23] = [
     ("claim_mined", Rail::Voucher, SELLER, 1),
     ("payment_signed", Rail::Later, BUYER, 1),
     ("payment_sent", Rail::Later, BUYER, 1),
+    ("payment_heard", Rail::Later, BUYER, 1),
     ("payment_answered", Rail::Later, BUYER, 1),
     ("voucher_signed", Rail::Voucher, BUYER, 1),
     ("voucher_sent", Rail::Voucher, BUYER, 1),

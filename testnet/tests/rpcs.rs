@@ -47,15 +47,18 @@ async fn polls(stage: &Stage, node: usize) -> u64 {
     status.chain.polls
 }
 
-/// Waits until the order looks so at a node. Returns how often the node has followed the chain while it did not.
-async fn polls_until(stage: &Stage, node: usize, key: &str, look: impl Fn(&OrderView) -> bool) -> u64 {
+/// Waits until a node says of an order what the chain says: that its end was taken back, or that it has ended again, which
+/// the other node may have seen to first. Returns how often the node has followed the chain while it did not.
+async fn polls_until_it_follows(stage: &Stage, node: usize, key: &str, end: &str) -> u64 {
     let from = polls(stage, node).await;
     let mut last = from;
     let waiting = async {
         loop {
             // read before the order: so many polls had not been enough
             let now = polls(stage, node).await;
-            if look(&stage.node(node).order(key).await.unwrap()) {
+            let order = stage.node(node).order(key).await.unwrap();
+            let has_ended = order.state == "settled" && mined_in(stage, end).await.is_some();
+            if has_ended || times(&order, "taken_back") == 1 {
                 return last - from;
             }
             last = now;
@@ -66,14 +69,12 @@ async fn polls_until(stage: &Stage, node: usize, key: &str, look: impl Fn(&Order
     waited.unwrap_or_else(|_| panic!("node {node} does not follow\n{}", stage.node(node).log()))
 }
 
-/// The block in which an order ended.
-async fn ended_in(stage: &Stage, order: &OrderView) -> u64 {
-    let tx = order.steps.iter().find(|line| line.step == "released").and_then(|line| line.tx.clone()).unwrap();
+/// The block of a transaction, if it is mined.
+async fn mined_in(stage: &Stage, tx: &str) -> Option<u64> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getTransactionReceipt", "params": [tx]});
     let answer = reqwest::Client::new().post(stage.rpc()).json(&body).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
-    let block = answer["result"]["blockNumber"].as_str().expect("it is mined");
-    u64::from_str_radix(block.trim_start_matches("0x"), 16).unwrap()
+    u64::from_str_radix(answer["result"]["blockNumber"].as_str()?.trim_start_matches("0x"), 16).ok()
 }
 
 fn times(order: &OrderView, step: &str) -> usize {
@@ -111,16 +112,21 @@ async fn one_of_three_endpoints_that_lies_lags_or_dies_in_mid_settlement_mislead
 
             assert!(endpoints[round].asked("eth_getBlockByNumber") > 0, "{about}: it is one of those who are asked");
             // blocks came on top while everybody attested
-            let depth = depth.max(stage.market.chain().head().0 + 1 - ended_in(&stage, &settled).await);
+            let end =
+                settled.steps.iter().find(|line| line.step == "released").and_then(|line| line.tx.clone()).unwrap();
+            let block = mined_in(&stage, &end).await.expect("it is mined");
+            let depth = depth.max(stage.market.chain().head().0 + 1 - block);
             stage.market.chain().reorg(depth, Taken::Lost).unwrap();
             for (node, key) in [(BUYER, &hired.key), (SELLER, &id)] {
-                let waited = polls_until(&stage, node, key, |order| times(order, "taken_back") == 1).await;
+                let waited = polls_until_it_follows(&stage, node, key, &end).await;
                 assert!(waited <= depth + 2, "{about}: node {node} had not followed after {waited} polls");
             }
             for (node, key) in [(BUYER, &hired.key), (SELLER, &id)] {
-                stage.until(node, key, |order| times(order, "attested") == 2).await;
+                let is_over = |order: &OrderView| times(order, "attested") == times(order, "taken_back") + 1;
+                stage.until(node, key, is_over).await;
                 stage.until_state(node, key, "settled").await;
             }
+            assert!(mined_in(&stage, &end).await.is_some(), "{about}: it has ended again");
             assert_eq!(stage.runs(SELLER, &id), 1, "{about}: the work is done once");
             spent += settled.total.units();
             earned += settled.price.units();
