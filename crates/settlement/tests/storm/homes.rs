@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use haggle_base::{EvmSignature, Hash, Order, Text, Usdc};
 use haggle_settlement::Settlement;
@@ -22,6 +23,8 @@ use crate::mortal::Fuse;
 pub(crate) const PRICE: Usdc = Usdc::from_units(20_000);
 /// Times a purchase is tried in one life until something is wrong with it.
 const TRIES: usize = 300;
+/// How long a buyer waits before it tries again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 haggle_store::tables! {
     /// What a seller made for a funded order, stored before it leaves, as a job stores it.
@@ -247,7 +250,8 @@ impl Buyer {
             if let Some(answer) = bought {
                 self.keep(key, &answer).await;
             }
-            tokio::task::yield_now().await;
+            // what was in the way, such as another purchase that holds the budget, takes the chain's time to go
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("{key} comes to no end");
     }
