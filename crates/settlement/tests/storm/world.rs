@@ -65,6 +65,11 @@ impl Plan {
         Self { buyer, seller, lose_every, wants, at_once: dice.throw(2) == 0 }
     }
 
+    /// The same, with one purchase after the other.
+    pub(crate) fn one_by_one(self) -> Self {
+        Self { at_once: false, ..self }
+    }
+
     /// One death of one side, everything one after the other.
     pub(crate) fn at(side: Side, step: u64) -> Self {
         let lives = |of: Side| if side == of { vec![step] } else { Vec::new() };
