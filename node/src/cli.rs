@@ -10,9 +10,11 @@ mod configure;
 mod demo;
 #[cfg(feature = "devnet")]
 mod devnet;
+mod doctor;
 mod inspect;
 mod keys;
 mod lifecycle;
+mod look;
 mod market;
 mod networks;
 mod orders;
@@ -69,6 +71,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Up(args) => Box::pin(lifecycle::up(&globals, args)).await,
         Command::Down => lifecycle::down(&globals).await,
         Command::Status => lifecycle::status(&globals).await,
+        Command::Doctor => doctor::run(&globals).await,
         Command::Find(args) => market::find(&globals, args).await,
         Command::Show(args) => market::show(&globals, &args).await,
         Command::Publish(args) => agents::publish(&globals, &args).await,
@@ -81,7 +84,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Key(command) => keys::run(&globals, command).await,
         Command::Receipt(command) => receipts::run(&globals, command).await,
         Command::Network(command) => networks::run(&globals, &command),
-        Command::Peer(command) => wallet::peers(&globals, command).await,
+        Command::Peer(command) => look::peers(&globals, command).await,
+        Command::Listing(command) => look::listing(&globals, command).await,
         #[cfg(feature = "devnet")]
         Command::Devnet(command) => Box::pin(devnet::run(&globals, command)).await,
         #[cfg(feature = "devnet")]

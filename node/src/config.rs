@@ -80,8 +80,11 @@ pub struct P2p {
     pub max_connections: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
     pub gossip: bool,
-    /// Whether record sets are reconciled with peers on connect. Off leaves gossip alone, for tests.
+    /// Whether record sets are reconciled with peers. Off leaves gossip alone, for tests.
     pub sync: bool,
+    /// How often they are reconciled with a random peer while nothing is missing; ten times as often while something is.
+    #[serde(with = "humantime_serde")]
+    pub sync_every: Duration,
 }
 
 /// The chain.
@@ -139,6 +142,25 @@ pub struct Payments {
     pub claim_every: Duration,
     /// Unclaimed value of a channel that is claimed at once.
     pub claim_at: Usdc,
+    /// How many calls' worth of deposit payers are asked for; at most 5 USDC.
+    pub deposit_calls: u64,
+    /// Buying: which way to pay for one call is preferred where a seller takes both.
+    pub prefer: Prefer,
+    /// Buying: from this price on a call is paid for ahead of the work only if the rail is named.
+    pub escrow_from: Usdc,
+}
+
+/// What is preferred where a seller takes both ways of paying for one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefer {
+    /// Whatever fits the price and what was bought of the seller before.
+    #[default]
+    Auto,
+    /// A channel from the first call on.
+    Channel,
+    /// A payment of its own for every call.
+    Exact,
 }
 
 /// How agents speak with each other.
@@ -211,6 +233,7 @@ impl Default for P2p {
             max_connections: 120,
             gossip: true,
             sync: true,
+            sync_every: Duration::from_secs(600),
         }
     }
 }
@@ -259,6 +282,9 @@ impl Default for Payments {
             listing_credit: Usdc::from_units(1_000_000),
             claim_every: Duration::from_secs(6 * 3600),
             claim_at: Usdc::from_units(5_000_000),
+            deposit_calls: 1_000,
+            prefer: Prefer::Auto,
+            escrow_from: Usdc::from_units(5_000_000),
         }
     }
 }
@@ -308,6 +334,9 @@ impl Config {
         }
         if !(1..=haggle_escrow::MAX_RPC_URLS).contains(&self.chain.rpc.as_slice().len()) {
             return Err("chain.rpc has one URL to eight".to_owned());
+        }
+        if !(1..=86_400).contains(&self.p2p.sync_every.as_secs()) {
+            return Err("p2p.sync_every is between 1s and 1day".to_owned());
         }
         if !self.gateway.listen.ip().is_loopback() {
             return Err("gateway.listen is a loopback address".to_owned());

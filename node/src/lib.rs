@@ -35,6 +35,7 @@ pub mod home;
 mod imports;
 mod keyring;
 mod mailbox;
+pub mod market;
 pub mod network_check;
 mod node;
 pub mod receipt;

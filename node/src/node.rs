@@ -2,9 +2,11 @@
 
 mod api;
 mod builder;
+mod checks;
 mod compose;
 mod invoke;
 mod keys;
+mod look;
 mod loops;
 mod messages;
 mod pay;
@@ -107,8 +109,10 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
+    /// How often agents of this node paid an address singly, since the start.
+    pub(crate) singles: parking_lot::Mutex<std::collections::HashMap<(Did, haggle_base::Address), u32>>,
     /// What agents asked for by voucher last time.
-    pub(crate) offers: parking_lot::Mutex<std::collections::HashMap<Did, haggle_x402::PaymentRequirements>>,
+    pub(crate) offers: parking_lot::Mutex<std::collections::HashMap<Did, Arc<haggle_x402::PaymentRequirements>>>,
     pub(crate) key_turns: keys::KeyTurns,
     pub(crate) catalog: Catalog,
     pub(crate) reputation: Reputation,
@@ -121,6 +125,8 @@ pub(crate) struct Inner {
     pub(crate) buyer: Buyer,
     pub(crate) desk: Desk,
     pub(crate) events: Events,
+    /// What the node knows from looking at others.
+    pub(crate) looks: look::Looks,
     pub(crate) reconciled: AtomicU64,
     /// Times the chain was followed.
     pub(crate) polls: AtomicU64,

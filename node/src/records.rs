@@ -55,20 +55,20 @@ pub(crate) struct ApiKeyRow {
     pub(crate) revoked: Option<Timestamp>,
 }
 
-/// A call that was paid by voucher, and its answer once it came.
+/// A call that was paid by voucher, and its answer once it came. Fields stand in the order in which they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PaidAnswer {
-    /// Hash of what was asked: a key is for one request.
-    pub(crate) request: Hash,
-    /// HTTP status.
-    pub(crate) status: u16,
-    /// Its `content-type`, or nothing.
-    pub(crate) content_type: Text<128>,
     /// The body, once it came.
     pub(crate) body: Option<PaidBody>,
     /// What was charged.
     pub(crate) cost: Usdc,
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Hash of what was asked: a key is for one request.
+    pub(crate) request: Hash,
+    /// Its `content-type`, or nothing.
+    pub(crate) content_type: Text<128>,
 }
 
 /// The body of an answer.

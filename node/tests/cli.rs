@@ -122,6 +122,31 @@ fn without_a_node_the_next_command_is_named() {
 }
 
 #[test]
+fn the_doctor_looks_at_a_home_without_a_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = |home: &Path| {
+        let output = haggle(home, &["doctor", "--json"]);
+        let report = printed(&output);
+        let of = |item: &Value| (text(item["name"].as_str().unwrap().as_bytes()), item["verdict"].clone());
+        let items: Vec<_> = report["items"].as_array().unwrap().iter().map(of).collect();
+        assert_eq!(output.status.code(), Some(1), "{report}");
+        items
+    };
+    let nowhere = seen(&dir.path().join("nowhere"));
+    assert_eq!(nowhere, [("home".to_owned(), json!("fail")), ("node".to_owned(), json!("fail"))]);
+
+    let made = made();
+    let home = made.path().join("home");
+    let token = home.join("token");
+    std::fs::write(&token, "hgl_open").unwrap();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let found = seen(&home);
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["home", "config", "network file", "keys", "disk", "node"]);
+    assert_eq!((&found[3].1, &found[5].1), (&json!("warn"), &json!("fail")), "an open token, and no node");
+}
+
+#[test]
 fn settings_are_read_changed_and_explained() {
     let dir = made();
     let home = dir.path().join("home");

@@ -172,6 +172,7 @@ fn want(agent: &str, rail: &str) -> PayRequest {
         body: None,
         max_price: None,
         rail: Some(rail.to_owned()),
+        dry_run: false,
         buyer: None,
     }
 }
@@ -186,6 +187,15 @@ async fn a_node_pays_a_stranger_inside_the_task_on_both_rails() {
     let agent = stage.serve(1, "digest", 1).await;
     let seller = agent.payment_address.parse().expect("the seller has an address");
     let start = stage.buyer(2).await.1;
+
+    // a dry run says how it would be paid and why, and pays nothing
+    let dry = PayRequest { rail: None, dry_run: true, ..want(&agent.did, "exact") };
+    let quoted = pay(&stage, "dry-1", &dry).await.expect("the agent says what it costs");
+    assert_eq!((quoted.status, quoted.cost, quoted.rail.as_deref()), (402, Usdc::ZERO, Some("exact")), "{quoted:?}");
+    assert!(quoted.why.as_deref().is_some_and(|why| why.starts_with("0.02 USDC")), "{quoted:?}");
+    assert_eq!((stage.buyer(2).await.1, stage.holds(seller).await), (start, Usdc::ZERO));
+    let order = pay(&stage, "order", &want(&agent.did, "escrow")).await;
+    assert_eq!(order.expect_err("a call is no order").code, "escrow_is_for_orders");
 
     let exact = pay(&stage, "exact-1", &want(&agent.did, "exact")).await.expect("the agent sells");
     assert_eq!((exact.status, exact.cost), (200, PRICE), "{exact:?}");
@@ -210,6 +220,11 @@ async fn a_node_pays_a_stranger_inside_the_task_on_both_rails() {
         assert!(holds < start && *left.get_or_insert(holds) == holds, "money moves only into the channel");
     }
     assert_eq!(stage.holds(seller).await, PRICE, "vouchers move nothing before they are claimed");
+    let quoted = pay(&stage, "dry-2", &dry).await.expect("the agent says what it costs");
+    assert!(quoted.why.as_deref().is_some_and(|why| why.contains("a channel with this seller is open")), "{quoted:?}");
+    let free_choice = PayRequest { rail: None, ..want(&agent.did, "exact") };
+    let chosen = pay(&stage, "chosen", &free_choice).await.expect("the agent takes vouchers");
+    assert_eq!((chosen.cost, chosen.rail.as_deref()), (PRICE, Some("channel")), "the open channel is used: {chosen:?}");
     // the same agent as a stranger's A2A server over HTTP
     let gateway = stage.node(1).client().expect("the node is up");
     let url = format!("{}/a2a/{}", gateway.base(), agent.did);

@@ -23,6 +23,21 @@ const KEYS: [&str; 16] = [
     "growth_mib_500k",
 ];
 
+const DISCOVERY_KEYS: [&str; 12] = [
+    "verify_gate_ratio",
+    "ingest_ratio",
+    "bulk_ingest_ratio",
+    "search_1m_p99_ms",
+    "search_vs_tantivy",
+    "search_vs_fts5",
+    "propagation_50_ratio",
+    "delivery_cpu_ratio",
+    "copies_per_delivery",
+    "sync_bytes_20_of_100k",
+    "idle_rss_ratio",
+    "anon_200k_mib",
+];
+
 #[test]
 fn the_bench_of_calls_prints_its_figures_as_one_object() {
     let bench = ["bench", "a2a", "--json", "--quick", "--agents", "50", "--concurrent", "100"];
@@ -39,4 +54,34 @@ fn the_bench_of_calls_prints_its_figures_as_one_object() {
     assert_eq!((&report["errors"], &report["lost"]), (&0.into(), &0.into()));
     assert!(report["p50_ms"].as_f64().unwrap() > 0.0 && report["rss_mib"].as_f64().unwrap() > 0.0);
     assert!(report["http_vs_python"].is_null(), "nothing else runs unless asked for");
+}
+
+#[test]
+fn the_bench_of_discovery_prints_its_figures_as_one_object() {
+    let small = ["--listings", "300", "--many", "300", "--taken-in", "100", "--queries", "5", "--crowd", "6"];
+    let bench = [
+        "bench",
+        "discovery",
+        "--json",
+        "--messages",
+        "4",
+        "--common",
+        "300",
+        "--simulated",
+        "20",
+        "--rest-seconds",
+        "1",
+    ];
+    let output = Command::new(PROGRAM).args(bench).args(small).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report.as_object().unwrap();
+    let mut expected = DISCOVERY_KEYS;
+    expected.sort_unstable();
+    let mut seen: Vec<&str> = report.keys().map(String::as_str).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, expected);
+    for counted in ["copies_per_delivery", "sync_bytes_20_of_100k", "idle_rss_ratio", "anon_200k_mib"] {
+        assert!(report[counted].as_f64().is_some_and(|figure| figure > 0.0), "{report:?}");
+    }
 }

@@ -161,6 +161,7 @@ impl Story {
             body: Some(json!({"text": key}).to_string()),
             max_price: None,
             rail: Some(rail.to_owned()),
+            dry_run: false,
             buyer: None,
             message: None,
         };

@@ -68,6 +68,7 @@ async fn a_payment_to_a_stranger_has_the_strangers_receipt() {
         body: Some(json!({"text": "The market opens at nine."}).to_string()),
         max_price: None,
         rail: Some("exact".to_owned()),
+        dry_run: false,
         buyer: None,
         message: None,
     };

@@ -21,6 +21,7 @@ fn want(url: String) -> PayRequest {
         body: None,
         max_price: None,
         rail: None,
+        dry_run: false,
         buyer: None,
     }
 }

@@ -29,19 +29,30 @@ tables! {
     Tasks = "a2a-tasks-1": String => Row;
 }
 
+/// Fields stand in the order in which they are written, so that writing sorts nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
-    agent: Did,
+    body: Body,
     root: String,
-    scope: String,
-    changed: Timestamp,
+    agent: Did,
     /// Whether it may make room: it has ended, or waits to be paid.
     ended: bool,
-    #[serde(default)]
-    context: String,
+    scope: String,
     #[serde(default)]
     state: TaskState,
-    body: Body,
+    changed: Timestamp,
+    #[serde(default)]
+    context: String,
+}
+
+/// What a body holds.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    task: &'a Task,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<&'a Due>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -313,13 +324,10 @@ impl Shelf {
         mut batch: Batch,
     ) -> Result<(), A2aError> {
         let id = task.id().to_owned();
-        let resume = left.resume.cloned().unwrap_or_default();
-        let mut body = message::object([("task", task.to_json(None)), ("resume", resume)]);
-        if let (Some(due), Some(fields)) = (left.due, body.as_object_mut()) {
-            fields.insert("due".to_owned(), serde_json::to_value(due).unwrap_or_default());
-        }
-        let json = body.to_string();
-        let body = self.spill(json.into_bytes()).await?;
+        let Left { resume, due } = left;
+        let json = serde_json::to_vec(&Written { task, resume, due });
+        let json = json.map_err(|_| A2aError::new(Kind::Internal, "the task could not be written"))?;
+        let body = self.spill(json).await?;
         // nothing was done yet for a task that waits to be paid: it may go, or strangers would fill the shelf with them
         let unpaid = left.due.is_some_and(|due| due.asked.is_some()) && *task.state() == TaskState::InputRequired;
         let ended = task.state().is_terminal() || unpaid;

@@ -6,6 +6,7 @@
 //! ```
 
 use haggle_base::Timestamp;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 
 use crate::{message, types::TaskState};
@@ -343,7 +344,7 @@ impl Task {
         Value::Object(task)
     }
 
-    /// Reads a task that this room wrote; `changed` is kept beside it by whoever stored it.
+    /// Reads a task that this room wrote, by [`Task::to_json`] or serde; `changed` is kept beside it by whoever stored it.
     /// `None` if it is no task.
     pub fn from_json(task: Value, changed: Timestamp) -> Option<Self> {
         let Value::Object(mut extra) = task else { return None };
@@ -375,4 +376,33 @@ impl Task {
     pub fn forget_extra(&mut self) {
         self.extra.clear();
     }
+}
+
+/// As [`Task::to_json`] with the whole history, without building it.
+impl Serialize for Task {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut task = serializer.serialize_map(None)?;
+        for (name, value) in self.extra.iter().filter(|(name, _)| !FIELDS.contains(&name.as_str())) {
+            task.serialize_entry(name, value)?;
+        }
+        task.serialize_entry("id", &self.id)?;
+        task.serialize_entry("contextId", &self.context)?;
+        let (state, timestamp, message) = (&self.state, self.changed.to_rfc3339(), self.message.as_ref());
+        task.serialize_entry("status", &Status { state, timestamp, message })?;
+        if !self.artifacts.is_empty() {
+            task.serialize_entry("artifacts", &self.artifacts)?;
+        }
+        if !self.history.is_empty() {
+            task.serialize_entry("history", &self.history)?;
+        }
+        task.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    state: &'a TaskState,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a Value>,
 }

@@ -1,5 +1,6 @@
 //! Who signs: `did:key` of an ed25519 key for agents, libp2p `PeerId` for nodes.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -218,8 +219,27 @@ fn base58<const N: usize>(text: &str) -> Option<[u8; N]> {
     bs58::decode(text).into_vec().ok()?.try_into().ok()
 }
 
+/// Keys that a thread remembers having decoded.
+const SEEN: usize = 64;
+
+thread_local! {
+    /// Usable keys that were decoded on this thread: the same few come with every call, and decoding costs a square root.
+    static DECODED: RefCell<[Option<VerifyingKey>; SEEN]> = const { RefCell::new([None; SEEN]) };
+}
+
 /// The key, if it is a canonical encoding of a point that is not of small order.
 fn usable(key: &[u8; 32]) -> Option<VerifyingKey> {
+    let place = usize::from(key[0]) % SEEN;
+    let seen = DECODED.with_borrow(|decoded| decoded[place].filter(|seen| seen.as_bytes() == key));
+    if seen.is_some() {
+        return seen;
+    }
+    let usable = decoded(key)?;
+    DECODED.with_borrow_mut(|decoded| decoded[place] = Some(usable));
+    Some(usable)
+}
+
+fn decoded(key: &[u8; 32]) -> Option<VerifyingKey> {
     let point = VerifyingKey::from_bytes(key).ok()?;
     // The two points with x = 0, whose sign bit could be written both ways, are of small order.
     (below_field_prime(key) && !point.is_weak()).then_some(point)

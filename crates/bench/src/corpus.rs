@@ -99,6 +99,12 @@ impl Corpus {
         Plain { title, description, price, category: format!("category-{}", dice.next() % CATEGORIES) }
     }
 
+    /// The category of listing `number`.
+    #[must_use]
+    pub fn category(&self, number: u64) -> String {
+        self.plain(number).category
+    }
+
     fn word(&self, dice: &mut Dice) -> String {
         let total = self.shares.last().copied().unwrap_or(1);
         let at = dice.of(&(0..total));

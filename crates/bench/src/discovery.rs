@@ -26,6 +26,10 @@ const SHARDS: u16 = 64;
 const AT_ONCE: usize = 64;
 /// Records given at once, as a sync does.
 const GROUP: usize = 256;
+/// Listings that are looked for as soon as they are taken in.
+const LOOKED_FOR: u64 = 10;
+/// Longest time until one of them has to be found.
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
 /// How many listings are signed before they are taken in.
 const BATCH: u64 = 8192;
 
@@ -117,6 +121,65 @@ pub async fn ingest(count: u64) -> Result<Ingest, Failure> {
     let [verify_gate_ratio, ingest_ratio, bulk_ingest_ratio] =
         [gate, single, bulk].map(|spent| spent.as_secs_f64() / bare.as_secs_f64());
     Ok(Ingest { verify_gate_ratio, ingest_ratio, bulk_ingest_ratio })
+}
+
+/// Fills a market on disk.
+///
+/// # Errors
+/// The disk is full, or something is broken.
+pub async fn fill(folder: &Path, count: u64) -> Result<(), Failure> {
+    let (corpus, network, now) = (Corpus::new(SEED), network()?, SystemClock.now());
+    let market = catalog(folder, Past::default()).await?;
+    for first in (0..count).step_by(usize::try_from(BATCH)?) {
+        let numbers = first..(first + BATCH).min(count);
+        let records: Result<Vec<_>, _> = numbers.map(|number| corpus.signed(number, &network, now)).collect();
+        market.put_many(records?, Origin::Sync { peer: stranger() }).await?;
+    }
+    market.flush().await?;
+    market.shutdown().await?;
+    Ok(())
+}
+
+/// A market that a node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Anonymous memory of the process that holds it, in MiB.
+    pub anon_mib: f64,
+    /// Longest time from receipt of a listing until a search finds it, in milliseconds.
+    pub searchable_ms: f64,
+}
+
+/// Opens a filled market of `count` listings as a node that starts does, then takes a few more in and looks for each.
+///
+/// # Errors
+/// Something is broken, or a listing is not found within half a minute.
+pub async fn held(folder: &Path, count: u64) -> Result<Held, Failure> {
+    let (corpus, network) = (Corpus::new(SEED), network()?);
+    let market = catalog(folder, Past::default()).await?;
+    if market.status().listings as u64 != count {
+        return Err("listings were lost".into());
+    }
+    let anon_mib = processor::memory_mib("RssAnon").ok_or("the system does not tell a process's memory")?;
+    let mut longest = Duration::ZERO;
+    for number in count..count + LOOKED_FOR {
+        let record = corpus.signed(number, &network, SystemClock.now())?;
+        let id = AnyRecord::open(record.clone(), &network, SystemClock.now())?.id();
+        let author = Some(corpus.author(number).did());
+        let query = Query { author, limit: HITS, ..Query::words(&corpus.plain(number).title) };
+        let begun = Instant::now();
+        if !market.put(record, Origin::Gossip { peer: stranger() }).await?.is_new() {
+            return Err("a listing was not taken in".into());
+        }
+        while !market.search(&query)?.items.iter().any(|hit| hit.listing.id() == id) {
+            if begun.elapsed() > FOUND_WITHIN {
+                return Err("a listing is not found".into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        longest = longest.max(begun.elapsed());
+    }
+    market.shutdown().await?;
+    Ok(Held { anon_mib, searchable_ms: longest.as_secs_f64() * 1e3 })
 }
 
 /// Milliseconds that so many hundredths of the queries do not exceed.

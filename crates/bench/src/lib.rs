@@ -6,6 +6,8 @@
 //! - [`vouchers`] verifies vouchers, beside the bare arithmetic and beside alloy.
 //! - [`exact`] signs payments for facilitators.
 //! - [`discovery`] fills and searches catalogs of a made-up market ([`corpus`]), beside bare [`engines`].
+//! - [`simulator`] is a market of up to 10,000 nodes in virtual time, over the catalog's own machines.
+//! - [`propagation`] lets listings spread through a crowd, beside bare gossipsub; [`idle`] is a bare node at rest.
 //! - [`processor`] reads processor time.
 //! - [`http`] is a client that calls a node's gateway and costs little itself.
 //!
@@ -18,8 +20,11 @@ pub mod discovery;
 pub mod engines;
 pub mod exact;
 pub mod http;
+pub mod idle;
 pub mod load;
 pub mod pairs;
 pub mod processor;
+pub mod propagation;
 pub mod raw;
+pub mod simulator;
 pub mod vouchers;

@@ -1,4 +1,4 @@
-//! Processor time, which other programs on the machine do not stretch.
+//! Processor time, which other programs on the machine do not stretch, and memory of this process.
 
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -13,6 +13,15 @@ pub fn of_thread() -> Duration {
 #[must_use]
 pub fn of_process() -> Duration {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// A figure of this process's memory in MiB, such as `VmRSS` or `RssAnon`; `None` where the system does not tell.
+#[must_use]
+pub fn memory_mib(figure: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
+    let kibibytes: u32 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(f64::from(kibibytes) / 1024.0)
 }
 
 /// Zero if the system has no such clock.

@@ -20,12 +20,14 @@ use crate::{
     door::{AnyRecord, Entry, Place},
     error::{CatalogError, SyncError},
     index::ListingIndex,
+    look::Holding,
     ports::{Announce, Standing},
     records,
     service::{self, Command, Put},
+    shelf::Shelf,
     shelf::event,
     state::{Shared, order},
-    sync::{self, Role, SyncReport, session::ShardSet},
+    sync::{self, Role, SyncReport},
 };
 
 /// Events a slow subscriber may fall behind before it misses some.
@@ -64,7 +66,7 @@ pub enum CatalogEvent {
     /// A record is gone: replaced, expired or evicted.
     Removed {
         /// What was known of it.
-        entry: Entry,
+        entry: Arc<Entry>,
     },
 }
 
@@ -261,6 +263,18 @@ impl Catalog {
         self.shared.bytes(id)
     }
 
+    /// How a record stands on the shelf, for whoever asks. `place` is where it would stand, if that is known.
+    #[must_use]
+    pub fn holding(&self, id: &RecordId, place: Option<&Place>) -> Holding {
+        Holding::on(&self.shared.shelf.read(), id, place)
+    }
+
+    /// Where a record stands, if it is held.
+    #[must_use]
+    pub fn place(&self, id: &RecordId) -> Option<Place> {
+        self.shared.shelf.read().get(id).map(|entry| entry.place)
+    }
+
     /// How much the catalog holds.
     #[must_use]
     pub fn status(&self) -> CatalogStatus {
@@ -349,9 +363,15 @@ impl Catalog {
     }
 
     /// The reconciliation sets of all shards.
-    pub(crate) fn sets(&self) -> Vec<ShardSet> {
+    #[cfg(test)]
+    pub(crate) fn sets(&self) -> Vec<sync::session::ShardSet> {
         let shelf = self.shared.shelf.read();
         (0..shelf.shards()).map(|shard| shelf.set(shard).collect()).collect()
+    }
+
+    /// The shelf, for a session.
+    pub(crate) fn shelf(&self) -> parking_lot::RwLockReadGuard<'_, Shelf> {
+        self.shared.shelf.read()
     }
 
     async fn put_verified(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {

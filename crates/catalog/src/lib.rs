@@ -41,6 +41,8 @@ mod door;
 mod error;
 mod handle;
 mod index;
+pub mod liveness;
+pub mod look;
 mod ports;
 mod publish;
 mod records;
@@ -65,4 +67,7 @@ pub use index::{
 };
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
 pub use search::{Answer, Hit};
-pub use sync::{Role, SyncReport};
+pub use sync::{
+    Role, SyncReport,
+    pace::{Ended, Pace, PaceSettings, Spent},
+};

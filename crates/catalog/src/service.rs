@@ -168,13 +168,16 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(records.len());
         for record in records {
             let costed = self.shared.standing.costed(&record.author());
-            let entry = record.entry(self.shared.config.shards, costed);
-            let outcome = shelf.put(command::Put { entry: entry.clone() }, now);
+            let entry = Arc::new(record.entry(self.shared.config.shards, costed));
+            let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
             match &outcome {
-                event::Put::Fresh { evicted } => {
+                event::Put::Fresh { evicted, forgotten } => {
                     if let Some(evicted) = evicted {
                         records::drop_entry(&mut batch, evicted);
                         records::refuse(&mut batch, &evicted.id, &Refused::of(evicted))?;
+                    }
+                    if let Some(forgotten) = forgotten {
+                        records::forget(&mut batch, forgotten);
                     }
                     records::keep(&mut batch, &entry, record.bytes())?;
                 }
@@ -198,14 +201,14 @@ impl Worker {
     /// Shows what is stored now, tells subscribers, and queues our own news.
     fn follow_up(&self, record: &AnyRecord, outcome: &event::Put, origin: Origin) -> Result<(), CatalogError> {
         let gone = match outcome {
-            event::Put::Fresh { evicted } => evicted.as_ref(),
+            event::Put::Fresh { evicted, .. } => evicted.as_ref(),
             event::Put::Replaced { old } => Some(old),
             event::Put::Known | event::Put::Stale { .. } | event::Put::OverQuota { .. } | event::Put::Expired => {
                 return Ok(());
             }
         };
         if let Some(entry) = gone {
-            self.remove(entry.clone());
+            self.remove(Arc::clone(entry));
         }
         // A later record of the same group may have taken the place already.
         let shard = match self.shared.shelf.read().get(&record.id()) {
@@ -221,7 +224,7 @@ impl Worker {
         Ok(())
     }
 
-    fn remove(&self, entry: crate::door::Entry) {
+    fn remove(&self, entry: Arc<crate::door::Entry>) {
         self.shared.hide(&entry);
         self.tell(CatalogEvent::Removed { entry });
     }

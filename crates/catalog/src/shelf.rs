@@ -4,12 +4,19 @@
 //! disk and network are elsewhere. Below quota the outcome does not depend on the order in which
 //! records arrive: in each place stands the one with the highest `seq`, of equals the lowest id.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use haggle_base::{Did, Kind, RecordId, Timestamp};
+use haggle_base::{Did, Hash, Kind, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::door::{Entry, Place};
+use crate::{
+    door::{Entry, Place},
+    sync::digest::{Digest, Sum},
+    sync::session::{Sets, ShardSet},
+};
 
 pub mod command;
 pub mod event;
@@ -48,10 +55,10 @@ pub struct Refused {
 pub struct Shelf {
     capacity: usize,
     places: HashMap<Place, RecordId>,
-    entries: HashMap<RecordId, Entry>,
+    entries: HashMap<RecordId, Arc<Entry>>,
     refused: HashMap<RecordId, Refused>,
-    by_author: HashMap<Did, BTreeSet<RecordId>>,
-    by_subject: HashMap<Did, BTreeSet<RecordId>>,
+    by_author: BTreeSet<(Did, RecordId)>,
+    by_subject: BTreeSet<(Did, RecordId)>,
     by_expiry: BTreeSet<(Timestamp, RecordId)>,
     shards: Vec<Shard>,
 }
@@ -61,6 +68,8 @@ pub struct Shelf {
 struct Shard {
     /// Held and refused, in the order that reconciliation wants.
     set: BTreeSet<(Timestamp, RecordId)>,
+    /// What stands for the set when two nodes compare.
+    sum: Sum,
     /// Uncosted cards, listings and tombstones, oldest first.
     free: BTreeSet<(Timestamp, RecordId)>,
     /// Records held.
@@ -78,8 +87,8 @@ impl Shelf {
             places: HashMap::new(),
             entries: HashMap::new(),
             refused: HashMap::new(),
-            by_author: HashMap::new(),
-            by_subject: HashMap::new(),
+            by_author: BTreeSet::new(),
+            by_subject: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
             shards: vec![Shard::default(); usize::from(shards.max(1))],
         }
@@ -105,7 +114,7 @@ impl Shelf {
                 return event::Put::Stale { held: held.id };
             }
         }
-        if let Err(quota) = self.check_author(&entry, held.as_ref()) {
+        if let Err(quota) = self.check_author(&entry, held.as_deref()) {
             let forgotten = self.refuse(entry.id, Refused::of(&entry));
             return event::Put::OverQuota { quota, forgotten };
         }
@@ -118,8 +127,9 @@ impl Shelf {
         };
         match held {
             None => {
+                let (evicted, forgotten) = evicted.unzip();
                 self.insert(entry);
-                event::Put::Fresh { evicted }
+                event::Put::Fresh { evicted, forgotten: forgotten.flatten() }
             }
             Some(old) => {
                 self.remove(&old.id);
@@ -133,7 +143,7 @@ impl Shelf {
     pub fn sweep(&mut self, command::Sweep { limit }: command::Sweep, now: Timestamp) -> event::Sweep {
         let due: Vec<RecordId> =
             self.by_expiry.iter().take_while(|(expires, _)| *expires <= now).take(limit).map(|(_, id)| *id).collect();
-        let expired: Vec<Entry> = due.iter().filter_map(|id| self.remove(id)).collect();
+        let expired: Vec<Arc<Entry>> = due.iter().filter_map(|id| self.remove(id)).collect();
         let mut forgotten = Vec::new();
         for shard in 0..self.shards.len() {
             while forgotten.len() < limit
@@ -148,40 +158,46 @@ impl Shelf {
     }
 
     /// Puts back what was stored, without deciding anew.
-    pub fn restore(&mut self, entry: Entry) {
-        self.insert(entry);
+    pub fn restore(&mut self, entry: impl Into<Arc<Entry>>) {
+        self.insert(entry.into());
     }
 
     /// Puts back a refused id that was stored.
     pub fn restore_refused(&mut self, id: RecordId, refused: Refused) {
-        self.refuse(id, refused);
+        let _forgotten = self.refuse(id, refused);
     }
 
     /// What is held of a record.
     #[must_use]
     pub fn get(&self, id: &RecordId) -> Option<&Entry> {
-        self.entries.get(id)
+        self.entries.get(id).map(Arc::as_ref)
     }
 
     /// The record in a place.
     #[must_use]
     pub fn at(&self, place: &Place) -> Option<&Entry> {
-        self.entries.get(self.places.get(place)?)
+        self.get(self.places.get(place)?)
+    }
+
+    /// Whether the record came and there was no room for it.
+    #[must_use]
+    pub fn is_refused(&self, id: &RecordId) -> bool {
+        self.refused.contains_key(id)
     }
 
     /// Every record held of an author, by id.
     pub fn by_author<'a>(&'a self, author: &Did) -> impl Iterator<Item = &'a Entry> {
-        self.by_author.get(author).into_iter().flatten().filter_map(|id| self.entries.get(id))
+        self.by_author.range(all_of(author)).filter_map(|(_, id)| self.get(id))
     }
 
     /// Every attestation held about an agent, by id.
     pub fn about<'a>(&'a self, subject: &Did) -> impl Iterator<Item = &'a Entry> {
-        self.by_subject.get(subject).into_iter().flatten().filter_map(|id| self.entries.get(id))
+        self.by_subject.range(all_of(subject)).filter_map(|(_, id)| self.get(id))
     }
 
     /// Every record held, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(Arc::as_ref)
     }
 
     /// Number of records held.
@@ -248,7 +264,7 @@ impl Shelf {
 
     /// Room in the shard: uncosted records share a part of it; a costed one may push out the
     /// oldest uncosted one.
-    fn make_room(&mut self, entry: &Entry, replaces: bool) -> Result<Option<Entry>, event::Quota> {
+    fn make_room(&mut self, entry: &Entry, replaces: bool) -> Result<Option<Evicted>, event::Quota> {
         if replaces {
             return Ok(None);
         }
@@ -262,46 +278,43 @@ impl Shelf {
         }
         let oldest = shard.free.first().map(|(_, id)| *id);
         match oldest {
-            Some(oldest) if entry.costed => {
-                let evicted = self.remove(&oldest);
-                if let Some(evicted) = &evicted {
-                    self.refuse(evicted.id, Refused::of(evicted));
-                }
-                Ok(evicted)
-            }
+            Some(oldest) if entry.costed => Ok(self.remove(&oldest).map(|evicted| {
+                let forgotten = self.refuse(evicted.id, Refused::of(&evicted));
+                (evicted, forgotten)
+            })),
             _ => Err(event::Quota::ShardFull),
         }
     }
 
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, entry: Arc<Entry>) {
         self.forget(&entry.id);
         let at = self.index(entry.shard);
         let shard = &mut self.shards[at];
-        shard.set.insert((entry.created, entry.id));
+        shard.take_in(entry.created, entry.id);
         shard.held += 1;
         if entry.is_free() {
             shard.free.insert((entry.created, entry.id));
         }
         self.places.insert(entry.place, entry.id);
-        self.by_author.entry(entry.author).or_default().insert(entry.id);
+        self.by_author.insert((entry.author, entry.id));
         if let Some(subject) = entry.subject {
-            self.by_subject.entry(subject).or_default().insert(entry.id);
+            self.by_subject.insert((subject, entry.id));
         }
         self.by_expiry.insert((entry.expires, entry.id));
         self.entries.insert(entry.id, entry);
     }
 
-    fn remove(&mut self, id: &RecordId) -> Option<Entry> {
+    fn remove(&mut self, id: &RecordId) -> Option<Arc<Entry>> {
         let entry = self.entries.remove(id)?;
         let at = self.index(entry.shard);
         let shard = &mut self.shards[at];
-        shard.set.remove(&(entry.created, entry.id));
+        shard.leave_out(entry.created, entry.id);
         shard.free.remove(&(entry.created, entry.id));
         shard.held -= 1;
         self.places.remove(&entry.place);
-        take_out(&mut self.by_author, &entry.author, id);
+        self.by_author.remove(&(entry.author, *id));
         if let Some(subject) = entry.subject {
-            take_out(&mut self.by_subject, &subject, id);
+            self.by_subject.remove(&(subject, *id));
         }
         self.by_expiry.remove(&(entry.expires, entry.id));
         Some(entry)
@@ -312,7 +325,7 @@ impl Shelf {
         let at = self.index(refused.shard);
         self.refused.insert(id, refused);
         let shard = &mut self.shards[at];
-        shard.set.insert((refused.created, id));
+        shard.take_in(refused.created, id);
         shard.refused.insert((refused.expires, id));
         if shard.refused.len() <= (self.capacity * REFUSED_PERCENT / 100).max(1) {
             return None;
@@ -326,7 +339,7 @@ impl Shelf {
         if let Some(refused) = self.refused.remove(id) {
             let at = self.index(refused.shard);
             let shard = &mut self.shards[at];
-            shard.set.remove(&(refused.created, *id));
+            shard.leave_out(refused.created, *id);
             shard.refused.remove(&(refused.expires, *id));
         }
     }
@@ -352,11 +365,35 @@ impl Entry {
     }
 }
 
-fn take_out(index: &mut HashMap<Did, BTreeSet<RecordId>>, did: &Did, id: &RecordId) {
-    if let Some(ids) = index.get_mut(did) {
-        ids.remove(id);
-        if ids.is_empty() {
-            index.remove(did);
+/// A record that had to go for another, and the refused id that had to be forgotten for its id.
+type Evicted = (Arc<Entry>, Option<RecordId>);
+
+impl Shard {
+    fn take_in(&mut self, created: Timestamp, id: RecordId) {
+        if self.set.insert((created, id)) {
+            self.sum.add(&id);
         }
     }
+
+    fn leave_out(&mut self, created: Timestamp, id: RecordId) {
+        if self.set.remove(&(created, id)) {
+            self.sum.subtract(&id);
+        }
+    }
+}
+
+impl Sets for Shelf {
+    fn digests(&self) -> Vec<Digest> {
+        self.shards.iter().map(|shard| shard.sum.digest()).collect()
+    }
+
+    fn set(&self, shard: u16) -> ShardSet {
+        Self::set(self, shard).collect()
+    }
+}
+
+/// Every pair of a DID and an id.
+fn all_of(did: &Did) -> std::ops::RangeInclusive<(Did, RecordId)> {
+    let end = |byte| (*did, RecordId::from(Hash::from_bytes([byte; 32])));
+    end(0)..=end(0xff)
 }

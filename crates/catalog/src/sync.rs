@@ -10,7 +10,10 @@
 use std::time::Duration;
 
 use haggle_base::{Coded, PeerId, RecordId};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::Instant,
+};
 
 use crate::{
     door::is_senders_fault,
@@ -20,6 +23,8 @@ use crate::{
     wire::{Frame, MAX_FRAME_BYTES, pack},
 };
 
+pub mod digest;
+pub mod pace;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -56,6 +61,22 @@ pub struct SyncReport {
     pub missing: u32,
     /// Bytes read.
     pub bytes_in: u64,
+    /// Time this side was at work, and not waiting for the other.
+    pub busy: Duration,
+}
+
+impl SyncReport {
+    /// What the session cost this side.
+    #[must_use]
+    pub const fn spent(&self) -> pace::Spent {
+        pace::Spent { sessions: 1, turns: self.turns, bytes: self.bytes_in, busy: self.busy }
+    }
+
+    /// What it says about how complete the two were.
+    #[must_use]
+    pub const fn ended(&self) -> pace::Ended {
+        if self.received > 0 || self.sent > 0 { pace::Ended::Found } else { pace::Ended::Equal }
+    }
 }
 
 /// Runs one session to its end.
@@ -70,16 +91,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut talk = Talk { catalog, stream, peer, patience, report: SyncReport::default() };
-    let mut session = Session::new(role, catalog.network().clone(), catalog.sets())?;
+    let shards = catalog.shelf().shards();
+    let mut session = Session::new(role, catalog.network().clone(), shards);
     if role == Role::Leader {
-        let step = session.start()?;
+        let step = session.start(&*catalog.shelf())?;
         talk.send(step).await?;
     }
     loop {
         if talk.read_turn(&mut session).await? {
             break;
         }
+        let begun = Instant::now();
         let step = session.take_turn()?;
+        talk.report.busy += begun.elapsed();
         let done = step.done;
         talk.send(step).await?;
         if done && role == Role::Follower {
@@ -105,9 +129,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     async fn read_turn(&mut self, session: &mut Session) -> Result<bool, SyncError> {
         for _ in 0..MAX_FRAMES_PER_TURN {
             let frame = self.read_frame().await?;
-            match session.hear(frame)? {
+            let begun = Instant::now();
+            let heard = session.hear(frame, &*self.catalog.shelf())?;
+            self.report.busy += begun.elapsed();
+            match heard {
                 session::Heard::More => {}
-                session::Heard::Records(records) => self.put(records).await?,
+                session::Heard::Records(records) => {
+                    self.put(records).await?;
+                    self.report.busy += begun.elapsed();
+                }
                 session::Heard::YourTurn => return Ok(false),
                 session::Heard::Finished => return Ok(true),
             }

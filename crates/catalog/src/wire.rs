@@ -3,6 +3,8 @@
 use haggle_base::{Blob, CborError, List, NetworkId, RecordId, cbor, record::MAX_RECORD_BYTES};
 use serde::{Deserialize, Serialize};
 
+use crate::sync::digest::DIGEST_BYTES;
+
 /// Largest frame without its length, in bytes.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
 
@@ -15,6 +17,12 @@ pub const MAX_WANTED: usize = 1024;
 /// Records in one frame; their bytes are bounded by the frame.
 pub const MAX_RECORDS: usize = 256;
 
+/// Most shards of a network.
+pub const MAX_SHARDS: usize = 64;
+
+/// Bytes of a digest of every shard.
+const MAX_DIGESTS: usize = MAX_SHARDS * DIGEST_BYTES;
+
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -25,6 +33,16 @@ pub enum Frame {
         network: NetworkId,
         /// Its number of shards.
         shards: u16,
+    },
+    /// The leader's digests of all shards, one after the other.
+    Digests {
+        /// 16 bytes for each shard.
+        digests: Blob<MAX_DIGESTS>,
+    },
+    /// The follower's answer: the shards whose digests are not its own.
+    Differ {
+        /// Their numbers.
+        shards: List<u16, MAX_SHARDS>,
     },
     /// A negentropy message about one shard.
     Reconcile {
@@ -96,3 +114,6 @@ pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
     }
     frames
 }
+
+#[cfg(test)]
+mod tests;

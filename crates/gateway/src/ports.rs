@@ -2,12 +2,12 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
-    ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement,
-    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, Probe,
-    ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
-    WalletFacts, WalletList,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery,
+    MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView,
+    PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -66,14 +66,22 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn peers(&self) -> Result<PeerList, ApiError>;
     /// Dials a multiaddress.
     async fn connect(&self, address: &str) -> Result<(), ApiError>;
+    /// Measures the way to a peer, by its id or by the DID of an agent it serves, with so many pings.
+    async fn ping(&self, peer: &str, count: Option<u32>) -> Result<PingView, ApiError>;
+    /// What a few peers hold of what this node offers.
+    async fn visibility(&self) -> Result<VisibilityView, ApiError>;
     /// Begins an orderly stop of the whole node.
     async fn stop(&self);
     /// One check per part the node needs.
     async fn readiness(&self) -> Vec<Readiness>;
+    /// Everything that can be wrong with the node, with what to do about it.
+    async fn checks(&self) -> ChecksView;
     /// Searches the local copy of the market.
     async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError>;
     /// One listing by record id.
     async fn listing(&self, id: &str) -> Result<ListingDetail, ApiError>;
+    /// How a listing stands here and at a few peers, by its record id.
+    async fn why(&self, id: &str) -> Result<WhyView, ApiError>;
     /// Withdraws a listing of this node with a tombstone.
     async fn withdraw(&self, id: &str) -> Result<(), ApiError>;
     /// The agents of this node.

@@ -29,12 +29,16 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         // the node
         .route("/v1/node", get(node::get_node))
         .route("/v1/node/stop", post(node::stop_node))
+        .route("/v1/checks", get(node::list_checks))
         .route("/v1/peers", get(node::list_peers).post(node::connect_peer))
+        .route("/v1/peers/{peer}/ping", post(node::ping_peer))
+        .route("/v1/visibility", get(node::get_visibility))
         .route("/v1/wallet", get(node::list_wallets))
         .route("/v1/events", get(events::follow_events))
         // the market
         .route("/v1/listings", get(listings::list_listings))
         .route("/v1/listings/{id}", get(listings::get_listing).delete(listings::withdraw_listing))
+        .route("/v1/listings/{id}/why", get(listings::explain_listing))
         .route("/v1/agents", get(agents::list_agents).post(agents::add_agent))
         .route("/v1/agents/probe", post(agents::probe_agent))
         .route("/v1/agents/{did}", get(agents::get_agent))

@@ -6,6 +6,7 @@
 
 mod invoke;
 mod keys;
+mod look;
 mod market;
 mod messages;
 mod node;
@@ -18,9 +19,10 @@ pub use invoke::{
     LONGEST_TIMEOUT, Target,
 };
 pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Purchased};
+pub use look::{HeldView, PingView, VisibilityView, VisibleListing, WhyView};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
-    LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
+    LivenessView, LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
 };
 pub use messages::{
     AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, Discover, MessageBody,
@@ -28,7 +30,8 @@ pub use messages::{
     ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
 };
 pub use node::{
-    ChainStatus, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView, WalletList, WalletView,
+    ChainStatus, CheckView, ChecksView, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView,
+    Verdict, WalletList, WalletView,
 };
 pub use orders::{
     CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,

@@ -85,7 +85,7 @@ pub struct TradeConfig {
     pub max_open_per_buyer: usize,
     /// Orders not yet worked on that a provider holds in total.
     pub max_open: usize,
-    /// Live quotes a provider keeps for one caller.
+    /// Live quotes a provider keeps for one caller, without those it has paid for.
     pub max_quotes_per_buyer: usize,
     /// Live quotes a provider keeps in total.
     pub max_quotes: usize,

@@ -475,9 +475,54 @@ def verify_messages():
         check(blake3(signed).hexdigest() == row["id"], f"{name}: id")
 
 
+def hashes_as_bytes(value):
+    """The values of `id`, `place` and `by` are hashes: text in JSON, byte strings in CBOR."""
+    if not is_map(value):
+        return value
+    hashes = {"id", "place", "by"}
+    return {key: bytes.fromhex(item) if key in hashes and item else hashes_as_bytes(item) for key, item in value.items()}
+
+
+def verify_looks():
+    vectors = load("look.json")
+    place = vectors["place"]
+    parts = [b"listing\0", key_of(vectors["did"]), place["slot"].encode(), b"\0", place["category"].encode()]
+    check(blake3(b"".join(parts)).hexdigest() == place["hash"], "the place of a listing")
+    for row in vectors["questions"] + vectors["replies"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 512, f"{row['json']}: canonical and short")
+        check(cbor2.loads(data) == hashes_as_bytes(row["json"]), f"{row['json']}: the same value")
+
+
+# In a frame these are bytes: text in JSON, byte strings in CBOR.
+BYTES_OF_FRAMES = {"digests", "message", "ids", "records"}
+
+
+def frame_value(value, key=""):
+    if is_map(value):
+        inside = not key
+        return {name: frame_value(item, name if not inside or not is_map(item) else "") for name, item in value.items()}
+    if isinstance(value, list):
+        return [frame_value(item, key) for item in value]
+    return bytes.fromhex(value) if key in BYTES_OF_FRAMES else value
+
+
+def verify_syncs():
+    vectors = load("sync.json")
+    for row in vectors["frames"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 65536, f"{row['json']}: canonical and within a frame")
+        check(cbor2.loads(data) == frame_value(row["json"]), f"{row['json']}: the same value")
+    for row in vectors["digests"]:
+        total = sum(int.from_bytes(bytes.fromhex(item), "little") for item in row["ids"]) % (1 << 256)
+        data = total.to_bytes(32, "little") + len(row["ids"]).to_bytes(8, "little")
+        check(blake3(data).hexdigest()[:32] == row["digest"], f"digest of {len(row['ids'])} ids")
+
+
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
-             verify_negotiation, verify_exact, verify_messages)
+             verify_negotiation, verify_exact, verify_messages, verify_looks,
+             verify_syncs)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -7,8 +7,10 @@ use haggle_base::Usdc;
 use std::path::PathBuf;
 
 mod agents;
+mod look;
 
 pub(super) use agents::{A2aCommand, AgentAdd, AgentCommand, AgentLogs, Inspect};
+pub(super) use look::{ListingCommand, PeerCommand};
 
 const EXAMPLES: &str = "\
 First time? `haggle demo` starts a whole market on this machine and buys something on it.
@@ -78,10 +80,15 @@ pub(super) enum Command {
     Down,
     /// Show the node, its chain, its market and its peers.
     Status,
+    /// Check what can be wrong with the node: home, keys, disk, chain, money, peers, what others see of it.
+    Doctor,
     /// Search this node's copy of the market.
     Find(Find),
     /// Show a listing, or an agent by DID: price, promises, past, and what protects a buyer.
     Show(Show),
+    /// Listings, looked at from outside.
+    #[command(subcommand)]
+    Listing(ListingCommand),
     /// Hire an agent: quote, escrow, work, check, release.
     Hire(Hire),
     /// The life of orders.
@@ -108,7 +115,7 @@ pub(super) enum Command {
     /// Network files: which chain, token and contracts a market is on.
     #[command(subcommand)]
     Network(NetworkCommand),
-    /// Peers of this node.
+    /// Peers of this node, and the way to them.
     #[command(subcommand)]
     Peer(PeerCommand),
     /// A whole market on this machine: a chain, nodes, agents.
@@ -242,9 +249,13 @@ pub(super) struct Pay {
     /// A header, as `name: value`; may be repeated.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(super) headers: Vec<String>,
-    /// How to pay: `exact`, one payment for this call, or `channel`, a voucher. Default: a channel if there is one already.
-    #[arg(long, value_parser = ["exact", "channel"])]
+    /// How to pay: `exact`, one payment for this call, or `channel`, a voucher; `escrow` is for orders (`haggle hire`).
+    /// Default: what the node finds best; `--dry-run` says what and why.
+    #[arg(long, value_parser = ["exact", "channel", "escrow"])]
     pub(super) rail: Option<String>,
+    /// Only ask what it costs and how it would be paid, and why.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Key of the payment: the same key never pays twice. Default: a fresh one, printed first.
     #[arg(long)]
     pub(super) key: Option<String>,
@@ -407,17 +418,6 @@ pub(super) struct Publish {
     pub(super) withdraw: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum PeerCommand {
-    /// Connected peers.
-    List,
-    /// Dial a peer by multiaddress.
-    Connect {
-        /// Address with /p2p/<id>.
-        address: String,
-    },
-}
-
 #[cfg(feature = "devnet")]
 #[derive(Debug, Subcommand)]
 pub(super) enum DevnetCommand {
@@ -535,6 +535,21 @@ pub(super) struct BenchDiscovery {
     /// Queries.
     #[arg(long, default_value_t = 1000)]
     pub(super) queries: usize,
+    /// Nodes of the crowd that a listing spreads through.
+    #[arg(long, default_value_t = 50)]
+    pub(super) crowd: usize,
+    /// Listings that spread through it.
+    #[arg(long, default_value_t = 100)]
+    pub(super) messages: usize,
+    /// Listings that two nodes have in common when they find out what differs.
+    #[arg(long, default_value_t = 100_000)]
+    pub(super) common: u64,
+    /// How long nodes are at rest before they are looked at, and while they are.
+    #[arg(long, default_value_t = 10)]
+    pub(super) rest_seconds: u64,
+    /// Nodes of the simulated market that has to become complete.
+    #[arg(long, default_value_t = 10_000)]
+    pub(super) simulated: u32,
 }
 
 #[cfg(feature = "bench")]
@@ -544,6 +559,12 @@ pub(super) enum BenchPart {
     Paid {
         #[arg(long)]
         quick: bool,
+        /// JSON-RPC URL of the chain, which runs in another process.
+        #[arg(long)]
+        rpc: String,
+        /// The network, as JSON.
+        #[arg(long)]
+        network: String,
     },
     /// Listings taken in.
     Ingest {
@@ -556,6 +577,51 @@ pub(super) enum BenchPart {
         listings: u64,
         #[arg(long)]
         queries: usize,
+    },
+    /// A market on disk.
+    Fill {
+        folder: PathBuf,
+        #[arg(long)]
+        listings: u64,
+    },
+    /// Memory of a node that holds it.
+    Held {
+        folder: PathBuf,
+        #[arg(long)]
+        listings: u64,
+    },
+    /// A crowd that listings spread through.
+    Crowd {
+        #[arg(long)]
+        bare: bool,
+        #[arg(long)]
+        nodes: usize,
+        #[arg(long)]
+        messages: usize,
+    },
+    /// Two nodes that find out what differs.
+    SyncCost {
+        #[arg(long)]
+        common: u64,
+        #[arg(long)]
+        differences: u64,
+    },
+    /// A simulated hour of a market.
+    Traffic {
+        #[arg(long)]
+        listings: u64,
+    },
+    /// A simulated market that loses and churns.
+    Law {
+        #[arg(long)]
+        nodes: u32,
+        #[arg(long)]
+        publications: u64,
+    },
+    /// A bare libp2p node at rest.
+    Idle {
+        #[arg(long)]
+        seconds: u64,
     },
     /// Vouchers verified on one core.
     Vouchers {

@@ -8,7 +8,7 @@ use crate::config::{Config, Unlock};
 use crate::home::Home;
 use crate::setup;
 use haggle_base::Seed;
-use haggle_gateway::view::NodeStatus;
+use haggle_gateway::view::{NodeStatus, VisibilityView};
 use serde_json::json;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -132,7 +132,10 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
 }
 
 pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
-    let status: NodeStatus = globals.client()?.get("/v1/node").await?;
+    let client = globals.client()?;
+    // peers are asked first, and the status has what they said
+    let outside: VisibilityView = client.get("/v1/visibility").await?;
+    let status: NodeStatus = client.get("/v1/node").await?;
     if globals.json {
         terminal::json(&status);
         return Ok(());
@@ -153,6 +156,7 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
                 status.market.listings, status.market.cards, status.market.attestations
             ),
         ),
+        ("seen from outside", outside.words()),
         ("reconciled with", format!("{} peers", status.market.reconciled_peers)),
         ("chain", format!("{} {reach}, block {}, {}", chain.chain_id, chain.block, chain.time)),
         ("chain trust", chain.trust.clone()),

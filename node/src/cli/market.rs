@@ -20,6 +20,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         sort: Some(args.sort),
         limit: Some(args.limit),
         cursor: args.cursor,
+        live: Some(true),
     };
     let page: ListingPage = client.get_with("/v1/listings", &query).await?;
     if globals.json {
@@ -57,8 +58,18 @@ pub(super) fn price_line(listing: &ListingView) -> String {
         Some(rate) => format!("{} calls, success {rate}", listing.reputation.total_calls),
         None => "no calls known".to_owned(),
     };
-    let live = if listing.online { "online" } else { "not connected" };
-    format!("{price} · {past} · {live}")
+    format!("{price} · {past} · {}", live_word(listing))
+}
+
+/// Whether it answers, as far as this node has looked.
+fn live_word(listing: &ListingView) -> &'static str {
+    match listing.liveness.as_ref().filter(|seen| seen.fresh).map(|seen| seen.state.as_str()) {
+        Some("degraded") => "its node answers, what runs it does not",
+        Some("probation") => "no answer just now",
+        Some("down") => "offline",
+        _ if listing.online => "online",
+        _ => "not looked for yet",
+    }
 }
 
 fn print_listing(listing: &ListingView) {

@@ -20,9 +20,10 @@ pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
         body: args.body.as_deref().map(body).transpose()?,
         max_price: args.max,
         rail: args.rail,
+        dry_run: args.dry_run,
         buyer: args.buyer,
     };
-    if !globals.json && !globals.quiet {
+    if !globals.json && !globals.quiet && !request.dry_run {
         terminal::aside(format!("key {key}: the same key never pays twice"));
     }
     let answer: PayView = client.post_once("/v1/pay", &key, &request).await?;
@@ -30,10 +31,15 @@ pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
         terminal::json(&answer);
         return Ok(());
     }
+    if let Some(why) = &answer.why {
+        terminal::line(why);
+        return Ok(());
+    }
     if let Some(payment) = &answer.payment {
         show_payment(globals, payment);
     }
-    terminal::heading(format!("answer {}, cost {} USDC", answer.status, answer.cost));
+    let by = answer.rail.as_deref().map(|rail| format!(" by {rail}")).unwrap_or_default();
+    terminal::heading(format!("answer {}, cost {} USDC{by}", answer.status, answer.cost));
     terminal::line(answer.text.or(answer.base64).unwrap_or_default());
     Ok(())
 }

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 32] = [
+pub const EXPLANATIONS: [Explanation; 36] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -22,7 +22,8 @@ pub const EXPLANATIONS: [Explanation; 32] = [
     row("p2p.relay", "whether this node carries bytes for others that nobody can dial; it takes a public address"),
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
-    row("p2p.sync", "whether record sets are reconciled on connect; off leaves gossip alone"),
+    row("p2p.sync", "whether record sets are reconciled with peers; off leaves gossip alone"),
+    row("p2p.sync_every", "time between reconciliations with a random peer; a tenth of it while something is missing"),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),
@@ -37,6 +38,9 @@ pub const EXPLANATIONS: [Explanation; 32] = [
     row("payments.listing_credit", "most that all payers without a payment here may owe to one listing"),
     row("payments.claim_every", "how long a voucher waits until it is claimed, such as 6h"),
     row("payments.claim_at", "unclaimed value of a channel in USDC that is claimed at once"),
+    row("payments.prefer", "how calls are paid where a seller takes both: auto, channel or exact"),
+    row("payments.escrow_from", "price from which a call is paid ahead of the work only if its rail is named"),
+    row("payments.deposit_calls", "how many calls' worth of deposit payers are asked for, 5 USDC at most"),
     row("a2a.private_webhooks", "whether callers may have events pushed to private addresses too"),
     row("a2a.open_calls", "most calls at work at once; more are answered \"busy\""),
     row("a2a.open_calls_per_caller", "most calls of one caller at work at once"),

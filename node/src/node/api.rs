@@ -1,18 +1,18 @@
 //! Everything the gateway and embedding programs can ask of a running node.
 
-use super::{Inner, sell, views};
+use super::{Inner, look, sell, views};
 use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
-    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChecksView, Discover,
+    DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
+    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
-    TransferRequest, TypedAnswer, TypedMessage, WalletFacts, WalletList,
+    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -190,6 +190,7 @@ impl NodeApi for Inner {
                 attestations: held.attestations as u64,
                 reconciled_peers: self.reconciled.load(Ordering::Relaxed),
             },
+            outside: self.looks.last_outside(),
         })
     }
 
@@ -205,10 +206,23 @@ impl NodeApi for Inner {
         self.stopping.cancel();
     }
 
+    async fn checks(&self) -> ChecksView {
+        self.checks().await
+    }
+
+    async fn ping(&self, peer: &str, count: Option<u32>) -> Result<PingView, ApiError> {
+        self.ping_peer(peer, count).await
+    }
+
+    async fn visibility(&self) -> Result<VisibilityView, ApiError> {
+        self.seen_from_outside().await
+    }
+
     async fn readiness(&self) -> Vec<Readiness> {
         let chain = self.reader.latest().await;
         let peers = self.network.peers().len();
         let lonely = !self.file.bootstrap.is_empty() && peers == 0;
+        let outside = self.seen_from_outside().await;
         vec![
             Readiness {
                 check: "chain",
@@ -216,6 +230,11 @@ impl NodeApi for Inner {
                 detail: chain.map_or_else(|error| error.to_string(), |head| format!("block {}", head.number)),
             },
             Readiness { check: "network", ok: !lonely, detail: format!("{peers} peers connected") },
+            Readiness {
+                check: "outside",
+                ok: outside.as_ref().is_ok_and(|seen| !seen.is_hidden()),
+                detail: outside.map_or_else(|error| error.to_string(), |seen| seen.words()),
+            },
             Readiness { check: "catalog", ok: true, detail: format!("{} listings", self.catalog.status().listings) },
         ]
     }
@@ -246,12 +265,18 @@ impl NodeApi for Inner {
                 ..Query::default()
             })
             .map_err(coded)?;
+        let first = answer.items.iter().map(|hit| hit.listing.author()).take(look::FIRST_LOOKED_AT).collect();
+        self.look_for_all(first, query.live == Some(true)).await;
         Ok(ListingPage {
             items: answer.items.iter().map(|hit| self.listing_view(&hit.listing)).collect(),
             total: answer.total as u64,
             complete: answer.complete,
             next: answer.next,
         })
+    }
+
+    async fn why(&self, id: &str) -> Result<WhyView, ApiError> {
+        self.why_listing(id).await
     }
 
     async fn listing(&self, id: &str) -> Result<ListingDetail, ApiError> {

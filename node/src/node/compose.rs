@@ -2,7 +2,8 @@
 
 use super::invoke::Answers;
 use super::keys::KeyTurns;
-use super::pay::Turns;
+use super::look::Looks;
+use super::pay::{Turns, let_answered_go};
 use super::sell::Counter;
 use super::{Inner, Node, loops};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
@@ -171,9 +172,13 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
     let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &crash)?;
+    if let Some(buying) = &buying {
+        let_answered_go(buying, &money).map_err(room)?;
+    }
     let counter = Counter::new(till, selling, agents.clone(), catalog.clone(), &gateway_url, Arc::clone(&crash));
     // set once, here
     let _first = toll_later.set(Arc::new(counter.clone()));
+    let (looks, unseen) = Looks::new();
     let inner = Arc::new(Inner {
         started: clock.now(),
         home,
@@ -189,6 +194,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         settlement,
         purse,
         paying: Turns::default(),
+        singles: Mutex::default(),
         offers: Mutex::default(),
         key_turns: KeyTurns::default(),
         counter,
@@ -204,6 +210,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         buyer,
         desk,
         events,
+        looks,
         reconciled: AtomicU64::new(0),
         polls: AtomicU64::new(0),
         gateway_url: gateway_url.clone(),
@@ -211,7 +218,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         stopping,
     });
     inner.serve_known();
-    loops::spawn(&inner, inbox, &tasks)?;
+    loops::spawn(&inner, inbox, unseen, &tasks)?;
     inner.publish_all().await?;
     let a2a = router(HttpConfig {
         server,
@@ -355,6 +362,7 @@ fn open_shop(
     let settings = ChannelsConfig {
         claim_every: asked.claim_every,
         claim_at: asked.claim_at,
+        deposit_calls: asked.deposit_calls,
         ..ChannelsConfig::new(facts.clone())
     };
     let held = Arc::clone(keys);

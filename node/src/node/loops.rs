@@ -1,14 +1,15 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, messages};
+use super::{Inner, look, messages};
 use crate::adapters::faults::points;
 use crate::error::NodeError;
+use crate::market::Market;
 use haggle_a2a_transport::{Caller, PROTOCOL};
-use haggle_base::{Coded, OrderId, PeerId};
-use haggle_catalog::{AnyRecord, CatalogEvent, Origin, Role};
+use haggle_base::{Coded, Did, OrderId, PeerId};
+use haggle_catalog::{AnyRecord, CatalogEvent, SyncReport};
 use haggle_gateway::ApiError;
-use haggle_network::{Gossip, Inbox, Incoming, NetworkEvent, Severity, Stream, scoped};
+use haggle_network::{Inbox, Incoming, NetworkEvent, scoped};
 use haggle_settlement::PaymentEvent;
 use haggle_trade::ports::Phase;
 use serde_json::json;
@@ -16,14 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-/// Attempts to reconcile with a peer that just connected.
-const SYNC_ATTEMPTS: u32 = 5;
-/// First pause between them; it doubles.
-const SYNC_PAUSE: Duration = Duration::from_millis(200);
-/// How often one connected peer is reconciled with again.
-const SYNC_EVERY: Duration = Duration::from_secs(600);
 /// How often cards and listings are looked at for renewal.
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
 /// Hosts dialled at the start because their cards are known.
@@ -38,21 +34,24 @@ const REOPENED_AT_ONCE: usize = 64;
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Starts every loop; they end when the node stops.
-pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Result<(), NodeError> {
+pub(super) fn spawn(
+    inner: &Arc<Inner>,
+    inbox: Inbox,
+    unseen: mpsc::Receiver<Did>,
+    tasks: &TaskTracker,
+) -> Result<(), NodeError> {
     let network = &inner.network;
-    let sync_name = scoped(&inner.file.id, "sync/1");
     let calls = network.accept(PROTOCOL).map_err(|error| NodeError::room(&error))?;
-    let syncs = network.accept(&sync_name).map_err(|error| NodeError::room(&error))?;
+    let looks = network.accept(&scoped(&inner.file.id, look::PROTOCOL)).map_err(|error| NodeError::room(&error))?;
     let events = network.subscribe_events();
 
-    spawn_one(inner, tasks, |inner| read_gossip(inner, inbox));
     spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
-    if inner.config.p2p.sync {
-        let tracker = tasks.clone();
-        spawn_one(inner, tasks, |inner| accept_syncs(inner, syncs, tracker));
-    }
+    market(inner, tasks).run(Some(inbox), inner.config.p2p.sync).map_err(|error| NodeError::room(&error))?;
     let tracker = tasks.clone();
-    spawn_one(inner, tasks, |inner| watch_peers(inner, events, sync_name, tracker));
+    spawn_one(inner, tasks, |inner| watch_peers(inner, events, tracker));
+    let tracker = tasks.clone();
+    spawn_one(inner, tasks, |inner| accept_looks(inner, looks, tracker));
+    spawn_one(inner, tasks, |inner| look::look_after_agents(inner, unseen));
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
@@ -69,6 +68,20 @@ pub(super) fn spawn(inner: &Arc<Inner>, inbox: Inbox, tasks: &TaskTracker) -> Re
     Ok(())
 }
 
+/// Gossip and reconciliation of this node.
+fn market(inner: &Arc<Inner>, tasks: &TaskTracker) -> Market {
+    let told = Arc::downgrade(inner);
+    let told = Arc::new(move |peer: PeerId, report: &SyncReport| {
+        let Some(inner) = told.upgrade() else { return };
+        inner.reconciled.fetch_add(1, Ordering::Relaxed);
+        let data = json!({"peer": peer, "received": report.received, "sent": report.sent});
+        inner.events.tell("peer.reconciled", data);
+    });
+    let (network, catalog, clock) = (inner.network.clone(), inner.catalog.clone(), Arc::clone(&inner.clock));
+    let every = inner.config.p2p.sync_every;
+    Market::join(network, catalog, clock, every, told, tasks.clone(), inner.stopping.clone())
+}
+
 /// Spawns a loop that ends when the node stops.
 fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
 where
@@ -81,24 +94,6 @@ where
         // either the loop ended with its source, or the node stops
         let _ended = stop.run_until_cancelled_owned(work).await;
     });
-}
-
-/// Puts what is gossiped on the shelf, and tells the mesh what it was worth.
-async fn read_gossip(inner: Arc<Inner>, mut inbox: Inbox) {
-    while let Some(Gossip { from, bytes, verdict, .. }) = inbox.gossip.recv().await {
-        match inner.catalog.put(bytes.to_vec(), Origin::Gossip { peer: from }).await {
-            Ok(put) if put.is_new() => verdict.accept(),
-            Ok(_) => verdict.ignore(),
-            Err(error) if error.is_senders_fault() => {
-                tracing::debug!(peer.id = %from, error.code = error.code(), "rejected a record from {from}: {error}");
-                verdict.reject();
-            }
-            Err(error) => {
-                tracing::warn!(peer.id = %from, error.code = error.code(), "could not keep a record: {error}");
-                verdict.ignore();
-            }
-        }
-    }
 }
 
 /// Serves A2A streams; the caller is whoever the connection has proved to be when the call comes.
@@ -119,46 +114,26 @@ async fn accept_calls(inner: Arc<Inner>, mut calls: Incoming) {
     }
 }
 
-async fn accept_syncs(inner: Arc<Inner>, mut syncs: Incoming, tasks: TaskTracker) {
-    while let Some((peer, stream)) = syncs.next().await {
-        spawn_one(&inner, &tasks, |inner| async move {
-            // a failed session is told of inside; the other side leads and tries again
-            let _done = sync(&inner, peer, stream, Role::Follower).await;
-        });
+async fn accept_looks(inner: Arc<Inner>, mut looks: Incoming, tasks: TaskTracker) {
+    while let Some((_, stream)) = looks.next().await {
+        spawn_one(&inner, &tasks, |inner| inner.answer_looks(stream));
     }
 }
 
-/// Reconciles with every peer that connects, and now and then with one of them again.
+/// Tells of peers that come and go, and what follows from it.
 async fn watch_peers(
     inner: Arc<Inner>,
     mut events: tokio::sync::broadcast::Receiver<NetworkEvent>,
-    sync_name: String,
     tasks: TaskTracker,
 ) {
-    let mut again = tokio::time::interval(SYNC_EVERY);
-    again.tick().await;
-    // whoever connected before this loop listened
-    for facts in inner.network.peers() {
-        greet(&inner, facts.peer, &sync_name, &tasks);
-    }
     loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            _ = again.tick() => {
-                let peers = inner.network.peers();
-                let turn = usize::try_from(inner.reconciled.load(Ordering::Relaxed)).unwrap_or(0);
-                if let Some(facts) = peers.get(turn % peers.len().max(1)) {
-                    greet(&inner, facts.peer, &sync_name, &tasks);
-                }
-                continue;
-            }
-        };
+        let event = events.recv().await;
         match event {
             Ok(NetworkEvent::Connected { peer, addr }) => {
                 inner.events.tell("peer.connected", json!({"peer": peer, "address": addr}));
-                greet(&inner, peer, &sync_name, &tasks);
             }
             Ok(NetworkEvent::Disconnected { peer }) => {
+                inner.looks.lost(&peer);
                 inner.events.tell("peer.disconnected", json!({"peer": peer}));
             }
             Ok(NetworkEvent::Reserved { relay }) => {
@@ -170,7 +145,6 @@ async fn watch_peers(
             Ok(NetworkEvent::PathChanged { peer, path }) => {
                 inner.events.tell("peer.path", json!({"peer": peer, "path": path.as_str()}));
             }
-            Ok(NetworkEvent::Subscribed { .. }) => inner.catalog.retry_announcements(),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
@@ -191,50 +165,6 @@ async fn call_on_known_hosts(inner: Arc<Inner>) {
             if let Err(error) = inner.network.connect(&host.peer, &addresses).await {
                 tracing::debug!(peer.id = %host.peer, error.code = error.code(), "{} is not where it was: {error}", host.peer);
             }
-        }
-    }
-}
-
-/// Leads a reconciliation with a peer, if this side is the one to lead.
-fn greet(inner: &Arc<Inner>, peer: PeerId, sync_name: &str, tasks: &TaskTracker) {
-    // both sides see the connection; the smaller id leads, so one session is enough
-    if !inner.config.p2p.sync || inner.network.peer_id() > peer {
-        return;
-    }
-    let name = sync_name.to_owned();
-    spawn_one(inner, tasks, |inner| async move {
-        let mut pause = SYNC_PAUSE;
-        for _ in 0..SYNC_ATTEMPTS {
-            if !inner.network.is_connected(&peer) {
-                return;
-            }
-            if let Ok(stream) = inner.network.open(&peer, &name).await
-                && sync(&inner, peer, stream, Role::Leader).await
-            {
-                return;
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        tracing::info!(peer.id = %peer, "could not reconcile with {peer} for now");
-    });
-}
-
-/// Runs one session; says whether it came to its end.
-async fn sync(inner: &Inner, peer: PeerId, stream: Stream, role: Role) -> bool {
-    match inner.catalog.sync_with(stream, role, peer).await {
-        Ok(report) => {
-            inner.reconciled.fetch_add(1, Ordering::Relaxed);
-            let data = json!({"peer": peer, "received": report.received, "sent": report.sent});
-            inner.events.tell("peer.reconciled", data);
-            true
-        }
-        Err(error) => {
-            if error.is_peers_fault() {
-                inner.network.report(&peer, Severity::Medium);
-            }
-            tracing::debug!(peer.id = %peer, error.code = error.code(), "reconciling with {peer} failed: {error}");
-            false
         }
     }
 }

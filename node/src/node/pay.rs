@@ -4,12 +4,15 @@
 mod agent;
 mod channel;
 mod line;
+pub(crate) mod route;
 mod turns;
 mod views;
 
+pub(in crate::node) use channel::let_answered_go;
 pub(crate) use turns::Turns;
 
 use channel::OnChannel;
+use route::Rail;
 
 use super::Inner;
 use super::api::coded;
@@ -32,6 +35,8 @@ const PENDING: Duration = Duration::from_secs(20);
 const SENDS: usize = 2;
 /// Offers of agents that are remembered; all are forgotten when there are more.
 const MAX_OFFERS: usize = 4096;
+/// Sellers whose single payments are counted; all are forgotten when there are more.
+const MAX_SELLERS: usize = 4096;
 /// Longest body of a request.
 const MAX_BODY: usize = 512 * 1024;
 /// Most headers of a caller's own.
@@ -118,13 +123,17 @@ impl Inner {
                 }
                 let offer = offer(&asked)?;
                 let max = request.max_price.unwrap_or(Usdc::MAX);
-                if let Some(entry) = self.channel_entry(&agent, key, &offer, max, request.rail.as_deref())? {
+                let (route, entry) = self.routed(&agent, key, &offer, max, request.rail.as_deref())?;
+                if request.dry_run {
+                    return Ok(views::quoted(key, &route));
+                }
+                if route.rail == Rail::Channel {
                     let call = OnChannel { errand: &errand, agent, key, offer: &offer, entry };
                     return self.pay_on_channel(call).await;
                 }
-                let entry = self.purse.choose(&offer, max).map_err(coded)?;
                 let signed = self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?;
                 self.faults.at(points::PAYMENT_SIGNED);
+                self.paid_singly(&agent, entry);
                 signed
             }
         };
@@ -188,7 +197,8 @@ impl Inner {
             self.faults.at(points::PAYMENT_ANSWERED);
             return self.answered_view(&purchase);
         }
-        Ok(PayView { payment: Some(self.payment_view(&purchase)?), ..views::free(&purchase.key, heard) })
+        let (payment, rail) = (Some(self.payment_view(&purchase)?), Some(Rail::Exact.to_string()));
+        Ok(PayView { payment, rail, ..views::free(&purchase.key, heard) })
     }
 
     /// Waits for the chain's word on a payment that the seller sent.

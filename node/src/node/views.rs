@@ -112,17 +112,9 @@ impl Inner {
             payable: self.catalog.binding(&author).address().is_some(),
             reputation: self.reputation_view(&author),
             online: self.is_online(&author),
+            liveness: self.liveness_view(&author),
             expires: record.expires.to_rfc3339(),
         }
-    }
-
-    /// Whether a peer that serves the agent is connected now, or this node serves it itself.
-    pub(super) fn is_online(&self, agent: &Did) -> bool {
-        if self.agents.get(agent).is_some_and(|served| served.engine.is_some()) {
-            return true;
-        }
-        let card = self.catalog.card(agent).ok().flatten();
-        card.is_some_and(|card| card.body().hosts.iter().any(|host| self.network.is_connected(&host.peer)))
     }
 
     pub(super) fn quote_view(&self, quote: &PriceQuote) -> QuoteView {

@@ -59,7 +59,7 @@ impl Server {
         let reader = if wish.return_immediately { Reader::Later } else { Reader::Waits };
         match self.ask(&context, &mut body, reader).await? {
             Asked::Handled(reply) => bounded(message::object([("message", reply)])),
-            Asked::Stands(task) => Ok(message::object([("task", result(*task, wish.history)?)])),
+            Asked::Stands(task) => Ok(message::object([("task", result(&task, wish.history)?)])),
             Asked::Run(job) if wish.return_immediately => self.run_behind(*job, wish.history).await,
             Asked::Run(job) => self.run_before(*job, wish.history).await,
         }
@@ -78,7 +78,7 @@ impl Server {
             Found::Decided(task) => return Ok(Asked::Stands(task)),
         };
         let call = self.call_for(context, &claim, message, reader).await;
-        let (admission, seat) = self.admit(context.caller, &call, seat).await?;
+        let (admission, call, seat) = self.admit(context.caller, call, seat).await?;
         let is_paid = claim.live.due.as_ref().is_some_and(|due| due.payment.is_some());
         match admission {
             Admission::Handled(reply) => Ok(Asked::Handled(reply)),
@@ -173,12 +173,11 @@ impl Server {
 
     /// Asks the gate, in a task of its own: a gate that has begun to note something down is not
     /// cut off because the caller hangs up. It keeps the place at work until it has answered.
-    async fn admit(&self, caller: &Caller, call: &Call, seat: Seat) -> Result<(Admission, Seat), A2aError> {
-        let gate = Arc::clone(&self.shared.gate);
-        let (caller, agent, message) = (caller.clone(), call.agent, call.message.clone());
-        let asked = tokio::spawn(async move { (gate.admit(&caller, &agent, &message).await, seat) });
-        match tokio::time::timeout(call.deadline, asked).await {
-            Ok(Ok((admission, seat))) => Ok((admission?, seat)),
+    async fn admit(&self, caller: &Caller, call: Call, seat: Seat) -> Result<(Admission, Call, Seat), A2aError> {
+        let (gate, caller, patience) = (Arc::clone(&self.shared.gate), caller.clone(), call.deadline);
+        let asked = tokio::spawn(async move { (gate.admit(&caller, &call.agent, &call.message).await, call, seat) });
+        match tokio::time::timeout(patience, asked).await {
+            Ok(Ok((admission, call, seat))) => Ok((admission?, call, seat)),
             Ok(Err(_)) => Err(A2aError::new(Kind::Internal, "the gate failed")),
             Err(_) => Err(A2aError::new(Kind::DeadlineExceeded, "the gate did not answer in time")),
         }

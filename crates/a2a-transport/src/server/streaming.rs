@@ -23,7 +23,7 @@ impl Server {
         match self.ask(&context, &mut body, Reader::Stream).await? {
             Asked::Handled(reply) => Ok(futures::stream::iter([Ok(event::message(reply))]).boxed()),
             Asked::Stands(task) => {
-                let shown = event::task(result(*task, wish.history)?);
+                let shown = event::task(result(&task, wish.history)?);
                 Ok(futures::stream::iter([Ok(shown)]).boxed())
             }
             Asked::Run(job) => self.run_followed(*job, wish.history, follower).await,
@@ -45,7 +45,7 @@ impl Server {
                     return Err(ended(id));
                 }
                 let ear = self.shared.hub.listen(id);
-                let first = event::task(result(task.clone(), None)?);
+                let first = event::task(result(&task, None)?);
                 return Ok(ear.events(Some(first), self.shared.limits.follow, follower));
             }
             let ear = self.shared.hub.listen(id);
@@ -57,7 +57,7 @@ impl Server {
             if stored.task.state().is_terminal() {
                 return Err(ended(id));
             }
-            let first = event::task(result(stored.task, None)?);
+            let first = event::task(result(&stored.task, None)?);
             return Ok(ear.events(Some(first), self.shared.limits.follow, follower));
         }
     }

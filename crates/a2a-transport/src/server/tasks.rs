@@ -33,11 +33,10 @@ impl Server {
         let id = task_id(body)?;
         let history = history_length(body, "historyLength")?;
         if let Some(live) = self.shared.live.get(id, &context.owner) {
-            let task = live.task.lock().await.clone();
-            return result(task, history);
+            return result(&*live.task.lock().await, history);
         }
         match self.shared.shelf.get(id, &context.owner)? {
-            Some(stored) => result(stored.task, history),
+            Some(stored) => result(&stored.task, history),
             None => Err(A2aError::task_not_found(id)),
         }
     }
@@ -88,7 +87,7 @@ impl Server {
         self.shared.shelf.put(owner, &next, Left::default(), Batch::new()).await?;
         *task = next;
         self.shared.hub.tell(task.id(), || event::status(task));
-        result(task.clone(), None)
+        result(task, None)
     }
 
     /// The caller's tasks with this agent, newest status first, page by page.
@@ -134,7 +133,7 @@ fn listed(mut task: Task, query: &ListQuery) -> Value {
     }
     let (id, context) = (task.id().to_owned(), task.context().to_owned());
     let status = json!({ "state": task.state(), "timestamp": task.changed().to_rfc3339() });
-    result(task, query.history).unwrap_or_else(|_| json!({ "id": id, "contextId": context, "status": status }))
+    result(&task, query.history).unwrap_or_else(|_| json!({ "id": id, "contextId": context, "status": status }))
 }
 
 /// Runs this to its end, even if whoever waits for it is stopped: half of it would be wrong.
@@ -199,18 +198,17 @@ pub(super) fn size(value: &Value) -> usize {
 }
 
 /// The task as a result; without its history if it is over the body limit with it.
-pub(super) fn result(task: Task, history: Option<usize>) -> Result<Value, A2aError> {
+pub(super) fn result(task: &Task, history: Option<usize>) -> Result<Value, A2aError> {
     result_within(task, history, 0)
 }
 
 /// The same, with room for so many bytes more.
-pub(super) fn result_within(mut task: Task, history: Option<usize>, room: usize) -> Result<Value, A2aError> {
+pub(super) fn result_within(task: &Task, history: Option<usize>, room: usize) -> Result<Value, A2aError> {
     let json = task.to_json(history);
     if fits_within(&json, room) {
         return Ok(json);
     }
-    task.forget_history();
-    let json = task.to_json(None);
+    let json = task.to_json(Some(0));
     if fits_within(&json, room) {
         return Ok(json);
     }

@@ -143,7 +143,7 @@ impl Server {
             if !metadata.is_empty() {
                 next.note(&metadata, PAID_WORDS);
             }
-            result(next.clone(), None)?;
+            result(&next, None)?;
             let left = Left { resume: None, due: Some(&due) };
             server.shared.shelf.put(&live.owner, &next, left, Batch::new()).await?;
             let before = std::mem::replace(&mut *task, next.clone());

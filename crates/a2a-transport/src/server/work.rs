@@ -112,7 +112,7 @@ impl Server {
                 server.take_up(&job, &mut task)?;
                 server.shared.hub.tell(task.id(), || event::status(&task));
             }
-            let (work, deadline) = server.start(&job);
+            let (work, deadline) = server.start(&mut job);
             let is_paid = job.paid.is_some();
             tokio::select! {
                 outcome = wait(work, deadline, &live) => server.finish(job, outcome, history).await,
@@ -182,7 +182,7 @@ impl Server {
         let mut next = task.clone();
         self.take_up(job, &mut next)?;
         Self::verified(job, &mut next);
-        let shown = result(next.clone(), history)?;
+        let shown = result(&next, history)?;
         if let Err(error) = self.shared.shelf.put(&live.owner, &next, live.left(), Batch::new()).await {
             if job.is_new {
                 self.shared.hub.fail(task.id(), &error);
@@ -196,10 +196,10 @@ impl Server {
     }
 
     /// Works while nobody waits; a stream that is open, if there is one, is told of a new task when the agent is silent.
-    fn work_for(&self, job: Job, stream: Option<Option<usize>>) {
+    fn work_for(&self, mut job: Job, stream: Option<Option<usize>>) {
         let server = self.clone();
         tokio::spawn(async move {
-            let (work, deadline) = server.start(&job);
+            let (work, deadline) = server.start(&mut job);
             let waiting = wait(work, deadline, &job.claim.live);
             let outcome = match stream {
                 None => waiting.await,
@@ -244,9 +244,11 @@ impl Server {
         true
     }
 
-    fn start(&self, job: &Job) -> (JoinHandle<Result<Outcome, A2aError>>, Duration) {
+    /// The agent gets the message for good; the rest of the call stays with the job.
+    fn start(&self, job: &mut Job) -> (JoinHandle<Result<Outcome, A2aError>>, Duration) {
         let updates = Updates::of(self.clone(), Arc::clone(&job.claim.live));
-        let (executor, call) = (Arc::clone(&job.executor), job.call.clone());
+        let message = job.call.message.take();
+        let (executor, call) = (Arc::clone(&job.executor), Call { message, ..job.call.clone() });
         let work = tokio::spawn(async move { executor.execute(call, updates).await });
         job.claim.live.works(work.abort_handle());
         (work, job.call.deadline)
@@ -262,7 +264,7 @@ impl Server {
         let live = Arc::clone(&job.claim.live);
         let mut task = live.task.lock().await;
         if task.state().is_terminal() {
-            return Ok(message::object([("task", result(task.clone(), history)?)]));
+            return Ok(message::object([("task", result(&task, history)?)]));
         }
         let answer = match outcome {
             Ok(outcome) => self.end(&mut job, &mut task, outcome, history).await,
@@ -310,11 +312,11 @@ impl Server {
             }
             _ => Settled::default(),
         };
-        let shown = match result(next.clone(), history) {
+        let shown = match result(&next, history) {
             Ok(shown) => shown,
             Err(_) => {
                 next = self.too_large(task);
-                result(next.clone(), history)?
+                result(&next, history)?
             }
         };
         self.store_end(&live, task, next, (resume, settled), history).await?;
@@ -335,17 +337,17 @@ impl Server {
         let (finish, resume) = finish_of(outcome.clone());
         let mut next = self.ended(task, finish);
         let mut outcome = outcome;
-        let mut shown = result_within(next.clone(), history, PAID_BYTES);
+        let mut shown = result_within(&next, history, PAID_BYTES);
         if shown.is_err() {
             next = self.too_large(task);
             outcome = failed(TOO_LARGE);
-            shown = result(next.clone(), history);
+            shown = result(&next, history);
         }
         let charged = fare.done(task.id(), task.context(), &outcome).await;
         if let Some(why) = &charged.withheld {
             next = task.clone();
             fail(&mut next, why, self.shared.clock.now());
-            shown = result(next.clone(), history);
+            shown = result(&next, history);
         }
         next.note(&charged.metadata, PAID_WORDS);
         let mut shown = shown?;

@@ -37,7 +37,7 @@ async fn a_strangers_listing_is_stored_shown_and_told_once() {
     let mut events = node.catalog.subscribe();
     let alice = agent(0);
     let bytes = signed_listing(&alice, "digest", 1, listing("Digest", "text", "0.25"));
-    assert_eq!(node.hear(bytes.clone()).await, Put::Fresh { evicted: None });
+    assert_eq!(node.hear(bytes.clone()).await, Put::Fresh { evicted: None, forgotten: None });
     assert_eq!(node.hear(bytes.clone()).await, Put::Known);
 
     let held = node.catalog.listing_named(&alice.did(), "digest").unwrap().unwrap();

@@ -1,12 +1,14 @@
 //! What the shelf can be told.
 
+use std::sync::Arc;
+
 use crate::door::Entry;
 
 /// Put a verified record in its place.
 #[derive(Debug, Clone)]
 pub struct Put {
     /// What the shelf keeps of the record.
-    pub entry: Entry,
+    pub entry: Arc<Entry>,
 }
 
 /// Remove what expired.

@@ -1,5 +1,7 @@
 //! What the shelf answers: one enum per operation that names every outcome.
 
+use std::sync::Arc;
+
 use haggle_base::RecordId;
 
 use crate::door::Entry;
@@ -11,12 +13,14 @@ pub enum Put {
     /// It stands in a place that was empty.
     Fresh {
         /// An uncosted record that had to go for it.
-        evicted: Option<Entry>,
+        evicted: Option<Arc<Entry>>,
+        /// A refused id that was forgotten to remember the evicted one.
+        forgotten: Option<RecordId>,
     },
     /// It stands in the place of an older one.
     Replaced {
         /// The older one.
-        old: Entry,
+        old: Arc<Entry>,
     },
     /// This very record is held already.
     Known,
@@ -64,7 +68,7 @@ pub enum Quota {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// Records that expired.
-    pub expired: Vec<Entry>,
+    pub expired: Vec<Arc<Entry>>,
     /// Refused ids that expired.
     pub forgotten: Vec<RecordId>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{Hash, Text};
+use haggle_base::Text;
 use proptest::prelude::*;
 
 use super::{event::Quota, *};
@@ -43,7 +43,7 @@ fn shelf() -> Shelf {
 }
 
 fn put(shelf: &mut Shelf, entry: Entry) -> event::Put {
-    shelf.put(command::Put { entry }, START)
+    shelf.put(command::Put { entry: Arc::new(entry) }, START)
 }
 
 fn set_of(shelf: &Shelf) -> Vec<(Timestamp, RecordId)> {
@@ -53,7 +53,10 @@ fn set_of(shelf: &Shelf) -> Vec<(Timestamp, RecordId)> {
 #[test]
 fn the_higher_seq_stands() {
     let mut shelf = shelf();
-    assert!(matches!(put(&mut shelf, entry(Kind::Listing, 0, "a", 5)), event::Put::Fresh { evicted: None }));
+    assert!(matches!(
+        put(&mut shelf, entry(Kind::Listing, 0, "a", 5)),
+        event::Put::Fresh { evicted: None, forgotten: None }
+    ));
     assert!(matches!(put(&mut shelf, entry(Kind::Listing, 0, "a", 4)), event::Put::Stale { .. }));
     assert!(matches!(put(&mut shelf, entry(Kind::Listing, 0, "a", 6)), event::Put::Replaced { .. }));
     assert_eq!(put(&mut shelf, entry(Kind::Listing, 0, "a", 6)), event::Put::Known);
@@ -70,14 +73,15 @@ fn of_equal_seqs_the_lower_id_stands() {
     assert_eq!(put(&mut one, high.clone()), event::Put::Stale { held: low.id });
     let mut other = shelf();
     assert!(put(&mut other, high.clone()).is_new());
-    assert_eq!(put(&mut other, low), event::Put::Replaced { old: high });
+    assert_eq!(put(&mut other, low), event::Put::Replaced { old: Arc::new(high) });
     assert_eq!(set_of(&one), set_of(&other));
 }
 
 #[test]
 fn an_expired_record_is_not_put() {
     let late = START.plus(Duration::from_secs(101));
-    assert_eq!(shelf().put(command::Put { entry: entry(Kind::Card, 0, "card", 1) }, late), event::Put::Expired);
+    let card = Arc::new(entry(Kind::Card, 0, "card", 1));
+    assert_eq!(shelf().put(command::Put { entry: card }, late), event::Put::Expired);
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn in_a_full_shard_who_paid_pushes_out_the_oldest_who_did_not() {
     let free = put(&mut shelf, entry(Kind::Card, 3, "card", 1));
     assert!(matches!(free, event::Put::OverQuota { quota: Quota::ShardFull, .. }));
     let paying = Entry { costed: true, ..entry(Kind::Listing, 2, "one more", 1) };
-    assert_eq!(put(&mut shelf, paying), event::Put::Fresh { evicted: Some(oldest.clone()) });
+    assert_eq!(put(&mut shelf, paying), event::Put::Fresh { evicted: Some(Arc::new(oldest.clone())), forgotten: None });
     assert!(set_of(&shelf).contains(&(oldest.created, oldest.id)));
     assert_eq!(shelf.len(), CAPACITY);
 }
@@ -223,8 +227,10 @@ proptest! {
         prop_assert_eq!(held, shelf.len());
         prop_assert_eq!(shelf.by_expiry.len(), shelf.len());
         prop_assert_eq!(shelf.places.len(), shelf.len());
-        let by_author: usize = shelf.by_author.values().map(BTreeSet::len).sum();
-        prop_assert_eq!(by_author, shelf.len());
+        prop_assert_eq!(shelf.by_author.len(), shelf.len());
+        for (shard, digest) in (0..).zip(shelf.digests()) {
+            prop_assert_eq!(digest, Sum::of(Sets::set(&shelf, shard).iter().map(|(_, id)| id)).digest());
+        }
         prop_assert_eq!(set_of(&shelf).len(), shelf.len() + shelf.refused.len());
     }
 }

@@ -1,11 +1,14 @@
 //! One reconciliation session as a pure machine: frames in, frames and ids out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 use haggle_base::{Blob, List, NetworkId, RecordId, Timestamp};
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 
-use super::Role;
+use super::{
+    Role,
+    digest::{DIGEST_BYTES, Digest},
+};
 use crate::{
     error::SyncError,
     wire::{Frame, MAX_WANTED},
@@ -28,6 +31,15 @@ const MAX_NOTED: usize = 500_000;
 
 /// What one shard holds, in any order.
 pub type ShardSet = Vec<(Timestamp, RecordId)>;
+
+/// What a node holds, as far as a session looks at it: of most shards the digest alone.
+pub trait Sets {
+    /// A digest of each shard's set, in order.
+    fn digests(&self) -> Vec<Digest>;
+
+    /// The set of a shard; empty if there is no such shard.
+    fn set(&self, shard: u16) -> ShardSet;
+}
 
 /// What this side says in its turn.
 #[must_use]
@@ -60,7 +72,12 @@ pub enum Heard {
 pub struct Session {
     role: Role,
     network: NetworkId,
-    shards: Vec<Negentropy<'static, NegentropyStorageVector>>,
+    /// Number of shards.
+    shards: u16,
+    /// The shards that are compared item by item.
+    sealed: BTreeMap<u16, Negentropy<'static, NegentropyStorageVector>>,
+    /// The digests have been said or heard.
+    compared: bool,
     /// The other side has said hello; we have.
     met: bool,
     introduced: bool,
@@ -81,16 +98,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session over the sets of all shards.
-    ///
-    /// # Errors
-    /// None in practice; the reconciliation library has a fallible way to build a set.
-    pub fn new(role: Role, network: NetworkId, sets: Vec<ShardSet>) -> Result<Self, SyncError> {
-        let shards = sets.into_iter().map(seal).collect::<Result<_, _>>().map_err(bad_message)?;
-        Ok(Self {
+    /// A session over so many shards.
+    #[must_use]
+    pub const fn new(role: Role, network: NetworkId, shards: u16) -> Self {
+        Self {
             role,
             network,
             shards,
+            sealed: BTreeMap::new(),
+            compared: false,
             met: false,
             introduced: false,
             open: BTreeSet::new(),
@@ -101,7 +117,7 @@ impl Session {
             giving: VecDeque::new(),
             turns: 0,
             done: false,
-        })
+        }
     }
 
     /// Turns this side has taken.
@@ -116,16 +132,14 @@ impl Session {
         u32::try_from(self.wanted.saturating_sub(self.given_to_us)).unwrap_or(u32::MAX)
     }
 
-    /// The leader's first turn: a reconciliation of every shard begins.
+    /// The leader's first turn: it says what stands for each of its shards.
     ///
     /// # Errors
-    /// [`SyncError::BadMessage`] if a reconciliation was begun before.
-    pub fn start(&mut self) -> Result<Step, SyncError> {
-        for (shard, negentropy) in (0_u16..).zip(&mut self.shards) {
-            let message = negentropy.initiate().map_err(bad_message)?;
-            self.replies.push(reconcile(shard, message)?);
-            self.open.insert(shard);
-        }
+    /// [`SyncError::TooLong`] for more shards than a frame has room for.
+    pub fn start(&mut self, ours: &dyn Sets) -> Result<Step, SyncError> {
+        let digests = ours.digests().concat();
+        let digests = Blob::try_from(digests).map_err(|_| SyncError::TooLong)?;
+        self.replies.push(Frame::Digests { digests });
         self.take_turn()
     }
 
@@ -133,7 +147,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SyncError`] if the frame breaks the protocol.
-    pub fn hear(&mut self, frame: Frame) -> Result<Heard, SyncError> {
+    pub fn hear(&mut self, frame: Frame, ours: &dyn Sets) -> Result<Heard, SyncError> {
         if let Frame::Hello { network, shards } = frame {
             return self.meet(&network, shards);
         }
@@ -141,8 +155,10 @@ impl Session {
             return Err(SyncError::OutOfTurn);
         }
         match (frame, self.role) {
+            (Frame::Digests { digests }, Role::Follower) => self.compare(&digests, ours),
+            (Frame::Differ { shards }, Role::Leader) => self.open_all(&shards, ours),
             (Frame::Reconcile { shard, message }, Role::Leader) => self.lead(shard, &message),
-            (Frame::Reconcile { shard, message }, Role::Follower) => self.follow(shard, &message),
+            (Frame::Reconcile { shard, message }, Role::Follower) => self.follow(shard, &message, ours),
             (Frame::Want { ids }, Role::Follower) => {
                 if self.giving.len() + ids.len() > WANTS_PER_TURN * MAX_WANTED {
                     return Err(SyncError::OutOfTurn);
@@ -165,7 +181,9 @@ impl Session {
                 self.done = true;
                 Ok(Heard::YourTurn)
             }
-            (Frame::Want { .. } | Frame::Done, Role::Leader) | (Frame::Hello { .. }, _) => Err(SyncError::OutOfTurn),
+            (Frame::Want { .. } | Frame::Digests { .. } | Frame::Done, Role::Leader)
+            | (Frame::Differ { .. }, Role::Follower)
+            | (Frame::Hello { .. }, _) => Err(SyncError::OutOfTurn),
         }
     }
 
@@ -181,7 +199,7 @@ impl Session {
         let mut frames = Vec::new();
         if !self.introduced {
             self.introduced = true;
-            frames.push(Frame::Hello { network: self.network.clone(), shards: self.shard_count() });
+            frames.push(Frame::Hello { network: self.network.clone(), shards: self.shards });
         }
         frames.append(&mut self.replies);
         let give = self.giving.drain(..self.giving.len().min(GIVEN_PER_TURN)).collect();
@@ -190,7 +208,7 @@ impl Session {
             return Ok(Step { frames, give, done: self.done });
         }
         let asked = self.ask(&mut frames)?;
-        self.done = !asked && self.open.is_empty() && self.giving.is_empty();
+        self.done = self.compared && !asked && self.open.is_empty() && self.giving.is_empty();
         Ok(Step { frames, give, done: self.done })
     }
 
@@ -215,10 +233,44 @@ impl Session {
         if *network != self.network {
             return Err(SyncError::WrongNetwork);
         }
-        if shards != self.shard_count() {
+        if shards != self.shards {
             return Err(SyncError::WrongShard);
         }
         self.met = true;
+        Ok(Heard::More)
+    }
+
+    /// The follower says which shards are not the same.
+    fn compare(&mut self, digests: &[u8], ours: &dyn Sets) -> Result<Heard, SyncError> {
+        if self.compared {
+            return Err(SyncError::OutOfTurn);
+        }
+        self.compared = true;
+        if digests.len() != usize::from(self.shards) * DIGEST_BYTES {
+            return Err(SyncError::WrongShard);
+        }
+        let ours = ours.digests();
+        let pairs = (0_u16..).zip(digests.chunks(DIGEST_BYTES).zip(&ours));
+        let differ: Vec<u16> =
+            pairs.filter(|(_, (theirs, ours))| *theirs != ours.as_slice()).map(|(shard, _)| shard).collect();
+        let shards = List::try_from(differ).map_err(|_| SyncError::TooLong)?;
+        self.replies.push(Frame::Differ { shards });
+        Ok(Heard::More)
+    }
+
+    /// The leader begins to reconcile the shards that differ.
+    fn open_all(&mut self, shards: &[u16], ours: &dyn Sets) -> Result<Heard, SyncError> {
+        if self.compared {
+            return Err(SyncError::OutOfTurn);
+        }
+        self.compared = true;
+        for &shard in shards {
+            if shard >= self.shards || !self.open.insert(shard) {
+                return Err(SyncError::WrongShard);
+            }
+            let message = self.seal(shard, ours)?.initiate().map_err(bad_message)?;
+            self.replies.push(reconcile(shard, message)?);
+        }
         Ok(Heard::More)
     }
 
@@ -227,7 +279,7 @@ impl Session {
         if !self.open.contains(&shard) {
             return Err(SyncError::OutOfTurn);
         }
-        let negentropy = self.shards.get_mut(usize::from(shard)).ok_or(SyncError::WrongShard)?;
+        let negentropy = self.sealed.get_mut(&shard).ok_or(SyncError::WrongShard)?;
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let next = negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(bad_message)?;
         self.giving.extend(have.iter().map(record_id));
@@ -245,18 +297,28 @@ impl Session {
     }
 
     /// The follower answers one message per shard and turn.
-    fn follow(&mut self, shard: u16, message: &[u8]) -> Result<Heard, SyncError> {
-        let negentropy = self.shards.get_mut(usize::from(shard)).ok_or(SyncError::WrongShard)?;
+    fn follow(&mut self, shard: u16, message: &[u8], ours: &dyn Sets) -> Result<Heard, SyncError> {
+        if shard >= self.shards {
+            return Err(SyncError::WrongShard);
+        }
         if !self.open.insert(shard) {
             return Err(SyncError::OutOfTurn);
         }
-        let answer = negentropy.reconcile(message).map_err(bad_message)?;
+        let answer = self.seal(shard, ours)?.reconcile(message).map_err(bad_message)?;
         self.replies.push(reconcile(shard, answer)?);
         Ok(Heard::More)
     }
 
-    fn shard_count(&self) -> u16 {
-        u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
+    /// The set of a shard as it was when the session first looked at it.
+    fn seal(
+        &mut self,
+        shard: u16,
+        ours: &dyn Sets,
+    ) -> Result<&mut Negentropy<'static, NegentropyStorageVector>, SyncError> {
+        match self.sealed.entry(shard) {
+            Entry::Occupied(sealed) => Ok(sealed.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(seal(ours.set(shard)).map_err(bad_message)?)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::Query;
 use crate::state::AppState;
-use crate::view::{ListingDetail, ListingPage, ListingQuery};
+use crate::view::{ListingDetail, ListingPage, ListingQuery, WhyView};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -20,6 +20,13 @@ pub(crate) async fn get_listing(
     Path(id): Path<String>,
 ) -> Result<Json<ListingDetail>, ApiError> {
     state.api.listing(&id).await.map(Json)
+}
+
+pub(crate) async fn explain_listing(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<WhyView>, ApiError> {
+    state.api.why(&id).await.map(Json)
 }
 
 pub(crate) async fn withdraw_listing(

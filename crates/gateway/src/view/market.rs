@@ -234,8 +234,12 @@ pub struct ListingView {
     pub payable: bool,
     /// What this node knows of the agent's past.
     pub reputation: Reputation,
-    /// Whether a peer that serves the agent is connected now.
+    /// Whether the agent can be expected to answer: the last look says so, or without a fresh one a peer that serves it
+    /// is connected.
     pub online: bool,
+    /// What the last look for the agent brought; absent if nobody looked, and for agents of this node.
+    #[serde(default)]
+    pub liveness: Option<LivenessView>,
     /// When the record expires.
     pub expires: String,
 }
@@ -265,6 +269,9 @@ pub struct ListingQuery {
     pub limit: Option<u32>,
     /// `next` of the page before.
     pub cursor: Option<String>,
+    /// Whether to look for the first agents of the answer before it is given, for two seconds at most. Otherwise they are
+    /// looked for meanwhile, and the next search knows.
+    pub live: Option<bool>,
 }
 
 /// A page of listings.
@@ -321,4 +328,17 @@ pub struct AgentView {
     pub card: Value,
     /// Limits of what protects a buyer today, in plain words.
     pub notice: String,
+}
+
+/// What this node saw when it looked for an agent last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivenessView {
+    /// `live`, `degraded` (served, and what runs it does not answer), `probation` (silent once) or `down`.
+    pub state: String,
+    /// When it was looked for.
+    pub looked_seconds_ago: u64,
+    /// When a host answered for it last; absent if none ever did.
+    pub answered_seconds_ago: Option<u64>,
+    /// Whether this still counts. Otherwise the next search looks again.
+    pub fresh: bool,
 }

@@ -1,5 +1,6 @@
 //! Bodies about the node itself: status, peers, wallet, events.
 
+use super::look::VisibilityView;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,6 +85,44 @@ pub struct NodeStatus {
     pub chain: ChainStatus,
     /// The market.
     pub market: MarketStatus,
+    /// What a few peers hold of what this node offers, if they were asked; `GET /v1/visibility` asks.
+    #[serde(default)]
+    pub outside: Option<VisibilityView>,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and could be better.
+    Warn,
+    /// Something does not work.
+    Fail,
+    /// It could not be looked at.
+    Skipped,
+}
+
+/// One check of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// What is looked at.
+    pub name: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub detail: String,
+    /// What to do about it; empty if nothing has to be done.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+/// `GET /v1/checks`: what can be wrong with a running node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksView {
+    /// One per thing that is looked at.
+    pub items: Vec<CheckView>,
 }
 
 /// One peer.

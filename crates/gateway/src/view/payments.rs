@@ -26,9 +26,12 @@ pub struct PayRequest {
     /// The most it may cost; without it the agent's own limits are.
     #[serde(default)]
     pub max_price: Option<Usdc>,
-    /// `exact` for a payment of its own, `channel` for a voucher; left out, the node chooses.
+    /// `exact` for a payment of its own, `channel` for a voucher; left out, the node chooses. `escrow` is for orders.
     #[serde(default)]
     pub rail: Option<String>,
+    /// Ask what it costs and how it would be paid, and pay nothing.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Which of this node's agents pays; the node's own if left out.
     #[serde(default)]
     pub buyer: Option<String>,
@@ -49,6 +52,12 @@ pub struct PayView {
     pub base64: Option<String>,
     /// What was paid. Nothing for an answer that was free.
     pub cost: Usdc,
+    /// How it was paid, or in a dry run would be: `exact` or `channel`; nothing for what was free.
+    #[serde(default)]
+    pub rail: Option<String>,
+    /// In a dry run: the price, and why it would be paid in this way, in a sentence.
+    #[serde(default)]
+    pub why: Option<String>,
     /// What is known of the payment, if there was one.
     pub payment: Option<PaymentView>,
 }

@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, Discover, DiscoveryQuery, DisputeRequest,
-    EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView,
-    ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView,
-    Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView,
-    PeerList, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest,
-    TypedAnswer, TypedMessage, WalletFacts, WalletList, WalletView,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
+    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
+    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation,
+    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView,
+    WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -81,6 +82,7 @@ pub(crate) fn digest() -> ListingView {
             trust_score: Some("0.969".to_owned()),
         },
         online: true,
+        liveness: None,
         expires: "2026-11-27T12:00:00.000Z".to_owned(),
     }
 }
@@ -95,6 +97,18 @@ impl NodeApi for Shop {
     }
     async fn connect(&self, _: &str) -> Result<(), ApiError> {
         Ok(())
+    }
+    async fn checks(&self) -> ChecksView {
+        ChecksView { items: Vec::new() }
+    }
+    async fn ping(&self, _: &str, _: Option<u32>) -> Result<PingView, ApiError> {
+        Err(unused())
+    }
+    async fn visibility(&self) -> Result<VisibilityView, ApiError> {
+        Err(unused())
+    }
+    async fn why(&self, _: &str) -> Result<WhyView, ApiError> {
+        Err(unused())
     }
     async fn stop(&self) {}
     async fn readiness(&self) -> Vec<Readiness> {

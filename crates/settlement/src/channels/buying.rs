@@ -163,8 +163,9 @@ impl fmt::Debug for Buying {
 }
 
 impl Buying {
-    /// Opens the channels as they were stored. A voucher that was out when the node stopped is out no more: its key can be
-    /// asked for again, and others may go on on its channel.
+    /// Opens the channels as they were stored. A channel whose voucher was out when the node stopped waits for that voucher's
+    /// key to pay again, as long as for an answer: the seller may have charged it, and keeps only its newest answer. Say
+    /// [`Buying::give_up`] for each of [`Buying::unanswered`] that is not going to.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -175,10 +176,11 @@ impl Buying {
     ) -> Result<Self, SettlementError> {
         let store = settlement.inner.store.clone();
         let mut memory = Memory::default();
+        let now = settlement.inner.clock.now();
         for (id, row) in store.range::<BuyerChannels>(Bound::Unbounded, usize::MAX)? {
             let mut vouchers = store.get::<BuyerSigned>(&id)?.unwrap_or_default();
             if let Some(out) = &mut vouchers.in_flight {
-                out.since = Timestamp::ZERO;
+                out.since = now;
             }
             memory.keep(id.into(), Slot { row, vouchers, taken: false });
         }
@@ -213,6 +215,15 @@ impl Buying {
             closed: slot.row.standing == Standing::Closed,
         })
         .collect()
+    }
+
+    /// The keys whose vouchers are out, as far as is stored: an answer is not, so some may have been answered before the node
+    /// was started.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<(Did, String)> {
+        let memory = self.inner.memory.lock();
+        let out = memory.slots.values().filter_map(|slot| Some((slot.row.agent, slot.vouchers.in_flight.as_ref()?)));
+        out.map(|(agent, out)| (agent, out.key.clone())).collect()
     }
 
     /// Whether an agent has an open channel with a receiver.

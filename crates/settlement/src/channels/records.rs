@@ -1,4 +1,6 @@
 //! The tables of channels. A channel's newest voucher has a row of its own, because it changes with every call.
+//!
+//! The fields of the rows that every call writes stand in the order of canonical CBOR, so that writing sorts nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,17 +64,17 @@ pub(crate) struct SellerRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeldVoucher {
-    /// What it allows in all, which is what was charged in all.
-    pub(crate) charged: Usdc,
-    pub(crate) signature: EvmSignature,
-    /// What was asked with it.
-    pub(crate) request: Hash,
-    /// What that cost.
+    /// What was asked cost this.
     pub(crate) price: Usdc,
-    /// Since when something is unclaimed.
-    pub(crate) waiting_since: Timestamp,
     /// What was answered, if it was short enough to keep.
     pub(crate) answer: Option<Blob<ANSWER_BYTES>>,
+    /// What it allows in all, which is what was charged in all.
+    pub(crate) charged: Usdc,
+    /// What was asked with it.
+    pub(crate) request: Hash,
+    pub(crate) signature: EvmSignature,
+    /// Since when something is unclaimed.
+    pub(crate) waiting_since: Timestamp,
 }
 
 /// How a channel of ours stands.
@@ -133,13 +135,13 @@ impl DepositRow {
 pub(crate) struct InFlight {
     pub(crate) key: String,
     pub(crate) max: Usdc,
-    pub(crate) price: Usdc,
-    pub(crate) signature: EvmSignature,
-    /// Whether a deposit goes with it: the last one of the row.
-    pub(crate) deposit: bool,
-    pub(crate) since: Timestamp,
     /// Whether no voucher over as much was signed before it.
     pub(crate) first: bool,
+    pub(crate) price: Usdc,
+    pub(crate) since: Timestamp,
+    /// Whether a deposit goes with it: the last one of the row.
+    pub(crate) deposit: bool,
+    pub(crate) signature: EvmSignature,
     /// How often the seller's state was believed for this key.
     pub(crate) corrections: u8,
 }
@@ -163,10 +165,10 @@ pub(crate) struct BuyerRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BuyerVouchers {
-    /// What we believe the seller charged.
-    pub(crate) charged: Usdc,
     /// The highest voucher ever signed: the most that can be owed.
     pub(crate) signed: Usdc,
+    /// What we believe the seller charged.
+    pub(crate) charged: Usdc,
     pub(crate) in_flight: Option<InFlight>,
 }
 
@@ -187,9 +189,9 @@ impl BuyerRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PaidRow {
-    pub(crate) channel: B256,
-    pub(crate) max: Usdc,
     pub(crate) at: Timestamp,
+    pub(crate) max: Usdc,
+    pub(crate) channel: B256,
 }
 
 tables! {

@@ -226,6 +226,7 @@ async fn a_payer_whose_answer_was_lost_goes_on_and_does_not_pay_for_it_again() {
     street.serve("second", &payment).await.unwrap();
     street.restart_alice().await;
     assert_eq!(street.buying.channels(None)[0].charged, PRICE, "the answer to the second was never heard");
+    street.buying.give_up(&street.alice, "second").unwrap();
     street.charged("third").await;
     assert_eq!(street.buying.channels(None)[0].charged, usdc(60));
     assert!(matches!(street.pay("second").await, Err(SettlementError::KeyUsed)), "never twice for one key");
@@ -238,6 +239,8 @@ async fn a_payer_that_believes_too_much_corrects_itself_by_its_own_signature() {
     street.charged("first").await;
     street.pay("never arrives").await.unwrap();
     street.restart_alice().await;
+    assert_eq!(street.buying.unanswered(), [(street.alice, "never arrives".to_owned())]);
+    street.buying.give_up(&street.alice, "never arrives").unwrap();
     street.charged("third").await;
     let bought = street.buying.channels(None).remove(0);
     assert_eq!((bought.charged, bought.signed), (usdc(40), usdc(60)), "it signed more, and was believed");

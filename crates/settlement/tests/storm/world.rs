@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::homes::{Buyer, Lives, PRICE, Rail, Seen, Seller};
+use crate::homes::{Answers, Buyer, Lives, PRICE, Rail, Seen, Seller};
 use crate::keyring::Keyring;
 use crate::mortal::{Dice, Event, Fuse, Mortal, Side};
 use crate::port::chain::ChainPort;
@@ -63,11 +63,6 @@ impl Plan {
             wants.swap(at, usize::try_from(dice.throw(at as u64 + 1)).unwrap());
         }
         Self { buyer, seller, lose_every, wants, at_once: dice.throw(2) == 0 }
-    }
-
-    /// The same, with one purchase after the other.
-    pub(crate) fn one_by_one(self) -> Self {
-        Self { at_once: false, ..self }
     }
 
     /// One death of one side, everything one after the other.
@@ -252,6 +247,12 @@ impl World<'_> {
         let channels = self.channel_port(Side::Buyer, &fuse, &reader);
         let buying = Buying::open(settlement.clone(), channels, self.ground.channels()).unwrap();
         let (keys, store, seen) = (Arc::clone(&home.keys), home.store.clone(), Arc::clone(&self.seen));
+        // as the node does it: what was answered before the last life ended holds no channel
+        for (agent, key) in buying.unanswered() {
+            if store.contains::<Answers>(&key).unwrap() {
+                buying.give_up(&agent, &key).unwrap();
+            }
+        }
         Arc::new(Buyer { keys, store, settlement, purse, buying, fuse, seen, shop, order: self.order.clone() })
     }
 }

@@ -25,6 +25,8 @@ use crate::{
     wire::{Payload, QuoteRequest, TradeMessage, TradeReply},
 };
 
+/// Quotes kept for one caller at most, with those that became orders and were paid for.
+const MAX_BOUGHT_QUOTES: usize = 1_024;
 /// How often a message is tried when the row changes under it.
 const TRIES: u32 = 4;
 
@@ -454,7 +456,16 @@ impl Inner {
         let most = self.config.max_quotes_per_buyer;
         let mut of_caller = 0;
         for did in proven {
-            of_caller += self.store.prefix::<Negotiations>(&did.encode(), most)?.len();
+            let kept = self.store.prefix::<Negotiations>(&did.encode(), most.max(MAX_BOUGHT_QUOTES))?;
+            if kept.len() < most || kept.len() >= MAX_BOUGHT_QUOTES {
+                of_caller += kept.len();
+                continue;
+            }
+            for (_, row) in kept {
+                // what was paid for is no burden: who buys much may buy more
+                let job = row.order.map(|order| self.store.get::<Jobs>(&order)).transpose()?.flatten();
+                of_caller += usize::from(job.is_none_or(|job| job.step.is_unfunded()));
+            }
         }
         if of_caller >= most || live >= self.config.max_quotes {
             return Err(Refusal::CapacityFull.into());

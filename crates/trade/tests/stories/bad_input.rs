@@ -447,6 +447,20 @@ async fn quotes_are_bounded_per_buyer_and_forgotten_after_their_time() {
 }
 
 #[tokio::test]
+async fn quotes_that_were_paid_for_leave_room_for_more() {
+    let mut world = World::new().await;
+    world.config.max_quotes_per_buyer = 2;
+    world.start_desk();
+    let began = world.clock().now();
+    for _ in 0..3 {
+        let id = world.buyer().hire(world.wish()).await.unwrap();
+        world.settle_down(30).await;
+        assert_eq!(world.bought(id).state.as_str(), "settled");
+    }
+    assert!(world.clock().now().since(began) < Duration::from_secs(120), "no quote is forgotten yet");
+}
+
+#[tokio::test]
 async fn two_askers_at_once_after_the_sweep_are_both_counted_right() {
     let mut world = World::new().await;
     world.config.max_quotes = 2;

@@ -1,11 +1,12 @@
-//! What a voucher adds to a call: the same agent's work, free and paid for by voucher, between two nodes of this process.
+//! What a voucher adds to a call: the same agent's work, free and paid for by voucher, between the two nodes of this
+//! process. The chain runs in another one.
 
 use super::parts::failed;
 use crate::cli::CliError;
 use crate::config::{A2a, Budget, Config, Payments};
 use crate::devnet::{funded_seed, network_file};
 use crate::{AgentDraft, Node, Worker};
-use haggle_base::Usdc;
+use haggle_base::{NetworkFile, Seed, Usdc};
 use haggle_bench::load::{Load, Until, median};
 use haggle_bench::pairs::{CALLERS, TEXT_BYTES};
 use haggle_bench::processor;
@@ -22,7 +23,10 @@ use std::time::Duration;
 /// Agents that are paid; a buyer has at most eight channels with each.
 const SELLERS: usize = 8;
 /// What a call costs.
-const PRICE: Usdc = Usdc::from_units(100);
+const PRICE: Usdc = Usdc::from_units(10);
+/// Calls' worth of deposit that the agents ask for: each of the 64 channels holds at least 6,250 calls, which is more than
+/// are made on it. A deposit is the chain's work and the first call's; what is measured is the call after it.
+const DEPOSIT_CALLS: u64 = 100_000;
 /// Turns of each.
 const ROUNDS: usize = 5;
 /// Calls of one turn where processor time is read.
@@ -44,9 +48,16 @@ pub(super) struct Paid {
     pub(super) raw_rate: f64,
 }
 
-/// A market of two nodes and the chain.
+/// The market's network file, with money for its two nodes.
+pub(super) fn market(chain: &DevChain) -> Result<NetworkFile, CliError> {
+    for number in 1..=2 {
+        funded_seed(chain, SEED, number)?;
+    }
+    network_file(chain, SEED)
+}
+
+/// A market of two nodes.
 struct Pair {
-    chain: DevChain,
     seller: Node,
     buyer: Node,
     /// The agents' DIDs, the free one first.
@@ -55,20 +66,18 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start() -> Result<Self, CliError> {
+    async fn start(rpc: &str, mut network: NetworkFile) -> Result<Self, CliError> {
         let folder = tempfile::Builder::new().prefix("haggle-bench-").tempdir().map_err(failed)?;
-        let chain = DevChain::start(haggle_devchain::Config::default()).await.map_err(failed)?;
-        let mut network = network_file(&chain, SEED)?;
         let config = Config {
             budget: Budget { per_call: Usdc::from_units(10_000_000), per_day: Usdc::from_units(90_000_000) },
-            payments: Payments { claim_at: Usdc::MAX, ..Payments::default() },
+            payments: Payments { claim_at: Usdc::MAX, deposit_calls: DEPOSIT_CALLS, ..Payments::default() },
             a2a: A2a { open_calls_per_caller: 4 * CALLERS, ..A2a::default() },
             ..Config::default()
         };
         let node = async |name: &str, number: u32, network| {
-            let seed = funded_seed(&chain, SEED, number)?;
+            let seed = Seed::devnet(SEED, number);
             let home = folder.path().join(name);
-            let node = Node::builder(home).config(config.clone()).network(network).chain(&chain.rpc_url()).seed(seed);
+            let node = Node::builder(home).config(config.clone()).network(network).chain(rpc).seed(seed);
             node.local().start().await.map_err(failed)
         };
         let seller = node("seller", 1, network.clone()).await?;
@@ -84,13 +93,12 @@ impl Pair {
         while buyer.find("").await.map_err(failed)?.len() < agents.len() {
             buyer.changed().await;
         }
-        Ok(Self { chain, seller, buyer, agents, _folder: folder })
+        Ok(Self { seller, buyer, agents, _folder: folder })
     }
 
     async fn end(self) {
         self.buyer.shutdown().await;
         self.seller.shutdown().await;
-        self.chain.shutdown().await;
     }
 
     /// Calls the free agent, or the others in turn.
@@ -107,6 +115,7 @@ impl Pair {
                 body: None,
                 max_price: None,
                 rail: paid.then(|| "channel".to_owned()),
+                dry_run: false,
                 buyer: None,
             };
             let answer = api.pay(&format!("{turn}-{number}"), request).await;
@@ -128,9 +137,9 @@ impl Pair {
     }
 }
 
-pub(super) async fn run(quick: bool) -> Result<Paid, CliError> {
+pub(super) async fn run(quick: bool, rpc: &str, network: &str) -> Result<Paid, CliError> {
     let (rounds, calls, turn) = if quick { (1, 64, TURN / 30) } else { (ROUNDS, CALLS, TURN) };
-    let pair = Pair::start().await?;
+    let pair = Pair::start(rpc, serde_json::from_str(network).map_err(failed)?).await?;
     let (raw, size) = (Raw::start().await, TEXT_BYTES + 200);
     pair.call(CALLERS, Until::Calls(calls), false, "warm-free").await?;
     pair.call(CALLERS, Until::Calls(calls), true, "warm-paid").await?;

@@ -4,10 +4,15 @@ use super::paid::{self, Paid};
 use crate::cli::CliError;
 use crate::cli::args::BenchPart;
 use crate::cli::terminal;
-use haggle_bench::discovery::{self, Ingest, Searches};
+use haggle_bench::discovery::{self, Held, Ingest, Searches};
+use haggle_bench::idle;
 use haggle_bench::pairs::{self, Effort, Lost, Pair};
+use haggle_bench::propagation::{self, Spread};
+use haggle_bench::simulator::{self, Converged, Law, SyncCost, Traffic};
 use haggle_bench::vouchers::{VoucherRates, Vouchers};
+use haggle_devchain::DevChain;
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
@@ -16,6 +21,8 @@ use tokio::process::Command;
 const LONG: Duration = Duration::from_secs(3);
 /// The same where figures mean nothing.
 const SHORT: Duration = Duration::from_millis(20);
+/// Seed of what is simulated.
+const SEED: u64 = 7;
 /// Longest time a part may take beside the time it was asked to take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -28,10 +35,33 @@ pub(super) async fn run(part: BenchPart) -> Result<(), CliError> {
             let time = if quick { SHORT } else { LONG };
             terminal::json(&tokio::task::spawn_blocking(move || Vouchers::sign().rates(time)).await.map_err(failed)?);
         }
-        BenchPart::Paid { quick } => terminal::json(&paid::run(quick).await?),
+        BenchPart::Paid { quick, rpc, network } => terminal::json(&paid::run(quick, &rpc, &network).await?),
         BenchPart::Ingest { listings } => terminal::json(&discovery::ingest(listings).await.map_err(failed)?),
         BenchPart::Search { listings, queries } => {
             terminal::json(&discovery::search(listings, queries).await.map_err(failed)?);
+        }
+        BenchPart::Fill { folder, listings } => {
+            discovery::fill(&folder, listings).await.map_err(failed)?;
+            terminal::json(&());
+        }
+        BenchPart::Held { folder, listings } => {
+            terminal::json(&discovery::held(&folder, listings).await.map_err(failed)?);
+        }
+        BenchPart::Crowd { bare: true, nodes, messages } => {
+            terminal::json(&propagation::bare(nodes, messages).await.map_err(failed)?);
+        }
+        BenchPart::Crowd { bare: false, nodes, messages } => {
+            terminal::json(&propagation::ours(nodes, messages).await.map_err(failed)?);
+        }
+        BenchPart::SyncCost { common, differences } => {
+            terminal::json(&simulator::sync_cost(common, differences, SEED).map_err(failed)?);
+        }
+        BenchPart::Traffic { listings } => terminal::json(&simulator::traffic(listings, SEED).map_err(failed)?),
+        BenchPart::Law { nodes, publications } => {
+            terminal::json(&simulator::law(Law::of(SEED, nodes, publications)).map_err(failed)?.0);
+        }
+        BenchPart::Idle { seconds } => {
+            terminal::json(&idle::bare(Duration::from_secs(seconds)).await.map_err(failed)?);
         }
         BenchPart::Latency { quick } => terminal::json(&pairs::latency(effort(quick)).await),
         BenchPart::Rate { quick } => terminal::json(&pairs::rate(effort(quick)).await),
@@ -72,7 +102,15 @@ pub(super) async fn vouchers(quick: bool) -> Result<VoucherRates, CliError> {
 }
 
 pub(super) async fn paid(quick: bool) -> Result<Paid, CliError> {
-    ask(Command::new(own()?), &arguments("paid", quick), PATIENCE).await
+    // the chain stays in this process: what is counted in the other one is the two ends alone
+    let chain = DevChain::start(haggle_devchain::Config::default()).await.map_err(failed)?;
+    let network = serde_json::to_string(&paid::market(&chain)?).map_err(failed)?;
+    let mut arguments = arguments("paid", quick);
+    let rpc = chain.rpc_url();
+    arguments.extend(["--rpc", &rpc, "--network", &network]);
+    let paid = ask(Command::new(own()?), &arguments, PATIENCE).await;
+    chain.shutdown().await;
+    paid
 }
 
 pub(super) async fn ingest(listings: u64) -> Result<Ingest, CliError> {
@@ -83,6 +121,42 @@ pub(super) async fn search(listings: u64, queries: usize) -> Result<Searches, Cl
     let (listings, queries) = (listings.to_string(), queries.to_string());
     let arguments = ["search", "--listings", &listings, "--queries", &queries];
     ask(Command::new(own()?), &arguments, LONG_PATIENCE).await
+}
+
+/// Fills a market in a folder with one process, and holds it in another.
+pub(super) async fn held(folder: &Path, listings: u64) -> Result<Held, CliError> {
+    let (folder, listings) = (folder.display().to_string(), listings.to_string());
+    let () = ask(Command::new(own()?), &["fill", &folder, "--listings", &listings], LONG_PATIENCE).await?;
+    ask(Command::new(own()?), &["held", &folder, "--listings", &listings], LONG_PATIENCE).await
+}
+
+pub(super) async fn crowd(bare: bool, nodes: usize, messages: usize) -> Result<Spread, CliError> {
+    let (nodes, messages) = (nodes.to_string(), messages.to_string());
+    let mut arguments = vec!["crowd", "--nodes", &nodes, "--messages", &messages];
+    if bare {
+        arguments.push("--bare");
+    }
+    ask(Command::new(own()?), &arguments, LONG_PATIENCE).await
+}
+
+pub(super) async fn sync_cost(common: u64, differences: u64) -> Result<SyncCost, CliError> {
+    let (common, differences) = (common.to_string(), differences.to_string());
+    let arguments = ["sync-cost", "--common", &common, "--differences", &differences];
+    ask(Command::new(own()?), &arguments, PATIENCE).await
+}
+
+pub(super) async fn traffic(listings: u64) -> Result<Traffic, CliError> {
+    ask(Command::new(own()?), &["traffic", "--listings", &listings.to_string()], LONG_PATIENCE).await
+}
+
+pub(super) async fn law(nodes: u32, publications: u64) -> Result<Converged, CliError> {
+    let (nodes, publications) = (nodes.to_string(), publications.to_string());
+    let arguments = ["law", "--nodes", &nodes, "--publications", &publications];
+    ask(Command::new(own()?), &arguments, LONG_PATIENCE).await
+}
+
+pub(super) async fn idle(time: Duration) -> Result<f64, CliError> {
+    ask(Command::new(own()?), &["idle", "--seconds", &time.as_secs().to_string()], PATIENCE).await
 }
 
 pub(super) async fn lost(time: Duration) -> Result<Lost, CliError> {

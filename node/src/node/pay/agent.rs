@@ -3,7 +3,9 @@
 
 use super::channel::bound;
 use super::line::Line;
+use super::route::Rail;
 use super::{SENDS, about, conflict, key_text, own_headers, views};
+use crate::config::Prefer;
 use crate::node::Inner;
 use crate::node::api::coded;
 use crate::node::invoke::output;
@@ -20,6 +22,7 @@ use haggle_x402::a2a::{self, Status};
 use haggle_x402::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest wait for a task that the agent works on behind its answer.
@@ -131,7 +134,7 @@ impl Inner {
             let task = task.map(|task| Waiting { id: task.task.to_string(), context: task.context.to_string() });
             return self.pay_in_task(&ask, known, task).await;
         }
-        if let Some(entry) = self.remembered(&ask) {
+        if let Some(entry) = self.remembered(&ask).filter(|_| !request.dry_run) {
             return self.pay_on_voucher(&ask, &entry, None, None).await;
         }
         let result = self.say(&ask.line, methods::SEND_MESSAGE, ask.first(Map::new())).await.map_err(coded)?;
@@ -141,13 +144,17 @@ impl Inner {
             return answer(&ask, &result, Usdc::ZERO);
         };
         let offer = said.offer().ok_or_else(unreadable)?;
-        if let Some(entry) = self.channel_entry(&agent, key, &offer, max, rail)? {
+        let (route, entry) = self.routed(&agent, key, &offer, max, rail)?;
+        if request.dry_run {
+            return Ok(views::quoted(key, &route));
+        }
+        if route.rail == Rail::Channel {
             self.remember(&ask, entry);
             return self.pay_on_voucher(&ask, entry, Some(&offer), Some(task)).await;
         }
-        let entry = self.purse.choose(&offer, max).map_err(coded)?;
         self.keep_task(&ask, &task).await?;
         let purchase = self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?;
+        self.paid_singly(&agent, entry);
         self.pay_in_task(&ask, purchase, Some(task)).await
     }
 
@@ -236,6 +243,7 @@ impl Inner {
                 }
             };
             let said = Said::of(&result);
+            let mut kept = None;
             let next = match (said.payment(), said.offer(), said.settled()) {
                 (Some(Status::Required), Some(again), _) => {
                     task = said.task();
@@ -246,7 +254,7 @@ impl Inner {
                     if settled.success {
                         // before the channel is free: nothing is to come between the voucher and its answer
                         let cost = entry.amount.to_usdc().unwrap_or_default();
-                        self.keep_view(ask, &answer(ask, &result, cost)?).await?;
+                        self.keep_view(ask, kept.insert(answer(ask, &result, cost)?)).await?;
                     }
                     (buying.answered(&agent, key, &settled).await.map_err(coded)?, None)
                 }
@@ -257,10 +265,11 @@ impl Inner {
             };
             match next {
                 (Next::Charged(cost), _) => {
-                    let view = answer(ask, &result, cost)?;
-                    if entry.amount.to_usdc() != Some(cost) {
-                        self.keep_view(ask, &view).await?;
+                    if let Some(view) = kept.take_if(|view| view.cost == cost) {
+                        return Ok(view);
                     }
+                    let view = answer(ask, &result, cost)?;
+                    self.keep_view(ask, &view).await?;
                     return Ok(view);
                 }
                 (Next::Again(corrected), _) => paying = *corrected,
@@ -296,11 +305,19 @@ impl Inner {
     }
 
     /// What an agent of the market asked last time, if there is a channel for it: the voucher goes with the first message.
-    fn remembered(&self, ask: &Ask<'_>) -> Option<PaymentRequirements> {
+    fn remembered(&self, ask: &Ask<'_>) -> Option<Arc<PaymentRequirements>> {
         let Line::Peer(did) = &ask.line else { return None };
+        let settings = &self.config.payments;
+        let asks_for_it = match ask.rail {
+            Some(word) => word == Rail::Channel.word(),
+            None => settings.prefer != Prefer::Exact,
+        };
+        let buying = self.buying.as_ref().filter(|_| asks_for_it)?;
         let entry = self.offers.lock().get(did).cloned()?;
-        let offer = PaymentRequired::new(haggle_x402::Resource::new(did.to_string()), vec![entry]);
-        self.channel_entry(&ask.agent, ask.key, &offer, ask.max, ask.rail).ok().flatten().cloned()
+        let may = |price: Usdc| price <= ask.max && (ask.rail.is_some() || price < settings.escrow_from);
+        let fits = entry.amount.to_usdc().is_some_and(may);
+        let receiver = entry.pay_to.parse().ok().filter(|_| fits)?;
+        buying.has_channel(&ask.agent, &receiver).then_some(entry)
     }
 
     fn remember(&self, ask: &Ask<'_>, entry: &PaymentRequirements) {
@@ -309,7 +326,7 @@ impl Inner {
             if offers.len() >= super::MAX_OFFERS {
                 offers.clear();
             }
-            offers.insert(*did, entry.clone());
+            offers.insert(*did, Arc::new(entry.clone()));
         }
     }
 
@@ -394,7 +411,8 @@ fn is_gone(error: &A2aError) -> bool {
 fn answer(ask: &Ask<'_>, result: &Value, cost: Usdc) -> Result<PayView, ApiError> {
     let output = output(result).map_err(|error| ApiError::from_coded(&error))?;
     let (kind, body) = shown(&output);
-    Ok(PayView { cost, ..views::view(ask.key, 200, kind.to_owned(), body.as_bytes()) })
+    let rail = (!cost.is_zero()).then(|| Rail::Channel.to_string());
+    Ok(PayView { cost, rail, ..views::view(ask.key, 200, kind.to_owned(), body.as_bytes()) })
 }
 
 /// An output as a body, and its content type.

@@ -1,5 +1,6 @@
 //! Paying a stranger by vouchers on a prepaid channel, for those who come again.
 
+use super::route::{Known, NoRoute, Rail, Route, route};
 use super::{Errand, PENDING, about, offer, views};
 use crate::adapters::faults::points;
 use crate::node::Inner;
@@ -8,8 +9,9 @@ use crate::records::{PaidAnswer, PaidAnswers, PaidBody};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::PayView;
-use haggle_settlement::channels::{Next, Paying};
-use haggle_store::Batch;
+use haggle_settlement::SettlementError;
+use haggle_settlement::channels::{Buying, Next, Paying};
+use haggle_store::{Batch, Store};
 use haggle_x402::{PaymentRequired, PaymentRequirements, Scheme, SettleResponse, header};
 use http::{HeaderValue, StatusCode};
 
@@ -26,38 +28,71 @@ pub(super) struct OnChannel<'a> {
 }
 
 impl Inner {
-    /// The entry of an offer to pay on a channel: if the caller wants it so, if there is a channel with the seller already,
-    /// or if nothing else is taken.
-    pub(super) fn channel_entry<'a>(
+    /// The rail on which an offer is paid, and its entry for it.
+    pub(super) fn routed<'a>(
         &self,
         agent: &Did,
         key: &str,
         offer: &'a PaymentRequired,
         max: Usdc,
-        rail: Option<&str>,
-    ) -> Result<Option<&'a PaymentRequirements>, ApiError> {
+        asked: Option<&str>,
+    ) -> Result<(Route, &'a PaymentRequirements), ApiError> {
+        let wrong = |word: &str| {
+            ApiError::bad_request("invalid_request", format!("{word:?} is no rail"), "say exact or channel, or nothing")
+        };
+        let asked = asked.map(|word| Rail::of(word).ok_or_else(|| wrong(word))).transpose()?;
         // a key that went out on a channel stays on it
         let is_bound = self.money.contains::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
-        let rail = if is_bound { Some("channel") } else { rail };
-        let entry = self.fitting_entry(agent, offer, max, rail);
-        if entry.is_none() && rail == Some("channel") {
-            return Err(ApiError::bad_request(
+        let single = self.purse.choose(offer, max);
+        let voucher = self.voucher_entry(agent, offer, max);
+        let price = |entry: &&PaymentRequirements| entry.amount.to_usdc();
+        let known = Known {
+            exact: single.as_ref().ok().and_then(price),
+            channel: voucher.as_ref().and_then(|(entry, _)| price(entry)),
+            is_open: voucher.is_some_and(|(_, is_open)| is_open),
+            earlier: single.as_ref().map_or(0, |entry| self.singles_of(agent, entry)),
+            asked: if is_bound { Some(Rail::Channel) } else { asked },
+            prefer: self.config.payments.prefer,
+            escrow_from: Some(self.config.payments.escrow_from),
+        };
+        let route = route(&known).map_err(|none| match none {
+            NoRoute::NotThat(Rail::Channel) => ApiError::bad_request(
                 "nothing_payable",
                 "the seller takes no voucher that this node can sign",
                 "leave the rail open, or ask the seller for batch-settlement in this network's token",
-            ));
-        }
-        Ok(entry)
+            ),
+            NoRoute::NotThat(Rail::Escrow) => ApiError::bad_request(
+                "escrow_is_for_orders",
+                "a single call is paid as it is asked for; escrow holds the money of an order",
+                "buy the listing with `haggle hire`, or leave the rail open",
+            ),
+            NoRoute::TooDear { price, from } => ApiError::bad_request(
+                "escrow_advised",
+                format!("{price} USDC would leave before the work; from {from} USDC on this node wants escrow"),
+                "buy the listing with `haggle hire`, or name the rail: `--rail exact`; `payments.escrow_from` is the bound",
+            ),
+            NoRoute::Nothing | NoRoute::NotThat(Rail::Exact) => match &single {
+                Err(why) => ApiError::from_coded(why),
+                Ok(_) => ApiError::internal(&"a rail that is open was not found"),
+            },
+        })?;
+        let entry = match route.rail {
+            Rail::Channel => voucher.map(|(entry, _)| entry),
+            Rail::Exact | Rail::Escrow => single.ok(),
+        };
+        let entry = entry.ok_or_else(|| ApiError::internal(&"a rail without an entry"))?;
+        tracing::info!(payment.key = key, rail = %route.rail, "{}", route.why);
+        Ok((route, entry))
     }
 
-    fn fitting_entry<'a>(
+    /// The entry that a voucher of the agent's could pay, and whether there is a channel for it.
+    fn voucher_entry<'a>(
         &self,
         agent: &Did,
         offer: &'a PaymentRequired,
         max: Usdc,
-        rail: Option<&str>,
-    ) -> Option<&'a PaymentRequirements> {
-        let buying = self.buying.as_ref().filter(|_| rail != Some("exact"))?;
+    ) -> Option<(&'a PaymentRequirements, bool)> {
+        let buying = self.buying.as_ref()?;
         let fits = |entry: &&PaymentRequirements| {
             entry.scheme == Scheme::BatchSettlement
                 && entry.amount.to_usdc().is_some_and(|amount| amount <= max)
@@ -65,9 +100,24 @@ impl Inner {
         };
         let entry = offer.accepts.iter().find(fits)?;
         let receiver = entry.pay_to.parse::<Address>().ok()?;
-        let is_known = || buying.has_channel(agent, &receiver);
-        let is_only = || self.purse.choose(offer, max).is_err();
-        (rail == Some("channel") || is_known() || is_only()).then_some(entry)
+        Some((entry, buying.has_channel(agent, &receiver)))
+    }
+
+    /// How often the agent paid the receiver of an entry singly.
+    fn singles_of(&self, agent: &Did, entry: &PaymentRequirements) -> u32 {
+        let Ok(receiver) = entry.pay_to.parse::<Address>() else { return 0 };
+        self.singles.lock().get(&(*agent, receiver)).copied().unwrap_or_default()
+    }
+
+    /// Counts a payment of its own.
+    pub(super) fn paid_singly(&self, agent: &Did, entry: &PaymentRequirements) {
+        let Ok(receiver) = entry.pay_to.parse::<Address>() else { return };
+        let mut singles = self.singles.lock();
+        if singles.len() >= super::MAX_SELLERS {
+            singles.clear();
+        }
+        let count = singles.entry((*agent, receiver)).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// The answer that a key was given for its voucher. A key that is bound to another request is refused.
@@ -85,7 +135,8 @@ impl Inner {
         let Some(body) = row.body else { return Ok(None) };
         let body = body.read(&self.blobs).map_err(coded)?;
         let kind = row.content_type.as_str().to_owned();
-        Ok(Some(PayView { cost: row.cost, ..views::view(key, row.status, kind, &body) }))
+        let rail = Some(Rail::Channel.to_string());
+        Ok(Some(PayView { cost: row.cost, rail, ..views::view(key, row.status, kind, &body) }))
     }
 
     /// Pays and asks until there is an answer, or a reason why not. The voucher is on disk before it leaves.
@@ -138,7 +189,8 @@ impl Inner {
                     self.keep_answer(&agent, key, answer).await?;
                 }
                 self.faults.at(points::VOUCHER_CHARGED);
-                return Ok(PayView { cost, ..views::free(key, &heard) });
+                let rail = Some(Rail::Channel.to_string());
+                return Ok(PayView { cost, rail, ..views::free(key, &heard) });
             }
             let again = offer(&heard)?;
             match buying.refused(&agent, key, entry, &again).await.map_err(coded)? {
@@ -168,4 +220,15 @@ pub(super) fn bound(agent: &Did, key: &str, request: Hash) -> Result<Batch, ApiE
     let mut batch = Batch::new();
     batch.put::<PaidAnswers>(&(*agent, key.to_owned()), &PaidAnswer::unanswered(request)).map_err(coded)?;
     Ok(batch)
+}
+
+/// Frees the channels whose vouchers were answered before the node stopped: the answer is kept here, and not with the voucher.
+pub(in crate::node) fn let_answered_go(buying: &Buying, money: &Store) -> Result<(), SettlementError> {
+    for (agent, key) in buying.unanswered() {
+        let row = money.get::<PaidAnswers>(&(agent, key.clone()))?;
+        if row.is_some_and(|row| row.body.is_some()) {
+            buying.give_up(&agent, &key)?;
+        }
+    }
+    Ok(())
 }

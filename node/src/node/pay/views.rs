@@ -2,6 +2,7 @@
 
 use super::super::Inner;
 use super::super::api::coded;
+use super::route::{Rail, Route};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use haggle_a2a_transport::Fetched;
@@ -31,7 +32,14 @@ pub(super) fn free(key: &str, heard: &Fetched) -> PayView {
 pub(super) fn view(key: &str, status: u16, content_type: String, body: &[u8]) -> PayView {
     let text = std::str::from_utf8(body).ok().map(str::to_owned);
     let base64 = text.is_none().then(|| STANDARD.encode(body));
-    PayView { key: key.to_owned(), status, content_type, text, base64, cost: Usdc::ZERO, payment: None }
+    let (key, cost) = (key.to_owned(), Usdc::ZERO);
+    PayView { key, status, content_type, text, base64, cost, rail: None, why: None, payment: None }
+}
+
+/// What a dry run tells of an offer: nothing was paid, and the payment is still asked for.
+pub(super) fn quoted(key: &str, route: &Route) -> PayView {
+    let (rail, why) = (Some(route.rail.to_string()), Some(route.why.clone()));
+    PayView { rail, why, ..view(key, 402, String::new(), &[]) }
 }
 
 /// The word that a type without fields has in JSON.
@@ -47,7 +55,8 @@ impl Inner {
         let cost = if purchase.state == PurchaseState::Lapsed { Usdc::ZERO } else { purchase.amount };
         let payment = Some(self.payment_view(purchase)?);
         let kind = answer.content_type.as_str().to_owned();
-        Ok(PayView { cost, payment, ..view(&purchase.key, answer.status, kind, &body) })
+        let rail = Some(Rail::Exact.to_string());
+        Ok(PayView { cost, payment, rail, ..view(&purchase.key, answer.status, kind, &body) })
     }
 
     pub(super) fn payment_view(&self, purchase: &Purchase) -> Result<PaymentView, ApiError> {

@@ -140,7 +140,7 @@ impl Server {
             }
         };
         let is_over = task.state().is_terminal();
-        match result(task, Some(0)) {
+        match result(&task, Some(0)) {
             Ok(task) => self.deliver(row, &event::task(task)).await,
             Err(error) => self.log_failure(row, Err(error)),
         }

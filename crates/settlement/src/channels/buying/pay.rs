@@ -106,13 +106,17 @@ impl Buying {
         }
         let (mut may_open, mut refused) = (true, None);
         loop {
-            if let Some(paid) = self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))? {
-                return self.again(key, &paid, requirement, offer);
-            }
             let freed = self.inner.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            let tried = match self.choose(&wanted, may_open) {
+            let choice = match self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))? {
+                Some(paid) => match self.again(key, &paid, requirement, offer)? {
+                    Some(again) => return Ok(again),
+                    None => Choice::Wait,
+                },
+                None => self.choose(&wanted, may_open),
+            };
+            let tried = match choice {
                 Choice::Wait => {
                     // a channel comes free by a word, or by the clock when its answer is overdue
                     let _woken = tokio::time::timeout(LOOK_AGAIN, freed).await;
@@ -143,22 +147,34 @@ impl Buying {
         }
     }
 
-    /// The payment a key stands for, as it was stored.
+    /// The payment a key stands for, as it was stored; its channel waits for its answer again. `None` while somebody else
+    /// is at the channel.
     fn again(
         &self,
         key: &str,
         paid: &PaidRow,
         requirement: &PaymentRequirements,
         offer: Option<&PaymentRequired>,
-    ) -> Result<Paying, SettlementError> {
-        let slot = self.inner.slot(&paid.channel, |slot| slot.clone()).ok_or(SettlementError::KeyUsed)?;
-        let out = slot.vouchers.in_flight.as_ref().filter(|out| out.key == key).ok_or(SettlementError::KeyUsed)?;
+    ) -> Result<Option<Paying>, SettlementError> {
+        let now = self.inner.settlement.inner.clock.now();
+        let shown = self.inner.slot(&paid.channel, |slot| {
+            let out = slot.vouchers.in_flight.as_mut().filter(|out| out.key == key)?;
+            if !slot.taken {
+                out.since = now;
+            }
+            Some(slot.clone())
+        });
+        let slot = shown.flatten().ok_or(SettlementError::KeyUsed)?;
+        let out = slot.vouchers.in_flight.as_ref().ok_or(SettlementError::KeyUsed)?;
         if requirement.amount.to_usdc() != Some(out.price) {
             return Err(SettlementError::KeyUsed);
         }
+        if slot.taken {
+            return Ok(None);
+        }
         let (payload, deposit) = payload(&slot, paid.channel, out);
         let payment = payload.into_payment(requirement.clone(), offer);
-        Ok(Paying { payment, channel: paid.channel, deposit, again: true })
+        Ok(Some(Paying { payment, channel: paid.channel, deposit, again: true }))
     }
 
     fn choose(&self, wanted: &Wanted, may_open: bool) -> Choice {

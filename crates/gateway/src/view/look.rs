@@ -1,0 +1,95 @@
+//! Bodies about what others see: of a listing, of this node, and of the way to them.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/listings/{id}/why`: where a listing stands, and why it may not be found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyView {
+    /// The listing's record.
+    pub id: String,
+    /// How it stands here: `held`, `replaced`, `withdrawn`, `refused` or `unknown`.
+    pub here: String,
+    /// The record that stands here instead.
+    pub here_by: Option<String>,
+    /// All of it in a sentence.
+    pub because: String,
+    /// What a few connected peers say, others each time.
+    pub peers: Vec<HeldView>,
+}
+
+/// What one peer says of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldView {
+    /// The peer.
+    pub peer: String,
+    /// How it stands there, in the words of [`WhyView::here`]; absent if the peer did not answer.
+    pub holding: Option<String>,
+    /// The record that stands there instead.
+    pub by: Option<String>,
+    /// The way to the peer: `direct`, `punched` or `relayed`.
+    pub path: Option<String>,
+    /// How long the answer took, in microseconds.
+    pub micros: Option<u64>,
+    /// Why there is no answer.
+    pub problem: Option<String>,
+}
+
+/// `POST /v1/peers/{peer}/ping`: the way to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingView {
+    /// The peer that answered.
+    pub peer: String,
+    /// `direct`, `punched` or `relayed`.
+    pub path: Option<String>,
+    /// An address of it.
+    pub address: Option<String>,
+    /// Each answer's time, in microseconds.
+    pub micros: Vec<u64>,
+}
+
+/// `GET /v1/visibility`: what a few peers hold of what this node offers, asked at most once a minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisibilityView {
+    /// Peers that were asked.
+    pub asked: u64,
+    /// Those that answered.
+    pub answered: u64,
+    /// This node's listings, sixteen at most.
+    pub listings: Vec<VisibleListing>,
+}
+
+/// One listing of this node, seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisibleListing {
+    /// The listing's record.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Peers that hold it, of those that answered.
+    pub held_by: u64,
+    /// Signed within the last minute: it may not have come around yet.
+    pub young: bool,
+}
+
+impl VisibilityView {
+    /// Whether anything that had time to come around is held by nobody who answered.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.answered > 0 && self.listings.iter().any(|listing| listing.held_by == 0 && !listing.young)
+    }
+
+    /// All of it in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (self.listings.len(), self.answered) {
+            (0, _) => "nothing is offered here".to_owned(),
+            (_, 0) if self.asked == 0 => "no peer to ask".to_owned(),
+            (_, 0) => format!("none of {} peers answered", self.asked),
+            (count, answered) => {
+                let least = self.listings.iter().map(|listing| listing.held_by).min().unwrap_or(0);
+                let what = if count == 1 { "the listing is held by" } else { "each listing is held by at least" };
+                format!("{what} {least} of {answered} peers asked")
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Arguments of `peer` and `listing`.
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum PeerCommand {
+    /// Connected peers.
+    List,
+    /// Dial a peer by multiaddress.
+    Connect {
+        /// Address with /p2p/<id>.
+        address: String,
+    },
+    /// Measure the way to a peer, and say which way it is: direct, punched through NATs, or relayed.
+    Ping {
+        /// Peer id, or the DID of an agent it serves.
+        peer: String,
+        /// How often (1 to 16).
+        #[arg(long, short = 'n', default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
+        count: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ListingCommand {
+    /// Ask this node and five peers where a listing stands, and why it may not be found.
+    Why {
+        /// Record id of the listing.
+        id: String,
+    },
+}

@@ -1,0 +1,286 @@
+//! The market between nodes: gossip onto the shelf, our own records out, sessions with peers at the catalog's pace.
+//!
+//! A [`Market`] is a network and a catalog joined. The node runs one; scenarios of many nodes in one process run one each,
+//! with nothing around it.
+
+use crate::adapters::catalog::Gossip as Announcer;
+use haggle_base::{Clock, Coded, NetworkId, NodeKey, PeerId};
+use haggle_catalog::{
+    Catalog, CatalogConfig, CatalogError, Ended, Origin, Pace, PaceSettings, Role, Spent, Standing, SyncReport,
+};
+use haggle_network::{
+    Gossip, Inbox, Incoming, Network, NetworkConfig, NetworkError, NetworkEvent, Severity, Stream, scoped,
+};
+use haggle_store::Store;
+use parking_lot::Mutex;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Longest time until the pace is asked again by itself.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// The wall clock runs on while a machine sleeps, and timers do not: a difference from here on is sleep.
+const SLEPT: Duration = Duration::from_secs(60);
+
+/// Who is told of finished sessions.
+type Told = Arc<dyn Fn(PeerId, &SyncReport) + Send + Sync>;
+
+/// A network and a catalog that live from each other. Clones share both.
+#[derive(Clone)]
+pub struct Market {
+    network: Network,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    pace: Arc<Mutex<Pace<PeerId>>>,
+    /// Something happened that may change whom to reconcile with.
+    changed: Arc<Notify>,
+    begun: Instant,
+    told: Told,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Market").field("network", &self.network).finish_non_exhaustive()
+    }
+}
+
+/// Why a market does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MarketError {
+    /// The network does not.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The catalog does not.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// The name of the reconciliation protocol.
+fn protocol(network: &NetworkId) -> String {
+    scoped(network, "sync/1")
+}
+
+impl Market {
+    /// Joins a network and a catalog that run. Nothing happens before [`Market::run`].
+    #[must_use]
+    pub(crate) fn join(
+        network: Network,
+        catalog: Catalog,
+        clock: Arc<dyn Clock>,
+        sync_every: Duration,
+        told: Told,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            network,
+            catalog,
+            clock,
+            pace: Arc::new(Mutex::new(Pace::new(PaceSettings::every(sync_every), Duration::ZERO))),
+            changed: Arc::default(),
+            begun: Instant::now(),
+            told,
+            tasks,
+            stop,
+        }
+    }
+
+    /// A market with nothing around it: no gateway, no chain, no agents.
+    ///
+    /// # Errors
+    /// [`MarketError`] where network or catalog do not start.
+    pub async fn start(
+        network: NetworkConfig,
+        catalog: CatalogConfig,
+        store: Store,
+        key: &NodeKey,
+        clock: Arc<dyn Clock>,
+        standing: Arc<dyn Standing>,
+        sync_every: Duration,
+    ) -> Result<Self, MarketError> {
+        let id = network.network.clone();
+        let (network, inbox) = Network::start(network, key, Arc::clone(&clock), None).await?;
+        let announce = Arc::new(Announcer { network: network.clone(), id });
+        let catalog = Catalog::start(store, catalog, Arc::clone(&clock), announce, standing).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let market = Self::join(network, catalog, clock, sync_every, Arc::new(|_, _| {}), tasks, stop);
+        market.run(Some(inbox), true)?;
+        Ok(market)
+    }
+
+    /// Starts the loops: gossip, if there is an inbox, and sessions, if they are wanted. They end when the market stops.
+    ///
+    /// # Errors
+    /// Somebody else accepts the protocol of reconciliation.
+    pub(crate) fn run(&self, inbox: Option<Inbox>, reconciles: bool) -> Result<(), NetworkError> {
+        let syncs = self.network.accept(&protocol(self.catalog.network()))?;
+        let events = self.network.subscribe_events();
+        if let Some(inbox) = inbox {
+            self.spawn(self.clone().read_gossip(inbox));
+        }
+        if reconciles {
+            self.spawn(self.clone().follow(syncs));
+            self.spawn(self.clone().lead());
+        }
+        self.spawn(self.clone().watch(events, reconciles));
+        Ok(())
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Ends the loops, the network and the catalog.
+    ///
+    /// # Errors
+    /// The catalog has ended before.
+    pub async fn shutdown(self) -> Result<(), CatalogError> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.network.shutdown().await;
+        self.catalog.clone().shutdown().await
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            // either the loop ended with its source, or the market stops
+            let _ended = stop.run_until_cancelled_owned(work).await;
+        });
+    }
+
+    /// Puts what is gossiped on the shelf, and tells the mesh what it was worth.
+    async fn read_gossip(self, mut inbox: Inbox) {
+        while let Some(Gossip { from, bytes, verdict, .. }) = inbox.gossip.recv().await {
+            match self.catalog.put(bytes.to_vec(), Origin::Gossip { peer: from }).await {
+                Ok(put) if put.is_new() => verdict.accept(),
+                Ok(_) => verdict.ignore(),
+                Err(error) if error.is_senders_fault() => {
+                    tracing::debug!(peer.id = %from, error.code = error.code(), "rejected a record from {from}: {error}");
+                    verdict.reject();
+                }
+                Err(error) => {
+                    tracing::warn!(peer.id = %from, error.code = error.code(), "could not keep a record: {error}");
+                    verdict.ignore();
+                }
+            }
+        }
+    }
+
+    /// Tells the pace of peers that come and go, and the catalog of peers that listen.
+    async fn watch(self, mut events: broadcast::Receiver<NetworkEvent>, reconciles: bool) {
+        let own = self.network.peer_id();
+        // both sides see a connection; the smaller id leads, so one session is enough
+        let greet = |peer: PeerId| {
+            if reconciles {
+                self.pace.lock().connected(peer, own < peer, self.begun.elapsed());
+                self.changed.notify_one();
+            }
+        };
+        // whoever connected before this loop listened
+        self.network.peers().into_iter().for_each(|facts| greet(facts.peer));
+        loop {
+            match events.recv().await {
+                Ok(NetworkEvent::Connected { peer, .. }) => greet(peer),
+                Ok(NetworkEvent::Disconnected { peer }) => {
+                    self.pace.lock().disconnected(&peer, self.begun.elapsed());
+                    self.changed.notify_one();
+                }
+                Ok(NetworkEvent::Subscribed { .. }) => self.catalog.retry_announcements(),
+                Ok(_) => {}
+                // peers that came meanwhile are greeted now; a greeting too many costs little
+                Err(RecvError::Lagged(_)) => self.network.peers().into_iter().for_each(|facts| greet(facts.peer)),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Leads the sessions that are due, as long as the node runs.
+    async fn lead(self) {
+        let (mut wall, mut awake) = (self.clock.now(), Instant::now());
+        loop {
+            let due = self.pace.lock().lead(self.begun.elapsed(), dice());
+            for peer in due {
+                let this = self.clone();
+                self.spawn(async move { this.lead_one(peer).await });
+            }
+            let pause = self.pace.lock().wait(self.begun.elapsed()).min(ASK_AGAIN);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.changed.notified() => {}
+            }
+            let slept = self.clock.now().since(wall).saturating_sub(awake.elapsed());
+            if slept >= SLEPT {
+                self.pace.lock().missed(self.begun.elapsed());
+            }
+            (wall, awake) = (self.clock.now(), Instant::now());
+        }
+    }
+
+    /// Follows the sessions that peers lead, as far as they may.
+    async fn follow(self, mut syncs: Incoming) {
+        while let Some((peer, stream)) = syncs.next().await {
+            if !self.pace.lock().follow(peer, self.begun.elapsed()) {
+                tracing::debug!(peer.id = %peer, "{peer} asks to reconcile more often than it may");
+                continue;
+            }
+            let this = self.clone();
+            self.spawn(async move {
+                let (ended, spent) = this.session(peer, stream, Role::Follower).await;
+                this.pace.lock().followed(&peer, ended, spent, this.begun.elapsed(), dice());
+                this.changed.notify_one();
+            });
+        }
+    }
+
+    async fn lead_one(&self, peer: PeerId) {
+        let (ended, spent) = match self.network.open(&peer, &protocol(self.catalog.network())).await {
+            Ok(stream) => self.session(peer, stream, Role::Leader).await,
+            Err(error) => {
+                tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} cannot be reconciled with: {error}");
+                (Ended::Failed, Spent::default())
+            }
+        };
+        self.pace.lock().led(&peer, ended, spent, self.begun.elapsed(), dice());
+        self.changed.notify_one();
+    }
+
+    async fn session(&self, peer: PeerId, stream: Stream, role: Role) -> (Ended, Spent) {
+        match self.catalog.sync_with(stream, role, peer).await {
+            Ok(report) => {
+                (self.told)(peer, &report);
+                (report.ended(), report.spent())
+            }
+            Err(error) => {
+                if error.is_peers_fault() {
+                    self.network.report(&peer, Severity::Medium);
+                }
+                tracing::debug!(peer.id = %peer, error.code = error.code(), "reconciling with {peer} failed: {error}");
+                (Ended::Failed, Spent { sessions: 1, ..Spent::default() })
+            }
+        }
+    }
+}
+
+/// A random number; nothing secret hangs on it.
+fn dice() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

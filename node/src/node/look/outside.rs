@@ -1,0 +1,198 @@
+//! What a few peers see: of a listing, of all that this node offers, and of the way to them.
+
+use super::Inner;
+use crate::node::api::{coded, read_did};
+use futures::StreamExt as _;
+use haggle_base::{Hash, PeerId, RecordId};
+use haggle_catalog::Place;
+use haggle_catalog::body::LISTING_SLOT_PREFIX;
+use haggle_catalog::look::{Holding, MAX_QUESTIONS, Question, Reply};
+use haggle_gateway::ApiError;
+use haggle_gateway::view::{HeldView, PingView, VisibilityView, VisibleListing, WhyView};
+use std::time::Duration;
+
+/// Peers that are asked.
+const ASKED: usize = 5;
+/// Pings of one measurement, unless the caller says otherwise.
+const PINGS: usize = 4;
+/// How long an answer about our listings counts.
+const OUTSIDE_FOR: Duration = Duration::from_secs(60);
+/// A listing younger than this may not have come around yet.
+const YOUNG: Duration = Duration::from_secs(60);
+
+impl Inner {
+    /// A few connected peers, others each time.
+    fn some_peers(&self) -> Vec<PeerId> {
+        let now = self.clock.now().as_millis().to_be_bytes();
+        let mut peers: Vec<PeerId> = self.network.peers().into_iter().map(|facts| facts.peer).collect();
+        peers.sort_by_cached_key(|peer| Hash::of_parts(&[&now, peer.to_string().as_bytes()]));
+        peers.truncate(ASKED);
+        peers
+    }
+
+    fn path_to(&self, peer: &PeerId) -> Option<String> {
+        self.network.facts(peer)?.path.map(|path| path.as_str().to_owned())
+    }
+
+    /// How a listing stands here and at a few peers.
+    pub(in crate::node) async fn why_listing(&self, id: &str) -> Result<WhyView, ApiError> {
+        let record: RecordId = id.parse().map_err(|_| {
+            ApiError::bad_request(
+                "invalid_listing",
+                format!("{id:?} is no record id"),
+                "the id of a listing has 64 hexadecimal digits; `haggle find` shows it",
+            )
+        })?;
+        let place = self.catalog.place(&record);
+        let here = self.catalog.holding(&record, place.as_ref());
+        let question = [Question::Record { id: record, place }];
+        let asked = futures::stream::iter(self.some_peers()).map(|peer| {
+            let question = &question;
+            async move {
+                let answer = self.look_at(&peer, &[], question).await;
+                let (holding, took, problem) = match answer.as_deref() {
+                    Ok([(Reply::Record { holding }, took)]) => (Some(*holding), Some(*took), None),
+                    Ok(_) => (None, None, Some(super::NoAnswer::Nonsense.words())),
+                    Err(cause) => (None, None, Some(cause.words())),
+                };
+                HeldView {
+                    peer: peer.to_string(),
+                    holding: holding.map(|holding| holding.as_str().to_owned()),
+                    by: holding.and_then(Holding::by).map(|by| by.to_string()),
+                    path: self.path_to(&peer),
+                    micros: took.map(micros),
+                    problem,
+                }
+            }
+        });
+        let peers: Vec<HeldView> = asked.buffer_unordered(ASKED).collect().await;
+        let held = peers.iter().filter(|peer| peer.holding.as_deref() == Some("held")).count();
+        let answered = peers.iter().filter(|peer| peer.holding.is_some()).count();
+        Ok(WhyView {
+            id: record.to_string(),
+            here: here.as_str().to_owned(),
+            here_by: here.by().map(|by| by.to_string()),
+            because: because(here, held, answered, peers.len()),
+            peers,
+        })
+    }
+
+    /// Measures the way to a peer, by its id, or by the DID of an agent that it serves.
+    pub(in crate::node) async fn ping_peer(&self, target: &str, count: Option<u32>) -> Result<PingView, ApiError> {
+        let count = count.map_or(PINGS, |count| usize::try_from(count).unwrap_or(MAX_QUESTIONS));
+        let count = count.clamp(1, MAX_QUESTIONS);
+        let hosts: Vec<(PeerId, Vec<String>)> = if target.starts_with("did:") {
+            let did = read_did(target)?;
+            let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
+                ApiError::not_found(
+                    "agent_not_found",
+                    format!("no card of {did} is known here"),
+                    "`haggle find` shows the agents this node knows",
+                )
+            })?;
+            let hosts = card.body().hosts.iter();
+            hosts.map(|host| (host.peer, host.addrs.iter().map(|addr| addr.as_str().to_owned()).collect())).collect()
+        } else {
+            let peer = target.parse().map_err(|_| {
+                ApiError::bad_request(
+                    "invalid_peer",
+                    format!("{target:?} is neither a peer id nor a DID"),
+                    "`haggle peer list` shows connected peers, `haggle find` agents",
+                )
+            })?;
+            vec![(peer, Vec::new())]
+        };
+        let mut problem = String::from("its card names no host");
+        for (peer, addresses) in hosts {
+            match self.look_at(&peer, &addresses, &vec![Question::Ping; count]).await {
+                Ok(replies) => {
+                    let facts = self.network.facts(&peer);
+                    return Ok(PingView {
+                        peer: peer.to_string(),
+                        path: self.path_to(&peer),
+                        address: facts.and_then(|facts| facts.addrs.first().cloned()),
+                        micros: replies.iter().map(|(_, took)| micros(*took)).collect(),
+                    });
+                }
+                Err(cause) => problem = cause.words(),
+            }
+        }
+        Err(ApiError::new(
+            http::StatusCode::BAD_GATEWAY,
+            "peer_unreachable",
+            format!("{target} does not answer: {problem}"),
+            "look at its own `haggle status`, or try `haggle peer connect` with an address of it",
+        ))
+    }
+
+    /// What a few peers hold of what this node offers. Asked for anew once a minute.
+    pub(in crate::node) async fn seen_from_outside(&self) -> Result<VisibilityView, ApiError> {
+        let now = self.clock.now();
+        let known = self.looks.outside.lock().clone();
+        if let Some((asked, view)) = known
+            && now.since(asked) < OUTSIDE_FOR
+        {
+            return Ok(view);
+        }
+        let mut ours = Vec::new();
+        for agent in self.agents.dids() {
+            ours.extend(self.catalog.listings_of(&agent).map_err(coded)?);
+            if ours.len() >= MAX_QUESTIONS {
+                break;
+            }
+        }
+        ours.truncate(MAX_QUESTIONS);
+        let questions: Vec<Question> = ours
+            .iter()
+            .map(|listing| {
+                let place =
+                    Place::listing(&listing.author(), listing.record().slot.as_str(), listing.body().category.as_str());
+                Question::Record { id: listing.id(), place: Some(place) }
+            })
+            .collect();
+        let peers = if questions.is_empty() { Vec::new() } else { self.some_peers() };
+        let asked = futures::stream::iter(peers.clone()).map(|peer| {
+            let questions = &questions;
+            async move { self.look_at(&peer, &[], questions).await }
+        });
+        let answers: Vec<_> = asked.buffer_unordered(ASKED).collect().await;
+        let answers: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
+        let listings = ours.iter().enumerate().map(|(at, listing)| {
+            let holds = |replies: &&Vec<(Reply, Duration)>| {
+                matches!(replies.get(at), Some((Reply::Record { holding: Holding::Held }, _)))
+            };
+            let slot = listing.record().slot.as_str();
+            VisibleListing {
+                id: listing.id().to_string(),
+                name: slot.strip_prefix(LISTING_SLOT_PREFIX).unwrap_or(slot).to_owned(),
+                held_by: answers.iter().filter(holds).count() as u64,
+                young: now.since(listing.record().created) < YOUNG,
+            }
+        });
+        let view =
+            VisibilityView { asked: peers.len() as u64, answered: answers.len() as u64, listings: listings.collect() };
+        *self.looks.outside.lock() = Some((now, view.clone()));
+        Ok(view)
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The answer to the question in a sentence.
+fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String {
+    let there = match (asked, answered) {
+        (0, _) => "no peer is connected, so nobody else could be asked".to_owned(),
+        (asked, 0) => format!("none of {asked} peers answered"),
+        (asked, answered) => format!("{held} of {answered} peers that answered hold it ({asked} were asked)"),
+    };
+    let here = match here {
+        Holding::Held => "This node holds it",
+        Holding::Replaced { .. } => "Its author has replaced it with a newer one",
+        Holding::Withdrawn { .. } => "Its author has withdrawn it",
+        Holding::Refused => "This node had no room for it: an author who has paid for nothing has four listings",
+        Holding::Unknown => "This node does not hold it: it never came, was replaced, or has expired",
+    };
+    format!("{here}; {there}.")
+}

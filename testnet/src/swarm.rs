@@ -1,0 +1,290 @@
+//! Many nodes in one process: real libp2p on loopback and the node's own market, with no gateway, chain or agents around it.
+
+use haggle::market::Market;
+use haggle_base::{AgentKey, Clock, Did, ManualClock, NetworkId, NodeKey, PeerId, RecordId, Timestamp};
+use haggle_bench::corpus::Corpus;
+use haggle_catalog::{AnyRecord, CatalogConfig, Figures, Origin, Standing};
+use haggle_network::{NetworkConfig, topic};
+use haggle_store::Store;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for anything that has to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a waiting story looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Time between two reconciliations with random peers; a tenth of it while something is missing.
+const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// Members that each member dials, so many places back.
+const DIALS: [usize; 3] = [1, 2, 6];
+/// Longer than any story.
+const FOR_GOOD: Duration = Duration::from_secs(3600);
+/// Shards of the network.
+const SHARDS: u16 = 4;
+/// Seed of what is published.
+const SEED: u64 = 7;
+
+/// Who paid for room on the shelf.
+#[derive(Clone, Debug, Default)]
+pub struct Paid(Arc<HashSet<Did>>);
+
+impl Standing for Paid {
+    fn figures(&self, _agent: &Did) -> Figures {
+        Figures::default()
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn costed(&self, agent: &Did) -> bool {
+        self.0.contains(agent)
+    }
+}
+
+/// One node.
+#[derive(Debug)]
+struct Member {
+    key: NodeKey,
+    /// What a stop leaves.
+    store: Store,
+    clock: ManualClock,
+    market: Option<Market>,
+}
+
+/// Nodes that know each other.
+#[derive(Debug)]
+pub struct Swarm {
+    members: Vec<Member>,
+    corpus: Corpus,
+    capacity: usize,
+    paid: Paid,
+}
+
+impl Swarm {
+    /// Nodes with room for so many records in each shard, where the authors of these listings have paid for room.
+    ///
+    /// # Panics
+    /// Loopback cannot be had.
+    pub async fn new(nodes: usize, capacity: usize, paid: std::ops::Range<u64>) -> Self {
+        let corpus = Corpus::new(SEED);
+        let paid = Paid(Arc::new(paid.map(|number| corpus.author(number).did()).collect()));
+        let mut swarm = Self { members: Vec::new(), corpus, capacity, paid };
+        for _ in 0..nodes {
+            swarm.join().await;
+        }
+        swarm
+    }
+
+    /// One more node, with nothing; its number.
+    ///
+    /// # Panics
+    /// Loopback cannot be had.
+    pub async fn join(&mut self) -> usize {
+        let number = self.members.len();
+        let mut secret = [9; 32];
+        secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let (key, clock) = (NodeKey::from_bytes(&secret), ManualClock::new(start()));
+        self.members.push(Member { key, store: Store::memory(), clock, market: None });
+        self.start(number).await;
+        number
+    }
+
+    /// Nodes, with those that are down.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// True if there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Starts a node that is down, with what it had.
+    ///
+    /// # Panics
+    /// Loopback cannot be had.
+    pub async fn start(&mut self, number: usize) {
+        let network = network_id();
+        let catalog = CatalogConfig {
+            shard_capacity: self.capacity,
+            commit_every: Duration::from_millis(200),
+            ..CatalogConfig::with(network.clone(), 31_337, SHARDS)
+        };
+        let config = NetworkConfig {
+            topics: (0..SHARDS).map(|shard| topic(&network, shard)).collect(),
+            max_connections: 24,
+            target_peers: 4,
+            ..NetworkConfig::for_testing(network)
+        };
+        let member = &self.members[number];
+        let (store, clock) = (member.store.clone(), Arc::new(member.clock.clone()));
+        let standing = Arc::new(self.paid.clone());
+        let market = Market::start(config, catalog, store, &member.key, clock, standing, SYNC_EVERY).await;
+        self.members[number].market = Some(market.expect("the market starts"));
+        self.dial(number).await;
+    }
+
+    async fn dial(&self, number: usize) {
+        for back in DIALS {
+            let other = (number + self.members.len() - back % self.members.len()) % self.members.len();
+            if let Some(there) = self.members[other].market.as_ref().filter(|_| other != number) {
+                let (peer, addresses) = (there.network().peer_id(), there.network().listen_addrs());
+                // across a cut nobody answers
+                let _connected = self.market(number).network().connect(&peer, &addresses).await;
+            }
+        }
+    }
+
+    /// Takes a node down in order.
+    ///
+    /// # Panics
+    /// It is down.
+    pub async fn stop(&mut self, number: usize) {
+        let market = self.members[number].market.take().expect("the node is up");
+        market.shutdown().await.expect("the catalog ends once");
+    }
+
+    /// A node that is up.
+    ///
+    /// # Panics
+    /// It is down.
+    #[must_use]
+    pub fn market(&self, number: usize) -> &Market {
+        self.members[number].market.as_ref().expect("the node is up")
+    }
+
+    /// Moves a node's clock.
+    pub fn forward(&self, number: usize, time: Duration) {
+        self.members[number].clock.advance(time);
+    }
+
+    /// Who signs listing `number`.
+    #[must_use]
+    pub fn author(&self, number: u64) -> AgentKey {
+        self.corpus.author(number)
+    }
+
+    /// Node `at` publishes listing `number`, by its own clock; its id.
+    ///
+    /// # Panics
+    /// The record is refused.
+    pub async fn publish(&self, at: usize, number: u64) -> RecordId {
+        let now = self.members[at].clock.now();
+        let bytes = self.corpus.signed(number, &network_id(), now).expect("the record is within its bounds");
+        let id = AnyRecord::open(bytes.clone(), &network_id(), now).expect("the record verifies").id();
+        drop(self.market(at).catalog().put(bytes, Origin::Local).await.expect("the record is stored"));
+        id
+    }
+
+    /// Node `at` holds these listings from the beginning.
+    ///
+    /// # Panics
+    /// They are refused.
+    pub async fn fill(&self, at: usize, numbers: std::ops::Range<u64>) {
+        let now = self.members[at].clock.now();
+        let sign = |number| self.corpus.signed(number, &network_id(), now).expect("the record is within its bounds");
+        let peer = self.members[at].key.peer_id();
+        let records = numbers.map(sign).collect();
+        let outcomes = self.market(at).catalog().put_many(records, Origin::Sync { peer }).await;
+        outcomes.expect("the records are stored").into_iter().for_each(|outcome| drop(outcome.expect("it verifies")));
+    }
+
+    /// Whether node `at` holds a record.
+    #[must_use]
+    pub fn holds(&self, at: usize, id: &RecordId) -> bool {
+        self.market(at).catalog().bytes(id).is_ok_and(|bytes| bytes.is_some())
+    }
+
+    /// Cuts every connection between members of odd and of even number.
+    ///
+    /// # Panics
+    /// A network has ended.
+    pub async fn cut(&self) {
+        for (one, other) in self.across() {
+            self.market(one).network().ban(&other, FOR_GOOD).await.expect("the network runs");
+        }
+    }
+
+    /// Lets them connect again.
+    ///
+    /// # Panics
+    /// A network has ended.
+    pub async fn heal(&self) {
+        for (one, other) in self.across() {
+            self.market(one).network().unban(&other).await.expect("the network runs");
+        }
+        let mending = async {
+            while !self.is_mended() {
+                for number in 0..self.members.len() {
+                    self.dial(number).await;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, mending).await.expect("the halves connect again");
+    }
+
+    /// True if every node is connected with the other half.
+    fn is_mended(&self) -> bool {
+        let mut joined = vec![false; self.members.len()];
+        for (one, other) in self.across() {
+            joined[one] |= self.market(one).network().is_connected(&other);
+        }
+        joined.into_iter().all(|is_joined| is_joined)
+    }
+
+    fn across(&self) -> Vec<(usize, PeerId)> {
+        let all = 0..self.members.len();
+        let pairs = all.clone().flat_map(|one| all.clone().map(move |other| (one, other)));
+        let odd = pairs.filter(|(one, other)| one % 2 != other % 2);
+        odd.map(|(one, other)| (one, self.members[other].key.peer_id())).collect()
+    }
+
+    /// Waits until `look` says yes of node after node.
+    ///
+    /// # Panics
+    /// It never does of one.
+    pub async fn until_all(&self, what: &str, look: impl Fn(usize) -> bool) {
+        for number in (0..self.members.len()).filter(|number| self.members[*number].market.is_some()) {
+            self.until(&format!("node {number}: {what}"), || look(number)).await;
+        }
+    }
+
+    /// Waits until `look` says yes.
+    ///
+    /// # Panics
+    /// It never does.
+    pub async fn until(&self, what: &str, look: impl Fn() -> bool) {
+        let waiting = async {
+            while !look() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+    }
+
+    /// Ends every node.
+    ///
+    /// # Panics
+    /// A catalog has ended before.
+    pub async fn end(mut self) {
+        for number in 0..self.members.len() {
+            if self.members[number].market.is_some() {
+                self.stop(number).await;
+            }
+        }
+    }
+}
+
+/// When every story begins.
+const fn start() -> Timestamp {
+    Timestamp::from_secs(1_800_000_000)
+}
+
+fn network_id() -> NetworkId {
+    "devnet-7/1".parse().expect("a network id")
+}

@@ -1,0 +1,128 @@
+//! Who is there, who holds what, and how far they are: as nodes see it that look, without any heartbeat.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use haggle::view::{AgentSummary, ChecksView, Executor, NewAgent, PingView, Verdict, VisibilityView, WhyView};
+use haggle_base::Usdc;
+use haggle_testnet::Stage;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+/// Generous: real processes beside other work, and the ten seconds before the second look.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a search of node `number`, which looks for agents first, says of the agent of a listing.
+async fn found(stage: &Stage, number: usize, name: &str) -> Value {
+    let page = stage.get(number, &format!("/v1/listings?q={name}&live=true")).await;
+    page["items"].as_array().unwrap().iter().find(|item| item["name"] == name).cloned().unwrap_or_default()
+}
+
+/// Searches at node `number` until the agent is in one of these states; gives every other state that was seen.
+async fn until_state(stage: &Stage, number: usize, name: &str, wanted: &str) -> Vec<String> {
+    let mut before = Vec::new();
+    let waiting = async {
+        loop {
+            let listing = found(stage, number, name).await;
+            let state = listing["liveness"]["state"].as_str().unwrap_or("none").to_owned();
+            assert_eq!(listing["online"], json!(matches!(&*state, "live" | "degraded")), "{listing}");
+            if state == wanted {
+                return;
+            }
+            if before.last() != Some(&state) {
+                before.push(state);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{name} is never {wanted}"));
+    before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody() {
+    let mut stage = Stage::of(PROGRAM, 3).await;
+    stage.serve(1, "digest", 1).await;
+    // nothing listens behind this agent: its node is there, and what runs it is not
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", closed.local_addr().unwrap());
+    drop(closed);
+    let broken = NewAgent {
+        name: "broken".to_owned(),
+        description: "Answers to nobody.".to_owned(),
+        category: "text".to_owned(),
+        tags: Vec::new(),
+        price: Usdc::ZERO,
+        input_schema: None,
+        output_schema: None,
+        deliver_within_seconds: 60,
+        executor: Executor::Http { url },
+        extended: None,
+    };
+    let _added: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &broken).await.unwrap();
+    stage.market.until_all_see(2).await.unwrap();
+
+    for number in [2, 3] {
+        assert_eq!(until_state(&stage, number, "digest", "live").await, [""; 0], "looked for before the answer");
+        until_state(&stage, number, "broken", "degraded").await;
+    }
+    assert_eq!(found(&stage, 1, "digest").await["liveness"], Value::Null, "a node does not look for its own");
+
+    let checks: ChecksView = stage.node(1).client().unwrap().get("/v1/checks").await.unwrap();
+    let failed: Vec<_> = checks.items.iter().filter(|check| check.verdict == Verdict::Fail).collect();
+    assert_eq!(failed.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(), ["agents"], "{failed:?}");
+    assert_eq!(failed[0].detail, "no answer from what runs broken");
+    assert!(checks.items.iter().all(|check| check.hint.is_empty() == (check.verdict == Verdict::Ok)), "{checks:?}");
+
+    stage.market.node_mut(1).kill().await;
+    for number in [2, 3] {
+        let before = until_state(&stage, number, "digest", "down").await;
+        assert!(before.iter().all(|state| matches!(&**state, "live" | "probation")), "{before:?}");
+    }
+    let gone = found(&stage, 2, "digest").await;
+    assert!(gone["liveness"]["answered_seconds_ago"].is_u64(), "when it was there last is known: {gone}");
+
+    stage.market.node_mut(1).restart(&[]).await.unwrap();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_learns_where_its_listing_stands_and_how_far_its_peers_are() {
+    let mut stage = Stage::of(PROGRAM, 3).await;
+    let agent = stage.serve(1, "digest", 1).await;
+    let listing = stage.listing(2, "digest").await;
+    let client = stage.node(1).client().unwrap();
+
+    let why: WhyView = client.get(&format!("/v1/listings/{}/why", listing.id)).await.unwrap();
+    assert_eq!((why.here.as_str(), why.peers.len()), ("held", 2), "{why:?}");
+    for peer in &why.peers {
+        assert_eq!((peer.holding.as_deref(), peer.path.as_deref()), (Some("held"), Some("direct")), "{why:?}");
+    }
+    assert_eq!(why.because, "This node holds it; 2 of 2 peers that answered hold it (2 were asked).");
+    let outside: VisibilityView = client.get("/v1/visibility").await.unwrap();
+    assert_eq!(outside.words(), "the listing is held by 2 of 2 peers asked");
+    let status = stage.get(1, "/v1/node").await;
+    assert_eq!(status["outside"], serde_json::to_value(&outside).unwrap(), "the status has it too");
+
+    let unheard: WhyView = client.get(&format!("/v1/listings/{}/why", "0".repeat(64))).await.unwrap();
+    assert_eq!(unheard.here, "unknown");
+    assert!(unheard.peers.iter().all(|peer| peer.holding.as_deref() == Some("unknown")), "{unheard:?}");
+    let nonsense = client.get::<WhyView>("/v1/listings/digest/why").await.unwrap_err();
+    assert_eq!(nonsense.code, "invalid_listing");
+
+    let far = stage.node(2).client().unwrap();
+    let path = format!("/v1/peers/{}/ping?count=3", agent.did);
+    let ping: PingView = far.post(&path, &json!({})).await.unwrap();
+    assert_eq!((ping.path.as_deref(), ping.micros.len()), (Some("direct"), 3), "{ping:?}");
+    assert!(ping.micros.iter().all(|took| *took > 0), "{ping:?}");
+    let peer = stage.get(1, "/v1/node").await["peer_id"].as_str().unwrap().to_owned();
+    assert_eq!(ping.peer, peer);
+
+    stage.market.node_mut(1).kill().await;
+    let far = stage.node(2).client().unwrap();
+    let unreachable = far.post::<_, PingView>(&path, &json!({})).await.unwrap_err();
+    assert_eq!(unreachable.code, "peer_unreachable");
+    stage.market.node_mut(1).restart(&[]).await.unwrap();
+    stage.end().await;
+}
