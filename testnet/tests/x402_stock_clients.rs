@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use haggle_base::Usdc;
 use haggle_devchain::DevAccount;
 use haggle_testnet::{Ground, Sdk, Stage, paid};
@@ -64,6 +66,29 @@ async fn strangers_buy_from_haggle(ground: Ground) {
     }
     let found: Value = reqwest::get(format!("{base}/discovery/resources")).await.unwrap().json().await.unwrap();
     assert_eq!(found["items"][0]["resource"], url, "{found}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the x402 SDKs: `cargo xtask test` installs them and runs this"]
+async fn strangers_pay_upfront_where_there_is_no_credit() {
+    let mut stage = Stage::new(PROGRAM).await;
+    stage.market.add_node_with(&[("HAGGLE_PAYMENTS__CREDIT", "0.0")]).await.expect("the node starts");
+    let agent = stage.serve(1, "digest", 1).await;
+    let seller = agent.payment_address.parse().expect("the seller has an address");
+    let url = format!("{}/x402/digest", stage.node(1).client().expect("the node is up").base());
+    for (sdk, number) in Sdk::ALL.into_iter().zip(2..) {
+        let buyer = DevAccount::numbered(number);
+        stage.mint(buyer.address(), Usdc::from_units(5_000_000)).await;
+        let input = json!({"text": "The market opens at nine."}).to_string();
+        let mut client = sdk.client(buyer, &url, stage.token(), &stage.rpc());
+        let seen = paid(client.args(["--method", "POST", "--body", &input, "--times", "2"])).await;
+        all_good(sdk, &seen, 2);
+        let sent = answers(&seen)[0]["sent"].as_str().expect("the client shows what it sent");
+        let sent: Value = serde_json::from_slice(&STANDARD.decode(sent).expect("base64")).expect("JSON");
+        assert_eq!(sent["accepted"]["extra"]["paymentFlow"], "upfront", "{sdk:?}: {sent}");
+    }
+    assert_eq!(stage.holds(seller).await, Usdc::from_units(4 * PRICE));
     stage.end().await;
 }
 
