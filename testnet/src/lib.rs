@@ -14,6 +14,6 @@ mod terminal;
 pub use anvil::Anvil;
 pub use crash::killed_after_each;
 pub use stage::{DOCUMENT, Ground, Hired, Stage};
-pub use strangers::{Sdk, Shop, paid};
+pub use strangers::{Sdk, Shop, paid, unpaid};
 pub use swarm::{Paid, Swarm};
 pub use terminal::Terminal;

@@ -16,6 +16,13 @@ pub(crate) fn everything() -> Result<()> {
         npm::packages(&root().join("testnet/peers").join(peer))?;
     }
 
+    say("== the peer in Rust");
+    // A project of its own: its folder tells the scenarios where the program is, wherever the workspace is built.
+    let peer = root().join("testnet/peers/x402-rust");
+    let mut built = cargo(&["build", "--locked", "--manifest-path"]);
+    built.arg(peer.join("Cargo.toml")).arg("--target-dir").arg(peer.join("target"));
+    run(built.current_dir(root()))?;
+
     say("== build");
     run(cargo(&["build", "--release", "--workspace", "--all-targets"]).current_dir(root()))?;
 
