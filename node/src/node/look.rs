@@ -33,6 +33,9 @@ const QUEUE: usize = 64;
 /// Agents that are remembered; about 2 MiB.
 const REMEMBERED: usize = 16_384;
 
+/// When what runs an agent of ours was asked last, and whether it answered.
+type Backend = tokio::sync::Mutex<Option<(Timestamp, bool)>>;
+
 /// What the node knows from looking.
 #[derive(Debug)]
 pub(crate) struct Looks {
@@ -41,8 +44,8 @@ pub(crate) struct Looks {
     under_way: Mutex<HashSet<Did>>,
     turns: Semaphore,
     queue: mpsc::Sender<Did>,
-    /// Whether what runs our agents answered when it was asked last.
-    backends: Mutex<HashMap<Did, (Timestamp, bool)>>,
+    /// Whether what runs our agents answered when it was asked last; one at a time asks.
+    backends: Mutex<HashMap<Did, Arc<Backend>>>,
     /// What peers said of our listings when they were asked last.
     outside: Mutex<Option<(Timestamp, VisibilityView)>>,
 }

@@ -136,21 +136,19 @@ impl Inner {
             Some(Engine::Http(executor)) => executor,
             Some(Engine::Function(_) | Engine::Command(_) | Engine::Conformance) => return true,
         };
-        let (agent, now) = (served.row.did, self.clock.now());
+        let agent = served.row.did;
+        let backend = Arc::clone(self.looks.backends.lock().entry(agent).or_default());
+        // whoever asks meanwhile waits for the same answer
+        let mut known = backend.lock().await;
+        let before = *known;
+        if let Some((asked, well)) = before
+            && self.clock.now().since(asked) < WELL_FOR
         {
-            let mut backends = self.looks.backends.lock();
-            let known = backends.get(&agent).copied();
-            if let Some((asked, well)) = known
-                && now.since(asked) < WELL_FOR
-            {
-                return well;
-            }
-            // whoever asks meanwhile is told what is known
-            backends.insert(agent, (now, known.is_none_or(|(_, well)| well)));
+            return well;
         }
         let looked = tokio::time::timeout(BACKEND_PATIENCE, executor.look()).await;
         let well = matches!(looked, Ok(Ok(_)));
-        let before = self.looks.backends.lock().insert(agent, (self.clock.now(), well));
+        *known = Some((self.clock.now(), well));
         if before.is_none_or(|(_, before)| before != well) {
             if well {
                 tracing::info!(agent.id = %agent, "what runs agent {agent} answers");
