@@ -150,17 +150,28 @@ impl Catalog {
         records: Vec<Vec<u8>>,
         origin: Origin,
     ) -> Result<Vec<Result<event::Put, RecordError>>, CatalogError> {
+        self.begin_put(records, origin).await?.outcomes().await
+    }
+
+    /// The first half of [`Self::put_many`]: verifies, and hands what is verified to the worker. While that stores it, the
+    /// caller may verify more.
+    pub(crate) async fn begin_put(&self, records: Vec<Vec<u8>>, origin: Origin) -> Result<PendingPut, CatalogError> {
         let now = self.shared.clock.now();
-        let opened: Vec<_> = records.into_iter().map(|bytes| AnyRecord::open(bytes, self.network(), now)).collect();
-        let verified = opened.iter().filter_map(|record| record.as_ref().ok().cloned()).collect();
-        let mut outcomes = self.put_verified(verified, origin).await?.into_iter();
-        opened
-            .into_iter()
-            .map(|record| match record {
-                Ok(_) => outcomes.next().map(Ok).ok_or(CatalogError::Closed),
-                Err(error) => Ok(Err(error)),
-            })
-            .collect()
+        let mut verified = Vec::with_capacity(records.len());
+        let mut refused = Vec::with_capacity(records.len());
+        for bytes in records {
+            let opened = AnyRecord::open(bytes, self.network(), now).map(|record| verified.push(record));
+            refused.push(opened.err());
+        }
+        let stored = if verified.is_empty() {
+            None
+        } else {
+            let (reply, stored) = oneshot::channel();
+            let put = Command::Put(Put { records: verified, origin, reply });
+            self.commands.send(put).await.map_err(|_| CatalogError::Closed)?;
+            Some(stored)
+        };
+        Ok(PendingPut { refused, stored })
     }
 
     /// An agent's card.
@@ -375,9 +386,6 @@ impl Catalog {
     }
 
     async fn put_verified(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
         self.ask(|reply| Command::Put(Put { records, origin, reply })).await?
     }
 
@@ -385,6 +393,35 @@ impl Catalog {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| CatalogError::Closed)?;
         answer.await.map_err(|_| CatalogError::Closed)
+    }
+}
+
+/// Records that were verified and are being stored.
+#[derive(Debug)]
+pub(crate) struct PendingPut {
+    /// Why each was refused; `None` for what was verified.
+    refused: Vec<Option<RecordError>>,
+    stored: Option<oneshot::Receiver<Result<Vec<event::Put>, CatalogError>>>,
+}
+
+impl PendingPut {
+    /// Whether one of the records did not verify.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.iter().any(Option::is_some)
+    }
+
+    /// One outcome for each record, in order, once they are stored.
+    pub(crate) async fn outcomes(self) -> Result<Vec<Result<event::Put, RecordError>>, CatalogError> {
+        let stored = match self.stored {
+            Some(stored) => stored.await.map_err(|_| CatalogError::Closed)??,
+            None => Vec::new(),
+        };
+        let mut stored = stored.into_iter();
+        let outcome = |refused: Option<RecordError>| match refused {
+            Some(error) => Ok(Err(error)),
+            None => stored.next().map(Ok).ok_or(CatalogError::Closed),
+        };
+        self.refused.into_iter().map(outcome).collect()
     }
 }
 

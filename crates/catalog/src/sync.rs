@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     door::is_senders_fault,
     error::{CatalogError, SyncError},
-    handle::{Catalog, Origin},
+    handle::{Catalog, Origin, PendingPut},
     shelf::event,
     wire::{Frame, MAX_FRAME_BYTES, pack},
 };
@@ -127,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// Reads frames until it is our turn; true if the other side says that all is done and we
     /// have nothing to answer.
     async fn read_turn(&mut self, session: &mut Session) -> Result<bool, SyncError> {
+        let mut storing = None;
         for _ in 0..MAX_FRAMES_PER_TURN {
             let frame = self.read_frame().await?;
             let begun = Instant::now();
@@ -135,19 +136,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             match heard {
                 session::Heard::More => {}
                 session::Heard::Records(records) => {
-                    self.put(records).await?;
+                    // these are verified while those before them are stored; no more than two frames are in memory
+                    let next = self.catalog.begin_put(records, Origin::Sync { peer: self.peer }).await?;
+                    let at_fault = next.is_refused();
+                    self.stored(storing.replace(next)).await?;
+                    if at_fault {
+                        // whoever sends what does not verify is told at once
+                        self.stored(storing.take()).await?;
+                    }
                     self.report.busy += begun.elapsed();
                 }
-                session::Heard::YourTurn => return Ok(false),
-                session::Heard::Finished => return Ok(true),
+                turn @ (session::Heard::YourTurn | session::Heard::Finished) => {
+                    self.stored(storing).await?;
+                    self.report.busy += begun.elapsed();
+                    return Ok(matches!(turn, session::Heard::Finished));
+                }
             }
         }
         Err(SyncError::TooLong)
     }
 
-    async fn put(&mut self, records: Vec<Vec<u8>>) -> Result<(), SyncError> {
-        let outcomes = self.catalog.put_many(records, Origin::Sync { peer: self.peer }).await?;
-        for outcome in outcomes {
+    /// Waits until these records are stored, and counts them.
+    async fn stored(&mut self, storing: Option<PendingPut>) -> Result<(), SyncError> {
+        let Some(storing) = storing else { return Ok(()) };
+        for outcome in storing.outcomes().await? {
             match outcome {
                 Ok(event) if event.is_new() => self.report.received += 1,
                 Ok(
