@@ -39,8 +39,39 @@ enum Rail {
     Later,
     /// A voucher on a channel; every tenth one needs a deposit, and each is claimed at once.
     Voucher,
+    /// As [`Rail::Upfront`], inside an A2A task over libp2p.
+    TaskUpfront,
+    /// As [`Rail::Later`], inside an A2A task.
+    TaskLater,
+    /// As [`Rail::Voucher`], inside an A2A task.
+    TaskVoucher,
     /// An order in the escrow.
     Escrow,
+}
+
+impl Rail {
+    const ALL: [Self; 7] = [
+        Self::Upfront,
+        Self::Later,
+        Self::Voucher,
+        Self::Escrow,
+        Self::TaskUpfront,
+        Self::TaskLater,
+        Self::TaskVoucher,
+    ];
+
+    const fn is_in_task(self) -> bool {
+        matches!(self, Self::TaskUpfront | Self::TaskLater | Self::TaskVoucher)
+    }
+
+    const fn is_upfront(self) -> bool {
+        matches!(self, Self::Upfront | Self::TaskUpfront)
+    }
+
+    /// What `haggle pay --rail` calls it.
+    const fn word(self) -> &'static str {
+        if matches!(self, Self::Voucher | Self::TaskVoucher) { "channel" } else { "exact" }
+    }
 }
 
 /// Where a node dies.
@@ -53,8 +84,8 @@ struct Kill {
     works: Option<usize>,
 }
 
-/// Every point of the rails without orders; the steps of orders are in `buyer_crashes` and `provider_crashes`.
-const TABLE: [(&str, Rail, usize, usize); 24] = [
+/// Every point of the rails without orders, by HTTP and inside A2A tasks; the steps of orders are in `buyer_crashes` and `provider_crashes`.
+const TABLE: [(&str, Rail, usize, usize); 48] = [
     ("exact_sending", Rail::Upfront, SELLER, 1),
     ("exact_mined", Rail::Upfront, SELLER, 1),
     ("exact_taken", Rail::Upfront, SELLER, 1),
@@ -79,6 +110,30 @@ const TABLE: [(&str, Rail, usize, usize); 24] = [
     ("voucher_sent", Rail::Voucher, BUYER, 1),
     ("voucher_charged", Rail::Voucher, BUYER, 1),
     ("voucher_answered", Rail::Voucher, BUYER, 1),
+    ("exact_sending", Rail::TaskUpfront, SELLER, 1),
+    ("exact_mined", Rail::TaskUpfront, SELLER, 1),
+    ("exact_taken", Rail::TaskUpfront, SELLER, 1),
+    ("exact_worked", Rail::TaskUpfront, SELLER, 2),
+    ("exact_taken", Rail::TaskLater, SELLER, 1),
+    ("exact_worked", Rail::TaskLater, SELLER, 2),
+    ("exact_sending", Rail::TaskLater, SELLER, 1),
+    ("exact_mined", Rail::TaskLater, SELLER, 1),
+    ("exact_answered", Rail::TaskLater, SELLER, 1),
+    ("deposit_sending", Rail::TaskVoucher, SELLER, 1),
+    ("deposit_mined", Rail::TaskVoucher, SELLER, 1),
+    ("voucher_taken", Rail::TaskVoucher, SELLER, 1),
+    ("voucher_worked", Rail::TaskVoucher, SELLER, 2),
+    ("voucher_kept", Rail::TaskVoucher, SELLER, 1),
+    ("claim_sending", Rail::TaskVoucher, SELLER, 1),
+    ("claim_mined", Rail::TaskVoucher, SELLER, 1),
+    ("payment_signed", Rail::TaskLater, BUYER, 1),
+    ("payment_sent", Rail::TaskLater, BUYER, 1),
+    ("payment_heard", Rail::TaskLater, BUYER, 1),
+    ("payment_answered", Rail::TaskLater, BUYER, 1),
+    ("voucher_signed", Rail::TaskVoucher, BUYER, 1),
+    ("voucher_sent", Rail::TaskVoucher, BUYER, 1),
+    ("voucher_charged", Rail::TaskVoucher, BUYER, 1),
+    ("voucher_answered", Rail::TaskVoucher, BUYER, 1),
 ];
 
 /// Numbers that look random and are the same for the same seed.
@@ -97,7 +152,7 @@ impl Dice {
     }
 
     fn kill(&mut self) -> Kill {
-        let rail = [Rail::Upfront, Rail::Later, Rail::Voucher, Rail::Escrow][usize::try_from(self.throw(4)).unwrap()];
+        let rail = Rail::ALL[usize::try_from(self.throw(7)).unwrap()];
         let victim = if self.throw(2) == 0 { SELLER } else { BUYER };
         let deepest = if rail == Rail::Escrow { 12 } else { 7 };
         Kill { point: format!("any:{}", self.throw(deepest) + 1), rail, victim, works: None }
@@ -112,6 +167,8 @@ fn number(name: &str) -> Option<u64> {
 struct Story {
     stage: Stage,
     url: String,
+    /// The selling agent's DID.
+    agent: String,
     seller: Address,
     buyer: Address,
     bought: u64,
@@ -130,8 +187,8 @@ impl Story {
         let base = stage.node(SELLER).client().unwrap().base().to_owned();
         let seller = agent.payment_address.parse().unwrap();
         let buyer = Seed::devnet(7, u32::try_from(BUYER).unwrap()).payment_key(0).address();
-        let mut story =
-            Self { stage, url: format!("{base}/x402/digest"), seller, buyer, bought: 0, orders: 0, began: (0, 0) };
+        let (url, agent, began) = (format!("{base}/x402/digest"), agent.did, (0, 0));
+        let mut story = Self { stage, url, agent, seller, buyer, bought: 0, orders: 0, began };
         story.began = (story.units(seller), story.purse());
         story
     }
@@ -153,17 +210,22 @@ impl Story {
 
     /// Buys once under a key; `None` if a node is gone.
     async fn buy(&self, rail: Rail, key: &str) -> Option<PayView> {
-        let rail = if rail == Rail::Voucher { "channel" } else { "exact" };
+        let input = json!({"text": key});
+        let (url, body, message) = if rail.is_in_task() {
+            (self.agent.clone(), None, Some(input))
+        } else {
+            (self.url.clone(), Some(input.to_string()), None)
+        };
         let request = PayRequest {
-            url: self.url.clone(),
+            url,
             method: None,
             headers: BTreeMap::new(),
-            body: Some(json!({"text": key}).to_string()),
+            body,
             max_price: None,
-            rail: Some(rail.to_owned()),
+            rail: Some(rail.word().to_owned()),
             dry_run: false,
             buyer: None,
-            message: None,
+            message,
         };
         let client = self.stage.node(BUYER).client().ok()?;
         let answer: PayView = client.post_once("/v1/pay", key, &request).await.ok()?;
@@ -291,7 +353,7 @@ fn env(number: usize, rail: Rail) -> Vec<(&'static str, &'static str)> {
     let mut env = vec![TCP_ALONE];
     if number == SELLER {
         env.push(("HAGGLE_PAYMENTS__CLAIM_AT", "0.02"));
-        env.push(("HAGGLE_PAYMENTS__CREDIT", if rail == Rail::Upfront { "0.0" } else { "0.05" }));
+        env.push(("HAGGLE_PAYMENTS__CREDIT", if rail.is_upfront() { "0.0" } else { "0.05" }));
     } else {
         env.push(("HAGGLE_BUDGET__PER_CALL", "0.2"));
         env.push(("HAGGLE_BUDGET__PER_DAY", "90.0"));
@@ -304,7 +366,7 @@ async fn a_node_killed_anywhere_on_any_rail_loses_no_voucher_and_settles_nothing
     let mut dice = Dice::new(number("HAGGLE_KILLS_SEED").unwrap_or(1));
     let table =
         TABLE.map(|(point, rail, victim, works)| Kill { point: point.to_owned(), rail, victim, works: Some(works) });
-    let runs = usize::try_from(number("HAGGLE_KILLS").unwrap_or(28)).unwrap();
+    let runs = usize::try_from(number("HAGGLE_KILLS").unwrap_or(52)).unwrap();
     let mut story = Story::begin().await;
     for number in 0..runs {
         let kill = table.get(number).cloned().unwrap_or_else(|| dice.kill());

@@ -22,9 +22,20 @@ pub(super) fn layered(text: &str, env: impl Iterator<Item = (String, String)>) -
         let Value::Table(inner) = entry else {
             return Err(format!("{name} sets a key of {section:?}, which is no section"));
         };
-        inner.insert(key.to_lowercase(), scalar(&value));
+        let key = key.to_lowercase();
+        let typed = match scalar(&value) {
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) if is_text(&section, &key) => Value::String(value),
+            other => other,
+        };
+        inner.insert(key, typed);
     }
     table.try_into().map_err(|cause: toml::de::Error| cause.to_string())
+}
+
+/// Whether the key holds a text, as every amount does: a bare `5` is one too, then.
+fn is_text(section: &str, key: &str) -> bool {
+    let defaults = Table::try_from(Config::default()).unwrap_or_default();
+    defaults.get(section).and_then(|section| section.get(key)).is_some_and(Value::is_str)
 }
 
 /// Whether a value is better left as the text it was typed as: amounts are never floats.
@@ -56,10 +67,12 @@ pub fn set_in_file(path: &Path, key: &str, value: &str) -> Result<(), NodeError>
 
 fn edited(text: &str, key: &str, value: &str) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| cause.to_string())?;
+    let holds_text = key.split_once('.').is_some_and(|(section, inner)| is_text(section, inner));
+    let is_bare = |typed: &toml_edit::Value| typed.is_integer() || typed.is_float() || typed.is_bool();
     let typed = value
         .parse::<toml_edit::Value>()
         .ok()
-        .filter(|_| !is_decimal(value))
+        .filter(|typed| !is_decimal(value) && !(holds_text && is_bare(typed)))
         .unwrap_or_else(|| toml_edit::Value::from(value));
     match key.split_once('.') {
         None => document[key] = toml_edit::value(typed),

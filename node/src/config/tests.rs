@@ -34,6 +34,14 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn an_amount_may_be_typed_without_a_point() {
+    let config = layers::layered("", env("HAGGLE_PAYMENTS__CREDIT", "3")).unwrap();
+    assert_eq!(config.payments.credit.units(), 3_000_000);
+    let listed = layers::layered("", env("HAGGLE_CHAIN__RPC", "[\"http://a:1\", \"http://b:2\"]")).unwrap();
+    assert_eq!(listed.chain.rpc.as_slice(), ["http://a:1", "http://b:2"]);
+}
+
+#[test]
 fn one_rpc_or_several_are_written_as_they_come() {
     let read = |text: &str| layers::layered(text, iter::empty()).unwrap();
     let one = read("[chain]\nrpc = \"http://a:1\"\n");
@@ -57,6 +65,7 @@ fn setting_a_key_keeps_comments_and_refuses_nonsense() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     std::fs::write(&path, SHIPPED).unwrap();
+    super::set_in_file(&path, "budget.per_call", "2").unwrap();
     super::set_in_file(&path, "budget.per_call", "0.5").unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("# Most one call may cost"), "{text}");

@@ -5,6 +5,7 @@ use super::channel::bound;
 use super::line::Line;
 use super::route::Rail;
 use super::{SENDS, about, conflict, key_text, own_headers, views};
+use crate::adapters::faults::points;
 use crate::config::Prefer;
 use crate::node::Inner;
 use crate::node::api::coded;
@@ -154,6 +155,7 @@ impl Inner {
         }
         self.keep_task(&ask, &task).await?;
         let purchase = self.purse.sign(&wanted, &offer, entry).await.map_err(coded)?;
+        self.faults.at(points::PAYMENT_SIGNED);
         self.paid_singly(&agent, entry);
         self.pay_in_task(&ask, purchase, Some(task)).await
     }
@@ -189,9 +191,11 @@ impl Inner {
                 }
                 Err(error) => return Err(about(coded(error), &purchase.key)),
             };
+            self.faults.at(points::PAYMENT_SENT);
             let said = Said::of(&result);
             if let Some(settled) = said.settled() {
                 purchase = self.purse.heard(&purchase, &settled).await.map_err(coded)?;
+                self.faults.at(points::PAYMENT_HEARD);
             }
             let stands = matches!(said.payment(), Some(Status::Completed) | None);
             purchase = self.purse.settle_up(&purchase).await.unwrap_or(purchase);
@@ -202,6 +206,7 @@ impl Inner {
             let (kind, body) = shown(&output);
             let kind = Text::try_from(kind).unwrap_or_default();
             purchase = self.purse.answered(&purchase, 200, kind, body.as_bytes()).await.map_err(coded)?;
+            self.faults.at(points::PAYMENT_ANSWERED);
             return self.answered_view(&purchase);
         }
         let error = last.unwrap_or_else(|| A2aError::new(Kind::Busy, "the seller did not take the payment yet"));
@@ -221,6 +226,7 @@ impl Inner {
         let buying = self.buying.as_ref().ok_or_else(|| ApiError::internal(&"channels are off"))?;
         let bound = bound(&agent, key, ask.request)?;
         let mut paying: Paying = buying.pay_beside(&agent, key, entry, offer, bound).await.map_err(coded)?;
+        self.faults.at(points::VOUCHER_SIGNED);
         for _ in 0..VOUCHERS {
             let body = ask.paying(&paying.payment, task.as_ref());
             let heard = match self.say(&ask.line, methods::SEND_MESSAGE, body).await {
@@ -242,6 +248,7 @@ impl Inner {
                     return Err(about(coded(error), key));
                 }
             };
+            self.faults.at(points::VOUCHER_SENT);
             let said = Said::of(&result);
             let mut kept = None;
             let next = match (said.payment(), said.offer(), said.settled()) {
@@ -255,6 +262,7 @@ impl Inner {
                         // before the channel is free: nothing is to come between the voucher and its answer
                         let cost = entry.amount.to_usdc().unwrap_or_default();
                         self.keep_view(ask, kept.insert(answer(ask, &result, cost)?)).await?;
+                        self.faults.at(points::VOUCHER_ANSWERED);
                     }
                     (buying.answered(&agent, key, &settled).await.map_err(coded)?, None)
                 }
@@ -265,6 +273,7 @@ impl Inner {
             };
             match next {
                 (Next::Charged(cost), _) => {
+                    self.faults.at(points::VOUCHER_CHARGED);
                     if let Some(view) = kept.take_if(|view| view.cost == cost) {
                         return Ok(view);
                     }

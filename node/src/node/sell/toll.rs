@@ -6,6 +6,7 @@
 mod fare;
 
 use super::Counter;
+use crate::adapters::faults::points;
 use crate::node::api::coded;
 use crate::records::AgentRow;
 use async_trait::async_trait;
@@ -103,6 +104,7 @@ impl Counter {
             receipts: stall.receipts,
             output_schema: stall.row.output_schema,
             schemas: Arc::clone(&self.schemas),
+            faults: Arc::clone(&self.faults),
         }
     }
 
@@ -117,6 +119,8 @@ impl Counter {
         loop {
             match self.till.take(&stall.sale, payload).await {
                 Ok(Taken::Work(ticket)) => {
+                    self.faults.at(points::EXACT_TAKEN);
+                    stall.began();
                     let fare = ExactFare { till: self.till.clone(), ticket, bill: self.bill(stall) };
                     return Ok(Passage::Pay(Box::new(fare)));
                 }
@@ -145,6 +149,8 @@ impl Counter {
         loop {
             match channels.take(&sale, payload).await {
                 Ok(channels::Taken::Work(ticket)) => {
+                    self.faults.at(points::VOUCHER_TAKEN);
+                    stall.began();
                     let fare = VoucherFare { channels: channels.clone(), ticket, bill: self.bill(stall) };
                     return Ok(Passage::Pay(Box::new(fare)));
                 }
@@ -182,6 +188,11 @@ impl Counter {
 }
 
 impl Stall {
+    /// The agent goes to work on what is paid for.
+    fn began(&self) {
+        tracing::info!(agent.id = %self.row.did, task.id = self.task, "agent {} began work on task {}", self.row.did, self.task);
+    }
+
     fn message(&self, words: &str, metadata: Map<String, Value>) -> Value {
         let mut said =
             message::agent(&format!("{}-toll-{}", self.task, self.receipts.len()), vec![message::text(words)]);

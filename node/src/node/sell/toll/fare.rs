@@ -1,6 +1,7 @@
 //! Payments that are good for one piece of work, until the work is over.
 
 use super::fit;
+use crate::adapters::faults::{CrashPoint, points};
 use async_trait::async_trait;
 use haggle_a2a::message;
 use haggle_a2a::types::TaskState;
@@ -29,6 +30,7 @@ pub(super) struct Bill {
     pub(super) receipts: Vec<Value>,
     pub(super) output_schema: Option<Text<1024>>,
     pub(super) schemas: Arc<schema::Compiled>,
+    pub(super) faults: Arc<CrashPoint>,
 }
 
 /// How the work came out, as far as the payment is concerned.
@@ -86,9 +88,13 @@ impl Fare for ExactFare {
         let Self { till, ticket, bill } = *self;
         let verdict = bill.judge(outcome).await;
         if verdict == Verdict::Good {
+            bill.faults.at(points::EXACT_WORKED);
             let answer = Answered::bytes(task, context, outcome);
             return match till.worked(ticket, answer).await {
-                Ok(settled) => Charged::settled(bill.stands(&settled)),
+                Ok(settled) => {
+                    bill.faults.at(points::EXACT_ANSWERED);
+                    Charged::settled(bill.stands(&settled))
+                }
                 Err(refused) => {
                     let why = format!("the payment was not settled: {refused}");
                     let settled = refused.response(bill.network.clone());
@@ -130,14 +136,18 @@ impl Fare for VoucherFare {
         match bill.judge(outcome).await {
             Verdict::Failed => return Charged::settled(bill.not_charged(Reason::SettleFailed, NOT_CHARGED)),
             Verdict::Misfit => return Charged::withheld(bill.not_charged(Reason::SettleFailed, MISFIT), MISFIT),
-            Verdict::Good => {}
+            Verdict::Good => bill.faults.at(points::VOUCHER_WORKED),
         }
+        let faults = Arc::clone(&bill.faults);
         // what is kept beside the voucher is the task's name: voucher and task are stored in one commit
         let mut batch = Batch::new();
         match channels.charge(ticket, task.as_bytes(), &mut batch) {
             Ok(charge) => {
                 let metadata = bill.stands(charge.settled());
-                let stands = Box::new(move || drop(charge.stored()));
+                let stands = Box::new(move || {
+                    drop(charge.stored());
+                    faults.at(points::VOUCHER_KEPT);
+                });
                 Charged { metadata, withheld: None, batch, stands: Some(stands) }
             }
             Err(error) => {
