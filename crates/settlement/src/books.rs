@@ -57,6 +57,14 @@ impl Books {
     }
 }
 
+/// Where money moved without an order: by which transaction, what for, and with whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Direct<'a> {
+    pub(crate) tx: B256,
+    pub(crate) memo: &'a str,
+    pub(crate) party: Option<Did>,
+}
+
 /// A change being prepared: reads through to the books and the store, writes only to itself.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
@@ -207,20 +215,20 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Posts an entry for money that moved without an order: by which transaction, and what for.
+    /// Posts an entry for money that moved without an order.
     pub(crate) fn post_direct(
         &mut self,
         agent: &Did,
         kind: EntryKind,
         moves: &[(Account, Side, Usdc)],
-        tx: B256,
-        memo: &Text<128>,
+        direct: &Direct<'_>,
     ) -> Result<(), SettlementError> {
         let posted = self.entries.len();
         self.post(agent, About { kind, order: None, key: None }, moves)?;
         for (_, entry) in self.entries.iter_mut().skip(posted) {
-            entry.tx = Some(tx);
-            entry.memo = Some(memo.clone()).filter(|memo| !memo.is_empty());
+            entry.tx = Some(direct.tx);
+            entry.memo = Text::try_from(direct.memo).ok().filter(|memo| !memo.is_empty());
+            entry.party = direct.party;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use alloy_primitives::B256;
-use haggle_base::{List, OrderId, Text, Timestamp, Usdc};
+use haggle_base::{Did, List, OrderId, Text, Timestamp, Usdc};
 
 use crate::{budget::ReservationKey, error::SettlementError};
 
@@ -50,6 +50,8 @@ pub enum EntryKind {
     Paid,
     /// A direct transfer left the wallet.
     Sent,
+    /// A direct transfer came in, and its payer said so.
+    Received,
     /// The chain took back a payment or transfer of this agent's.
     PaymentUndone,
     /// Money came in from outside.
@@ -73,6 +75,9 @@ pub enum EntryKind {
 /// Moves in one entry at most.
 const MAX_MOVES: usize = 5;
 
+/// Longest word of what a payment was for.
+pub const MAX_MEMO: usize = 256;
+
 /// One row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -89,7 +94,10 @@ pub struct Entry {
     pub tx: Option<B256>,
     /// What it was for, for payments without an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memo: Option<Text<128>>,
+    pub memo: Option<Text<MAX_MEMO>>,
+    /// The agent on the other side, where nothing else that is kept names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<Did>,
     /// What moved: base units added to each account. They sum to zero.
     pub moves: List<(Account, i64), MAX_MOVES>,
 }
@@ -164,7 +172,7 @@ impl Accounts {
         }
         *self = posted;
         let About { kind, order, key } = about;
-        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, moves: kept }))
+        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, party: None, moves: kept }))
     }
 
     fn account_mut(&mut self, account: Account) -> &mut i64 {

@@ -188,7 +188,7 @@ impl Inner {
         let kind = match entry.kind {
             EntryKind::Deposited => "h2a",
             EntryKind::Sent => "payout",
-            EntryKind::Earned | EntryKind::ChannelClaimed => "a2a",
+            EntryKind::Earned | EntryKind::Received | EntryKind::ChannelClaimed => "a2a",
             _ if is_in => "refund",
             _ => "a2a",
         };
@@ -201,7 +201,7 @@ impl Inner {
             kind,
             is_in,
             amount: Usdc::from_units(change.unsigned_abs()),
-            counterpart: paid_to.or(provider),
+            counterpart: paid_to.or(provider).or_else(|| entry.party.as_ref().map(ToString::to_string)),
             purpose: memo.or(about).filter(|purpose| !purpose.is_empty()),
             is_pending: entry.kind == EntryKind::Funded && order.is_some_and(|order| order.settled.is_none()),
             order: entry.order.as_ref().map(ToString::to_string),
