@@ -15,12 +15,14 @@ pub enum Account {
     Available,
     /// In the wallet, set aside for orders that are not funded.
     Reserved,
-    /// In the escrow, for orders that are not settled.
+    /// In the escrow, for orders that are not settled: deposits, and bonds of disputes.
     Escrowed,
     /// Paid to providers.
     Spent,
     /// Paid to fee recipients.
     Fees,
+    /// Bonds of lost disputes, which the arbitrator got.
+    Forfeited,
     /// Received as a provider. As an income account it stands below zero.
     Earned,
     /// In prepaid channels, paid in and neither charged nor returned.
@@ -56,6 +58,14 @@ pub enum EntryKind {
     PaymentUndone,
     /// Money came in from outside.
     Deposited,
+    /// The bond of a dispute went to the escrow.
+    BondPosted,
+    /// The bond came back.
+    BondReturned,
+    /// The arbitrator ruled against this side, and got its bond.
+    BondLost,
+    /// The chain took back what had happened to a bond.
+    BondUndone,
     /// The chain took back a funding.
     FundingUndone,
     /// The chain took back how an order ended.
@@ -124,6 +134,9 @@ pub struct Accounts {
     pub spent: i64,
     /// See [`Account::Fees`].
     pub fees: i64,
+    /// See [`Account::Forfeited`].
+    #[serde(default)]
+    pub forfeited: i64,
     /// See [`Account::Earned`].
     pub earned: i64,
     /// See [`Account::Channels`].
@@ -138,7 +151,7 @@ impl Accounts {
     #[must_use]
     pub fn sum(&self) -> i128 {
         let kept = [self.available, self.reserved, self.escrowed, self.channels];
-        let gone = [self.spent, self.fees, self.earned, self.outside];
+        let gone = [self.spent, self.fees, self.forfeited, self.earned, self.outside];
         kept.into_iter().chain(gone).map(i128::from).sum()
     }
 
@@ -182,6 +195,7 @@ impl Accounts {
             Account::Escrowed => &mut self.escrowed,
             Account::Spent => &mut self.spent,
             Account::Fees => &mut self.fees,
+            Account::Forfeited => &mut self.forfeited,
             Account::Earned => &mut self.earned,
             Account::Channels => &mut self.channels,
             Account::Outside => &mut self.outside,
