@@ -9,6 +9,7 @@ pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod memory;
 pub(crate) mod money;
+pub(crate) mod notes;
 pub(crate) mod refused;
 pub(crate) mod token;
 pub(crate) mod trade;

@@ -38,6 +38,7 @@ mod mailbox;
 pub mod market;
 pub mod network_check;
 mod node;
+mod note;
 pub mod receipt;
 mod records;
 mod secrets;

@@ -21,6 +21,7 @@ pub use builder::NodeBuilder;
 
 use crate::adapters::a2a::Directory;
 use crate::adapters::faults::CrashPoint;
+use crate::adapters::notes::NoteTaker;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::Agents;
 use crate::config::Config;
@@ -101,6 +102,10 @@ pub(crate) struct Inner {
     pub(crate) purse: Purse,
     /// Where single calls are sold.
     pub(crate) counter: sell::Counter,
+    /// What came in by transfer, and what for.
+    pub(crate) notes: NoteTaker,
+    /// Rings when there is somebody to tell of a transfer.
+    pub(crate) told: tokio::sync::Notify,
     /// Payments by voucher, if channels are on.
     pub(crate) buying: Option<Buying>,
     /// Where crash tests end this process.

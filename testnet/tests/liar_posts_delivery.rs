@@ -23,10 +23,21 @@ async fn bought(stage: &Stage) -> (AgentSummary, Hired, String) {
     (seller, hired, order.id.expect("an order with terms"))
 }
 
+/// What the rows of a wallet say it gained, in base units, and how many there are.
+async fn rows(stage: &Stage, number: usize, did: &str) -> (i64, usize) {
+    let rows = stage.get(number, &format!("/api/v1/wallets/{did}/transactions?limit=100")).await;
+    let rows = rows.as_array().expect("a list");
+    let units = |change: String| {
+        let (sign, digits) = change.strip_prefix('-').map_or((1, change.as_str()), |digits| (-1, digits));
+        sign * i64::try_from(digits.parse::<Usdc>().expect("an amount").units()).expect("it fits")
+    };
+    (rows.iter().map(|row| units(row["balanceChange"].to_string())).sum(), rows.len())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_liar_that_keeps_silent_gets_nothing() {
     let stage = Stage::of(PROGRAM, 2).await;
-    let (_, had) = stage.buyer(2).await;
+    let (buyer, had) = stage.buyer(2).await;
     let (seller, hired, id) = bought(&stage).await;
 
     stage.forward(stage.until_near_deadline());
@@ -41,13 +52,14 @@ async fn a_liar_that_keeps_silent_gets_nothing() {
     assert!(refunded.settle_tx.is_some());
     assert_eq!(stage.buyer(2).await.1, had, "price, fee and bond are back");
     assert_eq!(stage.balance(1, &seller.did).await, Usdc::ZERO);
+    assert_eq!(rows(&stage, 2, &buyer).await, (0, 4), "deposit and bond, out and back");
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_liar_that_stands_to_its_lie_loses_its_bond_by_the_arbitrators_ruling() {
     let stage = Stage::of(PROGRAM, 2).await;
-    let (_, had) = stage.buyer(2).await;
+    let (buyer, had) = stage.buyer(2).await;
     let (seller, hired, id) = bought(&stage).await;
     let purse = Seed::devnet(7, 1).payment_key(1).address();
     stage.market.chain().mint_usdc(purse, PURSE.units()).unwrap();
@@ -65,6 +77,9 @@ async fn a_liar_that_stands_to_its_lie_loses_its_bond_by_the_arbitrators_ruling(
     assert_eq!(stage.buyer(2).await.1, had, "price, fee and bond are back");
     let left = PURSE.checked_sub(Usdc::from_units(500)).unwrap();
     assert_eq!(stage.balance(1, &seller.did).await, left, "the seller stood to its lie, and its bond is gone");
+    stage.until_state(1, &id, "refunded").await;
+    assert_eq!(rows(&stage, 2, &buyer).await, (0, 4), "deposit and bond, out and back");
+    assert_eq!(rows(&stage, 1, &seller.did).await, (-500, 1), "its bond is gone");
     stage.end().await;
 }
 

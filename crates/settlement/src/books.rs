@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use haggle_base::{Did, OrderId, Text, Timestamp, Usdc};
+use haggle_base::{
+    Did, OrderId, Text, Timestamp, Usdc,
+    eip712::{BOND_BUYER, BOND_PROVIDER},
+};
 use haggle_store::{Batch, Store};
 
 use crate::{
+    bond::{Bond, BondState},
     budget::{self, Budget, Limits, Reservation, ReservationKey, Stage},
     error::SettlementError,
     events::PaymentEvent,
     facts::{Cursor, Fact, FundedFact, SettledFact},
     ledger::{About, Account, Accounts, Entry, EntryKind, Side},
     payment::{self, Payment},
-    records::{AgentRow, Agents, Facts, FactsByOrder, Ledger, Payments, Reservations, TakenBack},
+    records::{AgentRow, Agents, Bonds, Facts, FactsByOrder, Ledger, Payments, Reservations, TakenBack},
 };
 
 /// One agent's budget and accounts.
@@ -57,6 +61,14 @@ impl Books {
     }
 }
 
+/// Where money moved without an order: by which transaction, what for, and with whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Direct<'a> {
+    pub(crate) tx: B256,
+    pub(crate) memo: &'a str,
+    pub(crate) party: Option<Did>,
+}
+
 /// A change being prepared: reads through to the books and the store, writes only to itself.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
@@ -65,6 +77,7 @@ pub(crate) struct Change<'a> {
     now: Timestamp,
     agents: BTreeMap<Did, AgentBooks>,
     payments: BTreeMap<OrderId, Payment>,
+    bonds: BTreeMap<(OrderId, u8), Bond>,
     reservations: BTreeMap<ReservationKey, Option<Reservation>>,
     entries: Vec<((Did, u64), Entry)>,
     cursor: Option<(Cursor, bool)>,
@@ -112,6 +125,7 @@ impl<'a> Change<'a> {
             now,
             agents: BTreeMap::new(),
             payments: BTreeMap::new(),
+            bonds: BTreeMap::new(),
             reservations: BTreeMap::new(),
             entries: Vec::new(),
             cursor: None,
@@ -171,6 +185,18 @@ impl<'a> Change<'a> {
         self.payments.insert(payment.order, payment);
     }
 
+    /// The bond of one side of an order, if this node signed it.
+    pub(crate) fn bond(&self, order: &OrderId, side: u8) -> Result<Option<Bond>, SettlementError> {
+        match self.bonds.get(&(*order, side)) {
+            Some(bond) => Ok(Some(bond.clone())),
+            None => Ok(self.store.get::<Bonds>(&(*order, side))?),
+        }
+    }
+
+    pub(crate) fn put_bond(&mut self, order: OrderId, side: u8, bond: Bond) {
+        self.bonds.insert((order, side), bond);
+    }
+
     /// The stored row of a reservation, also of a closed one.
     pub(crate) fn reservation_row(&self, key: &ReservationKey) -> Result<Option<Reservation>, SettlementError> {
         match self.reservations.get(key) {
@@ -207,20 +233,20 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Posts an entry for money that moved without an order: by which transaction, and what for.
+    /// Posts an entry for money that moved without an order.
     pub(crate) fn post_direct(
         &mut self,
         agent: &Did,
         kind: EntryKind,
         moves: &[(Account, Side, Usdc)],
-        tx: B256,
-        memo: &Text<128>,
+        direct: &Direct<'_>,
     ) -> Result<(), SettlementError> {
         let posted = self.entries.len();
         self.post(agent, About { kind, order: None, key: None }, moves)?;
         for (_, entry) in self.entries.iter_mut().skip(posted) {
-            entry.tx = Some(tx);
-            entry.memo = Some(memo.clone()).filter(|memo| !memo.is_empty());
+            entry.tx = Some(direct.tx);
+            entry.memo = Text::try_from(direct.memo).ok().filter(|memo| !memo.is_empty());
+            entry.party = direct.party;
         }
         Ok(())
     }
@@ -259,6 +285,12 @@ impl<'a> Change<'a> {
                 self.events.push(PaymentEvent::Funded(*funded));
             }
             Fact::Delivered(delivered) => self.events.push(PaymentEvent::Delivered(*delivered)),
+            Fact::Disputed(disputed) => {
+                self.move_bond(&disputed.order, BOND_BUYER, BondState::Signed, BondState::Posted)?;
+            }
+            Fact::Countered(countered) => {
+                self.move_bond(&countered.order, BOND_PROVIDER, BondState::Signed, BondState::Posted)?;
+            }
             Fact::Settled(settled) => {
                 self.book_settled(settled)?;
                 if let Some(earner) = earner {
@@ -267,6 +299,7 @@ impl<'a> Change<'a> {
                         [(Account::Available, Side::In, settled.paid), (Account::Earned, Side::Out, settled.paid)];
                     self.post(&earner, about, &moves)?;
                 }
+                self.end_bonds(settled)?;
                 self.events.push(PaymentEvent::Settled(*settled));
             }
             Fact::Credited(_) | Fact::Withdrawn(_) => {}
@@ -345,6 +378,7 @@ impl<'a> Change<'a> {
             Fact::Funded(funded) => self.undo_funded(funded),
             Fact::Settled(settled) => {
                 self.batch.put::<TakenBack>(&settled.order, &0)?;
+                self.reopen_bonds(&settled.order)?;
                 if let Some(earner) = earner {
                     let about = About { kind: EntryKind::EarningUndone, order: Some(settled.order), key: None };
                     let moves =
@@ -352,6 +386,12 @@ impl<'a> Change<'a> {
                     self.post(&earner, about, &moves)?;
                 }
                 self.undo_settled(settled)
+            }
+            Fact::Disputed(disputed) => {
+                self.move_bond(&disputed.order, BOND_BUYER, BondState::Posted, BondState::Signed)
+            }
+            Fact::Countered(countered) => {
+                self.move_bond(&countered.order, BOND_PROVIDER, BondState::Posted, BondState::Signed)
             }
             Fact::Delivered(_) | Fact::Credited(_) | Fact::Withdrawn(_) => Ok(()),
         }
@@ -479,6 +519,9 @@ impl<'a> Change<'a> {
         }
         for (order, payment) in &self.payments {
             self.batch.put::<Payments>(order, payment)?;
+        }
+        for (key, bond) in &self.bonds {
+            self.batch.put::<Bonds>(key, bond)?;
         }
         for (key, row) in &self.reservations {
             let key = key.as_str().to_owned();

@@ -63,6 +63,28 @@ pub struct DeliveredFact {
     pub place: Place,
 }
 
+/// The buyer disputes what was delivered. Its bond, if the order has one, is in the escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisputedFact {
+    /// The order.
+    pub order: OrderId,
+    /// Hash of what the buyer says went wrong.
+    pub evidence: B256,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// The provider stands against the dispute. Its bond, if the order has one, is in the escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CounteredFact {
+    /// The order.
+    pub order: OrderId,
+    /// Where it stands.
+    pub place: Place,
+}
+
 /// The order is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +127,10 @@ pub enum Fact {
     Funded(FundedFact),
     /// A delivery was posted.
     Delivered(DeliveredFact),
+    /// The buyer disputes a delivery.
+    Disputed(DisputedFact),
+    /// The provider stands against a dispute.
+    Countered(CounteredFact),
     /// An order is over.
     Settled(SettledFact),
     /// A transfer failed; the money waits in the escrow.
@@ -120,6 +146,8 @@ impl Fact {
         match self {
             Self::Funded(fact) => &fact.place,
             Self::Delivered(fact) => &fact.place,
+            Self::Disputed(fact) => &fact.place,
+            Self::Countered(fact) => &fact.place,
             Self::Settled(fact) => &fact.place,
             Self::Credited(fact) | Self::Withdrawn(fact) => &fact.place,
         }
@@ -131,6 +159,8 @@ impl Fact {
         match self {
             Self::Funded(fact) => Some(fact.order),
             Self::Delivered(fact) => Some(fact.order),
+            Self::Disputed(fact) => Some(fact.order),
+            Self::Countered(fact) => Some(fact.order),
             Self::Settled(fact) => Some(fact.order),
             Self::Credited(_) | Self::Withdrawn(_) => None,
         }
@@ -166,7 +196,7 @@ impl OrderFacts {
             Fact::Funded(fact) => self.funded = Some(fact),
             Fact::Delivered(fact) => self.delivered = Some(fact),
             Fact::Settled(fact) => self.settled = Some(fact),
-            Fact::Credited(_) | Fact::Withdrawn(_) => {}
+            Fact::Disputed(_) | Fact::Countered(_) | Fact::Credited(_) | Fact::Withdrawn(_) => {}
         }
     }
 }

@@ -215,7 +215,12 @@ impl Inner {
     fn earner(&self, fact: &Fact) -> Option<Did> {
         match fact {
             Fact::Settled(settled) => self.wallet.agent_at(&settled.provider),
-            Fact::Funded(_) | Fact::Delivered(_) | Fact::Credited(_) | Fact::Withdrawn(_) => None,
+            Fact::Funded(_)
+            | Fact::Delivered(_)
+            | Fact::Disputed(_)
+            | Fact::Countered(_)
+            | Fact::Credited(_)
+            | Fact::Withdrawn(_) => None,
         }
     }
 }

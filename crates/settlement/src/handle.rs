@@ -26,7 +26,7 @@ use crate::{
 
 /// Events kept for a subscriber that is behind; a slower one is told that it missed some.
 const EVENTS: usize = 1024;
-/// Facts of one order: funded, delivered, settled, and room for what the chain says twice.
+/// Facts of one order: funded, delivered, disputed, countered, settled, and room for what the chain says twice.
 const FACTS_OF_ORDER: usize = 16;
 /// How often a reservation reads the balance again because the chain moved meanwhile.
 const BALANCE_READS: usize = 3;

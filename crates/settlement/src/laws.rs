@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use haggle_base::Order;
+use alloy_primitives::{B256, aliases::U96};
+use haggle_base::{Order, Side, Timestamp};
 
 use crate::{
     budget::Stage,
@@ -13,6 +14,8 @@ use crate::{
 };
 
 const MINTED: u64 = 1_000;
+const EVIDENCE: B256 = B256::repeat_byte(7);
+const FAR: Timestamp = Timestamp::from_secs(NOON.as_secs() + 1_000_000);
 
 /// One thing that can happen in Alice's home. Orders are numbered; most things will be refused at most times.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +28,9 @@ enum Step {
     Refund(u8),
     Deliver(u8),
     Finalize(u8),
+    Dispute(u8),
+    Counter(u8),
+    Rule(u8, u64),
     Follow,
     Wait(u64),
     ChainTime(u64),
@@ -44,7 +50,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => order.clone().prop_map(Step::Release),
         1 => order.clone().prop_map(Step::Refund),
         2 => order.clone().prop_map(Step::Deliver),
-        2 => order.prop_map(Step::Finalize),
+        2 => order.clone().prop_map(Step::Finalize),
+        2 => order.clone().prop_map(Step::Dispute),
+        2 => order.clone().prop_map(Step::Counter),
+        2 => (order, 0..200u64).prop_map(|(order, pay)| Step::Rule(order, pay)),
         6 => Just(Step::Follow),
         1 => (0..400u64).prop_map(Step::Wait),
         2 => (0..4000u64).prop_map(Step::ChainTime),
@@ -56,7 +65,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn order(home: &Home, n: u8) -> Order {
-    home.order(n.into(), 40 + u64::from(n) * 50)
+    let bond = U96::from(n * 7);
+    Order { bond, ..home.order(n.into(), 40 + u64::from(n) * 50) }
 }
 
 /// Does a step, and does it again if `twice`; refusals are part of life.
@@ -91,6 +101,23 @@ async fn take(home: Home, step: Step, chain_secs: &mut u64, twice: bool) -> Home
             }
             Step::Deliver(n) => drop(settlement.submit_deliver(&order(&home, n), alloy_primitives::B256::ZERO).await),
             Step::Finalize(n) => drop(settlement.submit_finalize(&order(&home, n)).await),
+            Step::Dispute(n) => {
+                let order = order(&home, n);
+                if let Ok(bond) = settlement.sign_bond(&home.alice, &order, Side::Buyer, EVIDENCE, FAR).await {
+                    drop(settlement.submit_dispute(&order, EVIDENCE, &bond).await);
+                }
+            }
+            Step::Counter(n) => {
+                let order = order(&home, n);
+                if let Ok(bond) = settlement.sign_bond(&home.bob, &order, Side::Provider, EVIDENCE, FAR).await {
+                    drop(settlement.submit_counter(&order, &bond).await);
+                }
+            }
+            Step::Rule(n, pay) => {
+                let order = order(&home, n);
+                let pay = pay.min(order.amount.to::<u64>());
+                drop(home.chain.rule(&order, pay).await);
+            }
             Step::Follow => drop(settlement.follow_once().await),
             Step::RpcDown(down) => home.chain.set_down(down).await,
             Step::LoseAnswers => home.chain.lose_answers().await,
@@ -124,6 +151,7 @@ async fn catch_up(home: &Home) {
 
 async fn live(steps: Vec<Step>, twice: bool) -> Home {
     let mut home = Home::with_balance(MINTED).await;
+    home.give_bob(30).await;
     let mut chain_secs = 0;
     for step in steps {
         home = take(home, step, &mut chain_secs, twice).await;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use alloy_primitives::B256;
-use haggle_base::{List, OrderId, Text, Timestamp, Usdc};
+use haggle_base::{Did, List, OrderId, Text, Timestamp, Usdc};
 
 use crate::{budget::ReservationKey, error::SettlementError};
 
@@ -15,12 +15,14 @@ pub enum Account {
     Available,
     /// In the wallet, set aside for orders that are not funded.
     Reserved,
-    /// In the escrow, for orders that are not settled.
+    /// In the escrow, for orders that are not settled: deposits, and bonds of disputes.
     Escrowed,
     /// Paid to providers.
     Spent,
     /// Paid to fee recipients.
     Fees,
+    /// Bonds of lost disputes, which the arbitrator got.
+    Forfeited,
     /// Received as a provider. As an income account it stands below zero.
     Earned,
     /// In prepaid channels, paid in and neither charged nor returned.
@@ -50,10 +52,20 @@ pub enum EntryKind {
     Paid,
     /// A direct transfer left the wallet.
     Sent,
+    /// A direct transfer came in, and its payer said so.
+    Received,
     /// The chain took back a payment or transfer of this agent's.
     PaymentUndone,
     /// Money came in from outside.
     Deposited,
+    /// The bond of a dispute went to the escrow.
+    BondPosted,
+    /// The bond came back.
+    BondReturned,
+    /// The arbitrator ruled against this side, and got its bond.
+    BondLost,
+    /// The chain took back what had happened to a bond.
+    BondUndone,
     /// The chain took back a funding.
     FundingUndone,
     /// The chain took back how an order ended.
@@ -73,6 +85,9 @@ pub enum EntryKind {
 /// Moves in one entry at most.
 const MAX_MOVES: usize = 5;
 
+/// Longest word of what a payment was for.
+pub const MAX_MEMO: usize = 256;
+
 /// One row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -89,7 +104,10 @@ pub struct Entry {
     pub tx: Option<B256>,
     /// What it was for, for payments without an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memo: Option<Text<128>>,
+    pub memo: Option<Text<MAX_MEMO>>,
+    /// The agent on the other side, where nothing else that is kept names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<Did>,
     /// What moved: base units added to each account. They sum to zero.
     pub moves: List<(Account, i64), MAX_MOVES>,
 }
@@ -116,6 +134,9 @@ pub struct Accounts {
     pub spent: i64,
     /// See [`Account::Fees`].
     pub fees: i64,
+    /// See [`Account::Forfeited`].
+    #[serde(default)]
+    pub forfeited: i64,
     /// See [`Account::Earned`].
     pub earned: i64,
     /// See [`Account::Channels`].
@@ -130,7 +151,7 @@ impl Accounts {
     #[must_use]
     pub fn sum(&self) -> i128 {
         let kept = [self.available, self.reserved, self.escrowed, self.channels];
-        let gone = [self.spent, self.fees, self.earned, self.outside];
+        let gone = [self.spent, self.fees, self.forfeited, self.earned, self.outside];
         kept.into_iter().chain(gone).map(i128::from).sum()
     }
 
@@ -164,7 +185,7 @@ impl Accounts {
         }
         *self = posted;
         let About { kind, order, key } = about;
-        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, moves: kept }))
+        Ok((!kept.is_empty()).then_some(Entry { at, kind, order, key, tx: None, memo: None, party: None, moves: kept }))
     }
 
     fn account_mut(&mut self, account: Account) -> &mut i64 {
@@ -174,6 +195,7 @@ impl Accounts {
             Account::Escrowed => &mut self.escrowed,
             Account::Spent => &mut self.spent,
             Account::Fees => &mut self.fees,
+            Account::Forfeited => &mut self.forfeited,
             Account::Earned => &mut self.earned,
             Account::Channels => &mut self.channels,
             Account::Outside => &mut self.outside,

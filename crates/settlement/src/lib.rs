@@ -19,10 +19,12 @@
 //!   never signed again.
 //! - Every ledger entry sums to zero.
 //!
-//! Where an agent of this home is paid directly, without an order, the [`till`] does it.
+//! Where an agent of this home is paid directly, without an order, the [`till`] does it. A direct transfer that another
+//! agent made is booked by [`arrivals`], with what it is for.
 //!
 //! Not here: talking to an RPC and keeping keys ([`ports`]), deciding what an order says (trade).
 
+pub mod arrivals;
 pub mod budget;
 pub mod channels;
 pub mod facts;

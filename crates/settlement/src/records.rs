@@ -7,6 +7,7 @@ use haggle_base::{Did, OrderId, Usdc};
 use haggle_store::tables;
 
 use crate::{
+    bond::Bond,
     budget::{Limits, Reservation},
     facts::{Cursor, Fact},
     ledger::{Accounts, Entry},
@@ -32,6 +33,8 @@ tables! {
     pub(crate) Reservations = "settlement-reservations-1": String => Reservation;
     /// One row per payment this node signed.
     pub(crate) Payments = "settlement-payments-1": OrderId => Payment;
+    /// One row per bond this node signed, by the order and its side.
+    pub(crate) Bonds = "settlement-bonds-1": (OrderId, u8) => Bond;
     /// The ledger: agent and entry number.
     pub(crate) Ledger = "settlement-ledger-1": (Did, u64) => Entry;
     /// The chain's facts: block and log index.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, aliases::U96};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
@@ -16,7 +16,7 @@ use haggle_x402::{EscrowFacts, deposit_of, exact::Transfer};
 use crate::{
     Settlement, SettlementConfig,
     budget::Limits,
-    facts::{ClosedOrder, Cursor, DeliveredFact, Fact, FundedFact, Place, SettledFact},
+    facts::{ClosedOrder, CounteredFact, Cursor, DeliveredFact, DisputedFact, Fact, FundedFact, Place, SettledFact},
     ports::{Chain, ChainError, News, NoKey, OnChain, TxRef, Wallet},
     purse::TokenChain,
 };
@@ -40,7 +40,6 @@ struct State {
     time: Timestamp,
     minted: HashMap<Address, Usdc>,
     orders: HashMap<OrderId, Order>,
-    disputes: HashMap<OrderId, OnChain>,
     sent: usize,
     forks: u64,
     down: bool,
@@ -56,7 +55,6 @@ impl MemoryChain {
             time: NOON,
             minted: HashMap::new(),
             orders: HashMap::new(),
-            disputes: HashMap::new(),
             sent: 0,
             forks: 0,
             down: false,
@@ -136,6 +134,21 @@ impl MemoryChain {
         state.mine(|_| None);
     }
 
+    async fn holds(&self, account: Address, amount: U96) -> bool {
+        self.state.lock().await.balance(account) >= Usdc::try_from(amount).unwrap()
+    }
+
+    /// The arbitrator gives the provider `pay` of the amount, and takes the loser's bond.
+    pub(crate) async fn rule(&self, order: &Order, pay: u64) -> Result<TxRef, ChainError> {
+        self.send(order, |id, status, time, place| match status {
+            OnChain::Disputed { ends, is_countered: true, .. } if time < ends => {
+                Ok(award(id, order, ClosedBy::Ruling, usdc(pay).to_u96(), place))
+            }
+            _ => Err("BadState"),
+        })
+        .await
+    }
+
     async fn send(
         &self,
         order: &Order,
@@ -190,22 +203,41 @@ impl State {
             status = match fact {
                 Fact::Funded(_) => OnChain::Funded,
                 Fact::Delivered(fact) => OnChain::Delivered { review_ends: fact.review_ends },
+                Fact::Disputed(fact) => {
+                    let ends = fact.place.time.plus(Duration::from_secs(self.orders[id].counterSecs.into()));
+                    OnChain::Disputed { ends, is_countered: false, evidence: fact.evidence }
+                }
+                Fact::Countered(fact) => {
+                    let ends = fact.place.time.plus(Duration::from_secs(self.orders[id].ruleSecs.into()));
+                    let OnChain::Disputed { evidence, .. } = status else { panic!("countered before disputed") };
+                    OnChain::Disputed { ends, is_countered: true, evidence }
+                }
                 Fact::Settled(fact) => OnChain::Settled { closed_by: fact.closed_by },
                 Fact::Credited(_) | Fact::Withdrawn(_) => status,
             };
         }
-        match (status, self.disputes.get(id)) {
-            (OnChain::Delivered { .. }, Some(disputed)) => *disputed,
-            _ => status,
-        }
+        status
     }
 
-    /// A block in which nothing happens that settlement books.
-    fn quiet_block(&mut self) -> TxRef {
-        let place = self.next_place();
-        self.sent += 1;
-        self.mine(|_| None);
-        TxRef { hash: place.tx, block: place.block }
+    /// What one side's bond of the order did to its account: nothing, taken, given back, or lost.
+    fn bond_moved(&self, order: &Order, id: OrderId, account: Address) -> i128 {
+        let bond = i128::try_from(order.bond.to::<u128>()).unwrap();
+        let mut moved = 0;
+        for fact in self.facts().filter(|fact| fact.order() == Some(id)) {
+            match fact {
+                Fact::Disputed(_) if order.buyer == account => moved -= bond,
+                Fact::Countered(_) if order.provider == account => moved -= bond,
+                Fact::Settled(fact) if moved != 0 => {
+                    let fee = if order.flags & FLAG_FEE_ON_TOP != 0 { Usdc::ZERO } else { fact.fee };
+                    let awarded = fact.paid.checked_add(fee).unwrap();
+                    let buyer_lost = 2 * u128::from(awarded.units()) >= order.amount.to::<u128>();
+                    let lost = fact.closed_by == ClosedBy::Ruling && buyer_lost == (order.buyer == account);
+                    moved += if lost { 0 } else { bond };
+                }
+                _ => {}
+            }
+        }
+        moved
     }
 
     fn balance(&self, account: Address) -> Usdc {
@@ -221,6 +253,9 @@ impl State {
                 }
                 _ => {}
             }
+        }
+        for (id, order) in &self.orders {
+            balance += self.bond_moved(order, *id, account);
         }
         for (_, transfer) in &self.transfers {
             let value = i128::from(transfer.value.units());
@@ -272,15 +307,17 @@ impl TokenChain for MemoryChain {
 }
 
 fn settle(id: OrderId, order: &Order, closed_by: ClosedBy, place: Place) -> Fact {
-    let deposit = deposit_of(order).unwrap();
     let pays = matches!(closed_by, ClosedBy::Release | ClosedBy::Timeout | ClosedBy::UndeliveredPaid);
-    let (amount, fee) = (Usdc::try_from(order.amount).unwrap(), Usdc::try_from(order.fee_on(order.amount)).unwrap());
+    award(id, order, closed_by, if pays { order.amount } else { U96::ZERO }, place)
+}
+
+/// The end of an order that gives the provider `pay` of its amount.
+fn award(id: OrderId, order: &Order, closed_by: ClosedBy, pay: U96, place: Place) -> Fact {
+    let deposit = deposit_of(order).unwrap();
+    let fee = Usdc::try_from(order.fee_on(pay)).unwrap();
+    let pay = Usdc::try_from(pay).unwrap();
     let on_top = order.flags & FLAG_FEE_ON_TOP != 0;
-    let (paid, fee) = match (pays, on_top) {
-        (false, _) => (Usdc::ZERO, Usdc::ZERO),
-        (true, true) => (amount, fee),
-        (true, false) => (amount.checked_sub(fee).unwrap(), fee),
-    };
+    let paid = if on_top { pay } else { pay.checked_sub(fee).unwrap() };
     let refunded = deposit.checked_sub(paid).and_then(|rest| rest.checked_sub(fee)).unwrap();
     let (buyer, provider) = (order.buyer, order.provider);
     Fact::Settled(SettledFact { order: id, buyer, provider, paid, fee, refunded, closed_by, place })
@@ -332,31 +369,29 @@ impl Chain for MemoryChain {
     }
 
     async fn dispute(&self, order: &Order, evidence: B256, _: &EvmSignature) -> Result<TxRef, ChainError> {
-        let id = self.escrow.order_id(order);
-        let mut state = self.state.lock().await;
-        let refused = |reason: &str| Err(ChainError::Refused { reason: Text::try_from(reason).unwrap() });
-        match state.status(&id) {
-            OnChain::Delivered { review_ends } if state.time < review_ends => {}
-            OnChain::Delivered { .. } => return refused("TooLate"),
-            _ => return refused("BadState"),
-        }
-        let ends = state.time.plus(Duration::from_secs(order.counterSecs.into()));
-        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: false, evidence });
-        Ok(state.quiet_block())
+        let is_rich = self.holds(order.buyer, order.bond).await;
+        self.send(order, |order, status, time, place| match status {
+            _ if !is_rich => Err("poor"),
+            OnChain::Delivered { review_ends } if time < review_ends => {
+                Ok(Fact::Disputed(DisputedFact { order, evidence, place }))
+            }
+            OnChain::Delivered { .. } => Err("TooLate"),
+            _ => Err("BadState"),
+        })
+        .await
     }
 
     async fn counter(&self, order: &Order, _: &EvmSignature) -> Result<TxRef, ChainError> {
-        let id = self.escrow.order_id(order);
-        let mut state = self.state.lock().await;
-        let OnChain::Disputed { ends, is_countered: false, evidence } = state.status(&id) else {
-            return Err(ChainError::Refused { reason: Text::try_from("BadState").unwrap() });
-        };
-        if state.time >= ends {
-            return Err(ChainError::Refused { reason: Text::try_from("TooLate").unwrap() });
-        }
-        let ends = state.time.plus(Duration::from_secs(order.ruleSecs.into()));
-        state.disputes.insert(id, OnChain::Disputed { ends, is_countered: true, evidence });
-        Ok(state.quiet_block())
+        let is_rich = self.holds(order.provider, order.bond).await;
+        self.send(order, |order, status, time, place| match status {
+            _ if !is_rich => Err("poor"),
+            OnChain::Disputed { ends, is_countered: false, .. } if time < ends => {
+                Ok(Fact::Countered(CounteredFact { order, place }))
+            }
+            OnChain::Disputed { is_countered: false, .. } => Err("TooLate"),
+            _ => Err("BadState"),
+        })
+        .await
     }
 
     async fn finalize(&self, order: &Order) -> Result<TxRef, ChainError> {
@@ -366,6 +401,10 @@ impl Chain for MemoryChain {
             }
             OnChain::Delivered { review_ends } if time >= review_ends => {
                 Ok(settle(id, order, ClosedBy::Timeout, place))
+            }
+            OnChain::Disputed { ends, is_countered, .. } if time >= ends => {
+                let closed_by = if is_countered { ClosedBy::Silent } else { ClosedBy::Uncountered };
+                Ok(settle(id, order, closed_by, place))
             }
             OnChain::Funded | OnChain::Delivered { .. } | OnChain::Disputed { .. } => Err("TooEarly"),
             OnChain::None | OnChain::Settled { .. } => Err("BadState"),
@@ -432,6 +471,8 @@ pub(crate) struct Home {
     keys: Arc<Keys>,
     pub(crate) alice: Did,
     pub(crate) bob: Did,
+    /// What Bob was given from outside.
+    gift: u64,
 }
 
 pub(crate) fn escrow() -> EscrowFacts {
@@ -468,7 +509,13 @@ impl Home {
             Settlement::open(store.clone(), config(), Arc::new(clock.clone()), chain.clone(), keys.clone())
                 .await
                 .unwrap();
-        Self { settlement, chain, clock, store, keys, alice, bob }
+        Self { settlement, chain, clock, store, keys, alice, bob, gift: 0 }
+    }
+
+    /// Tokens for Bob that his books do not know of.
+    pub(crate) async fn give_bob(&mut self, units: u64) {
+        self.chain.mint(self.keys.address(&self.bob).unwrap(), usdc(units)).await;
+        self.gift += units;
     }
 
     /// The same home after a restart: only what was stored is left.
@@ -478,11 +525,11 @@ impl Home {
 
     /// The same home after a restart with another config.
     pub(crate) async fn restarted_with(self, config: SettlementConfig) -> Self {
-        let Self { chain, clock, store, keys, alice, bob, .. } = self;
+        let Self { chain, clock, store, keys, alice, bob, gift, .. } = self;
         let settlement = Settlement::open(store.clone(), config, Arc::new(clock.clone()), chain.clone(), keys.clone())
             .await
             .unwrap();
-        Self { settlement, chain, clock, store, keys, alice, bob }
+        Self { settlement, chain, clock, store, keys, alice, bob, gift }
     }
 
     /// Alice's order from Bob for `amount`, a fee of 10 % taken from Bob.
@@ -541,7 +588,7 @@ impl Home {
         assert_eq!((alice.accounts.sum(), bob.accounts.sum()), (0, 0));
         let moved = |units: u64, minted: u64| i64::try_from(units).unwrap() - i64::try_from(minted).unwrap();
         assert_eq!(alice.accounts.available + alice.accounts.reserved, moved(alice.on_chain.units(), minted));
-        assert_eq!(bob.accounts.available, moved(bob.on_chain.units(), 0));
+        assert_eq!(bob.accounts.available, moved(bob.on_chain.units(), self.gift));
         assert_eq!(alice.accounts.reserved, i64::try_from(alice.reserved.units()).unwrap());
         let entries = self.settlement.history(&self.alice, None, 10_000).unwrap();
         for (_, entry) in entries {

@@ -32,11 +32,12 @@ mod work;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use credit::CreditLimits;
+pub(crate) use record::{SpendKey, spend_key};
 pub use refused::Refused;
 pub use sale::{Caller, MAX_RESOURCE, Sale};
 pub use seats::Waiting;
@@ -60,7 +61,7 @@ use haggle_x402::{
 
 use crate::{Settlement, SettlementError, ports::exact::ExactChain};
 use credit::{Credit, Debt};
-use record::{Flow, IdKey, SpendKey, TillLosses, TillOpen, TillPayment, TillPayments};
+use record::{Flow, IdKey, TillLosses, TillOpen, TillPayment, TillPayments};
 use seats::Seats;
 
 /// Settings of the till.
@@ -235,6 +236,11 @@ impl Inner {
         exact::requirement(&self.config.facts, pay_to, sale.amount, self.config.timeout, &flow)
             .map_err(|_| Refused::because(Reason::Requirements, "what is free needs no payment"))
     }
+}
+
+/// Whether the till knows a payment.
+pub(crate) fn has_row(store: &Store, key: &SpendKey) -> Result<bool, haggle_store::StoreError> {
+    store.contains::<TillPayments>(key)
 }
 
 fn no_seller() -> Refused {

@@ -1,6 +1,8 @@
 //! What the A2A room asks of the node: streams, the gate, agents on other nodes.
 
+use crate::adapters::notes::NoteTaker;
 use crate::agents::Agents;
+use crate::note;
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, Kind, ServiceParams, card};
 use haggle_a2a_transport::{
@@ -33,18 +35,24 @@ fn unreachable_peer(peer: &PeerId, error: &dyn Coded) -> A2aError {
     A2aError::new(Kind::Unreachable, format!("{peer} cannot be reached: {error}")).with("code", error.code())
 }
 
-/// Stands before every agent of this node: trade messages go to the desk, priced work goes past the toll.
+/// Stands before every agent of this node: trade messages go to the desk, notes about transfers to the books, priced work
+/// goes past the toll.
 pub(crate) struct FrontDoor {
     /// Set once the desk is open; it needs the agents, which need this door.
     pub(crate) desk: Arc<OnceLock<Desk>>,
     /// Set once the till is open.
     pub(crate) toll: Arc<OnceLock<Arc<dyn Toll>>>,
+    pub(crate) notes: NoteTaker,
     pub(crate) agents: Agents,
 }
 
 #[async_trait]
 impl Gate for FrontDoor {
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError> {
+        if note::is_note(message) {
+            let reply = self.notes.answer(agent, message).await;
+            return Ok(Admission::Handled(reply.to_a2a(&reply_id(message))));
+        }
         match TradeMessage::from_a2a(message) {
             Ok(None) if self.agents.is_free(agent) => Ok(Admission::Run),
             Ok(None) => Ok(Admission::Toll(Arc::clone(self.toll.get().ok_or_else(starting)?))),

@@ -8,7 +8,9 @@ use haggle_escrow::{
     ChainFact, ChainReader, Cursor as ReadCursor, EscrowClient, EscrowEvent, Place as ReadPlace, Polled, Reach, Sent,
     Status, Watcher,
 };
-use haggle_settlement::facts::{Cursor, DeliveredFact, Fact, FundedFact, OwedFact, Place, SettledFact};
+use haggle_settlement::facts::{
+    CounteredFact, Cursor, DeliveredFact, DisputedFact, Fact, FundedFact, OwedFact, Place, SettledFact,
+};
 use haggle_settlement::ports::{Chain, ChainError, News, OnChain, TxRef};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -212,9 +214,11 @@ fn fact(read: &ChainFact) -> Option<Fact> {
             closed_by: (*closed_by)?,
             place,
         }),
-        EscrowEvent::Disputed { .. }
-        | EscrowEvent::Countered { .. }
-        | EscrowEvent::FundSkipped { .. }
+        EscrowEvent::Disputed { order, evidence, by: _ } => {
+            Fact::Disputed(DisputedFact { order: *order, evidence: *evidence, place })
+        }
+        EscrowEvent::Countered { order } => Fact::Countered(CounteredFact { order: *order, place }),
+        EscrowEvent::FundSkipped { .. }
         | EscrowEvent::ReleaseSkipped { .. }
         | EscrowEvent::StakeStuck { .. }
         | EscrowEvent::FeedbackPublished { .. } => return None,

@@ -230,9 +230,16 @@ pub(super) struct Hire {
 
 #[derive(Debug, Args)]
 pub(super) struct Pay {
-    /// An http or https URL; with `--message`, an agent: its DID, or the base URL of its A2A server.
+    /// An http or https URL; with `--message`, an agent: its DID, or the base URL of its A2A server; with an amount, a DID
+    /// or an address.
     #[arg(value_hint = ValueHint::Url, value_name = "URL|DID")]
     pub(super) url: String,
+    /// Send this much USDC, for nothing in return: the same as `haggle wallet send`.
+    #[arg(conflicts_with_all = ["message", "method", "body", "headers", "rail", "dry_run", "max"])]
+    pub(super) amount: Option<Usdc>,
+    /// Why it is sent: kept in this node's ledger, and told to the agent that is paid.
+    #[arg(long, visible_alias = "memo", requires = "amount", default_value = "")]
+    pub(super) reason: String,
     /// Ask an agent over A2A and pay inside the task (a2a-x402): text, a JSON object or list, `@file`, or `-` for standard
     /// input.
     #[arg(long, conflicts_with_all = ["method", "body"])]
@@ -293,7 +300,7 @@ pub(super) enum WalletCommand {
         to: String,
         /// How much, in USDC.
         amount: Usdc,
-        /// Why: kept in this node's ledger; the receiver is not told.
+        /// Why: kept in this node's ledger, and told to the agent that is paid; an address is not told.
         #[arg(long, visible_alias = "reason", default_value = "")]
         memo: String,
         /// Key of the transfer: the same key never sends twice. Default: a fresh one, printed first.

@@ -4,12 +4,16 @@ use super::CliError;
 use super::args::{Globals, Pay};
 use super::orders::{MAX_INPUT, fresh_key, read_bounded};
 use super::terminal;
-use super::wallet::show_payment;
-use haggle_gateway::view::{PayRequest, PayView};
+use super::wallet::{send, show_payment};
+use haggle_gateway::view::{PayRequest, PayView, TransferRequest};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) async fn run(globals: &Globals, args: Pay) -> Result<(), CliError> {
+    if let Some(amount) = args.amount {
+        let sent = TransferRequest { to: args.url, amount, memo: args.reason, from: args.buyer };
+        return send(globals, args.key, &sent).await;
+    }
     let client = globals.client()?;
     let key = args.key.map_or_else(fresh_key, Ok)?;
     let request = PayRequest {

@@ -13,14 +13,7 @@ pub(super) async fn run(globals: &Globals, command: Option<WalletCommand>) -> Re
             history(globals, &HistoryQuery { agent, kind, before, limit: Some(limit) }).await
         }
         Some(WalletCommand::Send { to, amount, memo, key, from }) => {
-            let key = key.map_or_else(fresh_key, Ok)?;
-            if !globals.json && !globals.quiet {
-                terminal::aside(format!("key {key}: the same key never sends twice"));
-            }
-            let request = TransferRequest { to, amount, memo, from };
-            let sent: PaymentView = globals.client()?.post_once("/v1/transfers", &key, &request).await?;
-            show_payment(globals, &sent);
-            Ok(())
+            send(globals, key, &TransferRequest { to, amount, memo, from }).await
         }
         Some(WalletCommand::Payment { key }) => {
             let payment: PaymentView = globals.client()?.get(&format!("/v1/payments/{key}")).await?;
@@ -28,6 +21,17 @@ pub(super) async fn run(globals: &Globals, command: Option<WalletCommand>) -> Re
             Ok(())
         }
     }
+}
+
+/// Sends USDC, once per key.
+pub(super) async fn send(globals: &Globals, key: Option<String>, request: &TransferRequest) -> Result<(), CliError> {
+    let key = key.map_or_else(fresh_key, Ok)?;
+    if !globals.json && !globals.quiet {
+        terminal::aside(format!("key {key}: the same key never sends twice"));
+    }
+    let sent: PaymentView = globals.client()?.post_once("/v1/transfers", &key, request).await?;
+    show_payment(globals, &sent);
+    Ok(())
 }
 
 /// A payment in full.
@@ -61,6 +65,9 @@ async fn history(globals: &Globals, query: &HistoryQuery) -> Result<(), CliError
         terminal::line(entry_line(entry));
         if let Some(about) = &entry.about {
             terminal::aside(format!("      {about}"));
+        }
+        if let Some(from) = &entry.from {
+            terminal::aside(format!("      from {from}"));
         }
     }
     if let Some(next) = page.next {

@@ -15,6 +15,7 @@ use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
+use crate::adapters::notes::NoteTaker;
 use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
@@ -28,12 +29,13 @@ use crate::network_check::rails;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
-use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, Seed, SystemClock};
+use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, PaymentKey, Seed, SystemClock};
 use haggle_catalog::{Catalog, CatalogConfig};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
 use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
+use haggle_settlement::arrivals::Incoming;
 use haggle_settlement::budget::Limits;
 use haggle_settlement::channels::{Buying, ChannelsConfig, Selling};
 use haggle_settlement::purse::Purse;
@@ -48,6 +50,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -115,7 +118,17 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     late.set(reputation.clone());
 
     let (desk_later, toll_later) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::<Arc<dyn Toll>>::new()));
-    let door = FrontDoor { desk: Arc::clone(&desk_later), toll: Arc::clone(&toll_later), agents: agents.clone() };
+    let notes = NoteTaker {
+        incoming: open_incoming(&file, &config, &settlement, &reader, &own.payment)?,
+        file: Arc::new(file.clone()),
+        clock: Arc::clone(&clock),
+    };
+    let door = FrontDoor {
+        desk: Arc::clone(&desk_later),
+        toll: Arc::clone(&toll_later),
+        notes: notes.clone(),
+        agents: agents.clone(),
+    };
     let bodies = home.path().join("bodies");
     let urls = if config.a2a.private_webhooks { Reach::Anywhere } else { Reach::Public };
     let bounds = A2aLimits {
@@ -198,6 +211,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         offers: Mutex::default(),
         key_turns: KeyTurns::default(),
         counter,
+        notes,
+        told: Notify::new(),
         buying,
         faults: crash,
         blobs: purse_blobs,
@@ -330,6 +345,20 @@ async fn open_settlement(
     let settings = SettlementConfig { limits, ..SettlementConfig::new(file) };
     let wallet: Arc<Keyring> = Arc::clone(keys);
     Settlement::open(money.clone(), settings, Arc::clone(clock), Arc::new(chain), wallet).await.map_err(room)
+}
+
+/// What comes in by transfer.
+fn open_incoming(
+    file: &NetworkFile,
+    config: &Config,
+    settlement: &Settlement,
+    reader: &ChainReader,
+    own: &PaymentKey,
+) -> Result<Incoming, NodeError> {
+    let facts = ExactFacts::of(file);
+    let confirmations = config.chain.confirmations.max(TillConfig::new(facts.clone()).confirmations);
+    let port = TillPort::new(reader.clone(), own).map_err(room)?;
+    Incoming::open(settlement.clone(), Arc::new(port), facts, confirmations).map_err(room)
 }
 
 /// The till, and the seller's side of channels if they are on.

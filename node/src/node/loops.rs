@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, look, messages};
+use super::{Inner, look, messages, pay};
 use crate::adapters::faults::points;
 use crate::error::NodeError;
 use crate::market::Market;
@@ -28,6 +28,8 @@ const KNOWN_HOSTS: usize = 8;
 const DRIVE_EVERY: Duration = Duration::from_millis(50);
 /// After how many looks at the chain payments that went through are looked at again.
 const LOOK_AGAIN_EVERY: u64 = 16;
+/// How often transfers that were told of are looked for, at most.
+const TRANSFERS_EVERY: Duration = Duration::from_secs(1);
 /// Orders that are opened again in one go.
 const REOPENED_AT_ONCE: usize = 64;
 /// Longest pause of the chain loop after failures.
@@ -56,6 +58,8 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
     spawn_one(inner, tasks, look_after_till);
+    spawn_one(inner, tasks, look_after_transfers);
+    spawn_one(inner, tasks, pay::tell_of_transfers);
     spawn_one(inner, tasks, claim_vouchers);
     spawn_one(inner, tasks, look_after_channels);
     spawn_one(inner, tasks, remember_payments);
@@ -250,6 +254,22 @@ async fn look_after_till(inner: Arc<Inner>) {
             Ok(_) => pause = inner.config.chain.poll,
             Err(error) => {
                 tracing::warn!(error.code = error.code(), "payments that came in cannot be looked after: {error}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Books transfers that came in once the chain shows them, and takes back those that left it.
+async fn look_after_transfers(inner: Arc<Inner>) {
+    let usual = inner.config.chain.poll.max(TRANSFERS_EVERY);
+    let mut pause = usual;
+    loop {
+        match inner.notes.incoming.follow_once().await {
+            Ok(_) => pause = usual,
+            Err(error) => {
+                tracing::warn!(error.code = error.code(), "transfers that came in cannot be looked after: {error}");
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }

@@ -4,11 +4,13 @@
 mod agent;
 mod channel;
 mod line;
+mod notes;
 pub(crate) mod route;
 mod turns;
 mod views;
 
 pub(in crate::node) use channel::let_answered_go;
+pub(in crate::node) use notes::tell_of_transfers;
 pub(crate) use turns::Turns;
 
 use channel::OnChannel;
@@ -243,7 +245,7 @@ impl Inner {
     /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].
     pub(super) async fn send_money(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {
         let agent = self.own_agent(request.from.as_deref())?;
-        let to = self.payee(&request.to)?;
+        let (to, payee) = self.payee(&request.to)?;
         let too_long = || ApiError::bad_request("invalid_request", "the memo is over 256 bytes", "shorten the memo");
         let memo: Text<256> = Text::try_from(request.memo.as_str()).map_err(|_| too_long())?;
         let units = request.amount.units().to_be_bytes();
@@ -251,14 +253,22 @@ impl Inner {
         let about = Text::try_from(memo.as_str()).map_err(|_| too_long())?;
         let wanted = Wanted { agent, key: key_text(key)?, request: hash, about };
         let _turn = self.paying.take(&format!("{agent} {key}")).await;
-        let sent = self.purse.transfer(&wanted, to, request.amount).await.map_err(coded)?;
-        self.payment_view(&sent)
+        let known = self.purse.find(&agent, key).map_err(coded)?;
+        if known.is_some_and(|known| known.request != hash) {
+            return Err(conflict());
+        }
+        if let Some(payee) = payee {
+            self.to_be_told(&agent, key, payee).await?;
+        }
+        let sent = self.purse.transfer(&wanted, to, request.amount).await.map_err(coded);
+        self.told.notify_one();
+        self.payment_view(&sent?)
     }
 
-    /// The address behind an address, or behind an agent with a payment binding.
-    fn payee(&self, to: &str) -> Result<Address, ApiError> {
+    /// The address behind an address, or behind an agent with a payment binding; then also the agent.
+    fn payee(&self, to: &str) -> Result<(Address, Option<Did>), ApiError> {
         if let Ok(address) = to.parse::<Address>() {
-            return Ok(address);
+            return Ok((address, None));
         }
         let unknown = || {
             ApiError::not_found(
@@ -272,9 +282,10 @@ impl Inner {
             None => to.parse().map_err(|_| unknown())?,
         };
         if let Some(keys) = self.keys.get(&did) {
-            return Ok(keys.payment.address());
+            return Ok((keys.payment.address(), Some(did)));
         }
-        self.catalog.binding(&did).address().ok_or_else(unknown)
+        let address = self.catalog.binding(&did).address().ok_or_else(unknown)?;
+        Ok((address, Some(did)))
     }
 }
 

@@ -65,6 +65,12 @@ impl Filter {
     }
 }
 
+/// What an entry about the bond of a dispute was for.
+fn bond(kind: EntryKind) -> Option<String> {
+    let is_bond = matches!(kind, EntryKind::BondPosted | EntryKind::BondReturned | EntryKind::BondUndone);
+    is_bond.then(|| "bond of a dispute".to_owned())
+}
+
 impl Inner {
     /// What all wallets of this node have in common; see [`haggle_gateway::NodeApi::wallet_facts`].
     pub(super) fn facts_of_wallets(&self) -> WalletFacts {
@@ -188,7 +194,7 @@ impl Inner {
         let kind = match entry.kind {
             EntryKind::Deposited => "h2a",
             EntryKind::Sent => "payout",
-            EntryKind::Earned | EntryKind::ChannelClaimed => "a2a",
+            EntryKind::Earned | EntryKind::Received | EntryKind::ChannelClaimed => "a2a",
             _ if is_in => "refund",
             _ => "a2a",
         };
@@ -201,8 +207,8 @@ impl Inner {
             kind,
             is_in,
             amount: Usdc::from_units(change.unsigned_abs()),
-            counterpart: paid_to.or(provider),
-            purpose: memo.or(about).filter(|purpose| !purpose.is_empty()),
+            counterpart: paid_to.or(provider).or_else(|| entry.party.as_ref().map(ToString::to_string)),
+            purpose: memo.or(about).filter(|purpose| !purpose.is_empty()).or_else(|| bond(entry.kind)),
             is_pending: entry.kind == EntryKind::Funded && order.is_some_and(|order| order.settled.is_none()),
             order: entry.order.as_ref().map(ToString::to_string),
             at: entry.at.to_rfc3339(),

@@ -145,7 +145,7 @@ pub struct EntryView {
     pub number: u64,
     /// When it was made.
     pub at: String,
-    /// Why: `reserved`, `released`, `funded`, `settled`, `paid`, `sent`, …
+    /// Why: `reserved`, `released`, `funded`, `settled`, `paid`, `sent`, `received`, …
     pub kind: String,
     /// Base units added to each account; they sum to zero.
     pub moves: BTreeMap<String, i64>,
@@ -153,6 +153,9 @@ pub struct EntryView {
     pub order: Option<String>,
     /// The URL that was paid for, or the reason of a transfer.
     pub about: Option<String>,
+    /// The agent that paid, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A page of an agent's ledger, newest first.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 
-use haggle_base::Text;
 use haggle_store::{Batch, StoreError};
 use haggle_x402::Reason;
 
@@ -17,7 +16,8 @@ use super::{
     refused::{Refused, refused_by_token},
 };
 use crate::{
-    SettlementError,
+    SettlementError, arrivals,
+    books::Direct,
     events::PaymentEvent,
     ledger::{Account, EntryKind, Side},
     ports::exact::{Mined, Standing, TransferError},
@@ -145,11 +145,12 @@ impl Inner {
                     change.batch.put::<TillProven>(&after.transfer.from.into_array(), &0)?;
                 }
                 if before.mined().is_none()
+                    && !arrivals::owns(&inner.store, &after.key())?
                     && let Some(agent) = inner.wallet.agent_at(&after.transfer.to)
                 {
                     let amount = after.transfer.value;
                     let moves = [(Account::Available, Side::In, amount), (Account::Earned, Side::Out, amount)];
-                    change.post_direct(&agent, EntryKind::Earned, &moves, mined.tx, &memo(&after))?;
+                    change.post_direct(&agent, EntryKind::Earned, &moves, &direct(&after, mined.tx))?;
                     let payer = after.transfer.from;
                     change.events.push(PaymentEvent::Received { agent, payer, amount, tx: mined.tx });
                 }
@@ -167,10 +168,12 @@ impl Inner {
         self.settlement
             .change(move |inner, change| {
                 write(&mut change.batch, Some(&before), &after)?;
-                if let Some(agent) = inner.wallet.agent_at(&after.transfer.to) {
+                if !arrivals::owns(&inner.store, &after.key())?
+                    && let Some(agent) = inner.wallet.agent_at(&after.transfer.to)
+                {
                     let amount = after.transfer.value;
                     let moves = [(Account::Available, Side::Out, amount), (Account::Earned, Side::In, amount)];
-                    change.post_direct(&agent, EntryKind::EarningUndone, &moves, was.tx, &memo(&after))?;
+                    change.post_direct(&agent, EntryKind::EarningUndone, &moves, &direct(&after, was.tx))?;
                     change.events.push(PaymentEvent::ReceivedUndone { agent, amount, tx: was.tx });
                 }
                 Ok(())
@@ -190,6 +193,9 @@ impl Inner {
     pub(super) async fn forget(&self, payment: &TillPayment) -> Result<(), SettlementError> {
         let mut batch = Batch::new();
         erase(&mut batch, payment);
+        if payment.mined().is_some() {
+            arrivals::remember_sold(&mut batch, &payment.key(), self.now())?;
+        }
         self.lose(payment, &mut batch)?;
         let answer = self.store().get::<TillAnswers>(&payment.key())?;
         self.store().commit(batch).await?;
@@ -214,9 +220,9 @@ impl Inner {
     }
 }
 
-/// What a ledger entry says a payment was for.
-fn memo(payment: &TillPayment) -> Text<128> {
-    payment.sold.as_ref().map(|sold| sold.listing.clone()).unwrap_or_default()
+/// What a ledger entry says of a payment.
+fn direct(payment: &TillPayment, tx: B256) -> Direct<'_> {
+    Direct { tx, memo: payment.sold.as_ref().map_or("", |sold| sold.listing.as_str()), party: None }
 }
 
 /// Writes a payment's row and the indexes that follow from it.

@@ -295,7 +295,7 @@ impl ExactChain for TokenChain {
         }
         Ok(match state.find(transfer) {
             None => Standing::Open,
-            Some((mined, found)) if found == transfer => Standing::Paid(mined),
+            Some((mined, found)) if found.message() == transfer.message() => Standing::Paid(mined),
             Some(_) => Standing::Void,
         })
     }

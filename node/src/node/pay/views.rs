@@ -109,13 +109,15 @@ impl Inner {
             Some(nonce) => self.purse.find_nonce(nonce).map_err(coded)?,
             None => None,
         };
+        let memo = entry.memo.as_ref().map(|memo| memo.as_str().to_owned());
         Ok(EntryView {
             number,
             at: entry.at.to_rfc3339(),
             kind: word(entry.kind),
             moves: entry.moves.iter().map(|(account, units)| (word(account), *units)).collect(),
             order: entry.order.as_ref().map(ToString::to_string),
-            about: payment.map(|payment| payment.about.as_str().to_owned()).filter(|about| !about.is_empty()),
+            about: payment.map(|payment| payment.about.as_str().to_owned()).or(memo).filter(|about| !about.is_empty()),
+            from: entry.party.as_ref().map(ToString::to_string),
         })
     }
 }
