@@ -33,7 +33,7 @@ use crate::{
     books::{Change, Direct},
     events::PaymentEvent,
     ledger::{Account, EntryKind, MAX_MEMO, Side},
-    ports::exact::{ExactChain, Mined, Standing, TransferError},
+    ports::exact::{ExactChain, Head, Mined, Standing, TransferError},
     till::{self, SpendKey},
 };
 
@@ -132,6 +132,8 @@ struct Inner {
     looks: Semaphore,
     /// Where the last sweep of what the till has forgotten ended.
     swept: std::sync::Mutex<Option<SpendKey>>,
+    /// Up to which word that waits the chain was asked last.
+    asked: std::sync::Mutex<Option<SpendKey>>,
 }
 
 impl fmt::Debug for Incoming {
@@ -153,8 +155,8 @@ impl Incoming {
     ) -> Result<Self, SettlementError> {
         let kept = Mutex::new(settlement.inner.store.count::<Arrivals>()?);
         let looks = Semaphore::new(LOOKS_AT_ONCE);
-        let swept = std::sync::Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { settlement, chain, facts, confirmations, kept, looks, swept }) })
+        let (swept, asked) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settlement, chain, facts, confirmations, kept, looks, swept, asked }) })
     }
 
     /// Takes a payer's word about a transfer. The same word again changes nothing.
@@ -215,15 +217,15 @@ impl Inner {
 
     /// Where the chain shows the transfer; nothing while it can still happen.
     async fn look(&self, transfer: &Transfer) -> Result<Option<Mined>, ArrivalError> {
-        let away = |error: TransferError| {
-            tracing::debug!(%error, "a transfer cannot be looked up: {error}");
-            ArrivalError::ChainAway
-        };
-        let head = self.chain.head().await.map_err(away)?;
+        let head = self.chain.head().await.map_err(|error| away(&error))?;
+        self.look_at(head, transfer).await
+    }
+
+    async fn look_at(&self, head: Head, transfer: &Transfer) -> Result<Option<Mined>, ArrivalError> {
         if transfer.ends() > head.time.plus(LONGEST_VALID) {
             return Err(ArrivalError::NoTransfer);
         }
-        match self.chain.standing(transfer).await.map_err(away)? {
+        match self.chain.standing(transfer).await.map_err(|error| away(&error))? {
             Standing::Paid(mined) if head.time.since(mined.time) > TOLD_WITHIN => Err(ArrivalError::TooLate),
             Standing::Paid(mined) => Ok(Some(mined)),
             Standing::Open if head.time < transfer.ends() => Ok(None),
@@ -275,6 +277,11 @@ impl Inner {
             Err(known) => known.map(|heard| (heard, false)),
         }
     }
+}
+
+fn away(error: &TransferError) -> ArrivalError {
+    tracing::debug!(%error, "a transfer cannot be looked up: {error}");
+    ArrivalError::ChainAway
 }
 
 /// The chain shows the transfer: row, ledger and event.

@@ -1,9 +1,13 @@
 //! Looking after words about transfers: what waits is looked for, what left the chain is taken back, what is old goes.
 
-use std::{collections::BTreeMap, ops::Bound, sync::PoisonError};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Mutex, PoisonError},
+};
 
 use alloy_primitives::B256;
-use haggle_store::Batch;
+use haggle_store::{Batch, Store, Table};
 
 use super::{Ages, Arrival, ArrivalError, Arrivals, Fresh, Incoming, Inner, KEPT, SoldBefore, Waiting, book, unbook};
 use crate::{
@@ -14,6 +18,9 @@ use crate::{
 
 /// Rows looked at in one step.
 const AT_ONCE: usize = 256;
+/// Words that wait for which the chain is asked in one step: whoever tells of many transfers that never come makes the others
+/// wait, and the chain no work.
+const ASKED_AT_ONCE: usize = 32;
 
 impl Incoming {
     /// One step of looking after words; call it in a loop. Returns how many changed.
@@ -98,10 +105,15 @@ impl Inner {
 
     /// Books what the chain shows by now, and forgets what it will never show.
     async fn look_for_waiting(&self) -> Result<usize, SettlementError> {
+        let rows = next_rows::<Waiting>(self.store(), &self.asked, ASKED_AT_ONCE)?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let head = self.chain.head().await.map_err(|_| SettlementError::RpcDown)?;
         let mut changed = 0;
-        for (key, _) in self.store().range::<Waiting>(Bound::Unbounded, AT_ONCE)? {
+        for (key, _) in rows {
             let Some(arrival) = self.arrival(&key)? else { continue };
-            match self.look(&arrival.transfer).await {
+            match self.look_at(head, &arrival.transfer).await {
                 Ok(None) => {}
                 Ok(Some(mined)) => {
                     self.appeared(key, mined).await?;
@@ -155,11 +167,7 @@ impl Inner {
 
     /// Deletes what the till has forgotten so long ago that nobody may tell of it any more.
     async fn sweep_sold(&self) -> Result<(), SettlementError> {
-        let from = *self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        let bound = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.store().range::<SoldBefore>(bound, AT_ONCE)?;
-        let next = if rows.len() < AT_ONCE { None } else { rows.last().map(|(key, _)| *key) };
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let rows = next_rows::<SoldBefore>(self.store(), &self.swept, AT_ONCE)?;
         let now = self.settlement.inner.clock.now();
         let mut batch = Batch::new();
         for (key, _) in rows.iter().filter(|(_, at)| now.since(*at) >= KEPT) {
@@ -170,4 +178,16 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The rows after where the last step ended; from the beginning once it came to the end.
+fn next_rows<T: Table<Key = SpendKey>>(
+    store: &Store,
+    ended: &Mutex<Option<SpendKey>>,
+    most: usize,
+) -> Result<Vec<(SpendKey, T::Value)>, SettlementError> {
+    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = store.range::<T>(ended.as_ref().map_or(Bound::Unbounded, Bound::Excluded), most)?;
+    *ended = if rows.len() < most { None } else { rows.last().map(|(key, _)| *key) };
+    Ok(rows)
 }
