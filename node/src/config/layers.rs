@@ -72,7 +72,7 @@ fn edited(text: &str, key: &str, value: &str) -> Result<String, String> {
     let typed = value
         .parse::<toml_edit::Value>()
         .ok()
-        .filter(|typed| !is_decimal(value) && !(holds_text && is_bare(typed)))
+        .filter(|typed| !(is_decimal(value) || holds_text && is_bare(typed)))
         .unwrap_or_else(|| toml_edit::Value::from(value));
     match key.split_once('.') {
         None => document[key] = toml_edit::value(typed),
