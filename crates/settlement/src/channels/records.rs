@@ -13,7 +13,7 @@ use crate::{budget::ReservationKey, ports::ChannelOnChain};
 
 /// Bytes of an answer that are kept beside its voucher, so that a repeat gets the same one.
 pub(crate) const ANSWER_BYTES: usize = 5 * 1024;
-/// Deposits into one channel; then it is used up and another one is opened.
+/// Deposits into one channel that are not claimed to the last unit; with one more it has to wait, or another one is opened.
 pub(crate) const MAX_DEPOSITS: usize = 16;
 
 /// What the chain last said about a channel.
@@ -155,6 +155,9 @@ pub(crate) struct BuyerRow {
     pub(crate) standing: Standing,
     pub(crate) seen: Seen,
     pub(crate) deposits: List<DepositRow, MAX_DEPOSITS>,
+    /// Deposits that were claimed to the last unit and are no longer listed, in all.
+    #[serde(default)]
+    pub(crate) retired: Usdc,
     /// What of the charges is booked as spent.
     pub(crate) booked: Usdc,
     /// What came back and is booked.
@@ -176,7 +179,7 @@ impl BuyerRow {
     /// Everything the chain confirmed to have been paid in.
     pub(crate) fn paid_in(&self) -> Usdc {
         let confirmed = self.deposits.iter().filter(|deposit| deposit.stage == DepositStage::Confirmed);
-        confirmed.fold(Usdc::ZERO, |sum, deposit| sum.checked_add(deposit.amount).unwrap_or(Usdc::MAX))
+        confirmed.fold(self.retired, |sum, deposit| sum.checked_add(deposit.amount).unwrap_or(Usdc::MAX))
     }
 
     /// The deposit whose signature may be out and unused.

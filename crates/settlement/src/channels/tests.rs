@@ -530,6 +530,31 @@ async fn a_pair_whose_channels_are_used_up_is_told_so_instead_of_waiting_for_eve
             Err(error) => break error,
         }
     };
-    assert_eq!((full.code(), calls), ("channels_full", 160), "sixteen deposits of ten calls each");
+    assert_eq!(
+        (full.code(), calls),
+        ("channels_full", 160),
+        "sixteen deposits of ten calls each, none of them claimed"
+    );
+    street.check().await;
+}
+
+#[tokio::test]
+async fn deposits_that_were_claimed_make_room_for_others_without_end() {
+    let mut street = Street::open().await;
+    let config = ChannelsConfig { channels_per_pair: 1, deposit_at_most: usdc(200), ..channels_config() };
+    street.buying = Buying::open(street.homes[0].clone(), street.contract.clone(), config).unwrap();
+    for call in 0..400 {
+        street.charged(&format!("call {call}")).await;
+        if call % 100 == 99 {
+            street.pass(DAY / 4).await;
+            assert_eq!(street.selling.tick().await.unwrap().claims.len(), 1);
+            let _ticked = street.buying.tick().await.unwrap();
+        }
+    }
+    street.check().await;
+    street.restart_alice().await;
+    let channels = street.buying.channels(None);
+    assert_eq!((channels.len(), channels[0].signed), (1, usdc(8000)), "one channel, and every call on it");
+    street.charged("one more").await;
     street.check().await;
 }

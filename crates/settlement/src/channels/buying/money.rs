@@ -126,7 +126,8 @@ impl Buying {
         let mut failed = None;
         for (id, row) in self.inner.rows() {
             let charged = self.inner.slot(&id, |slot| slot.vouchers.charged).unwrap_or_default();
-            let idle = row.standing == Standing::Open && row.pending().is_none() && row.booked >= charged;
+            let is_full = row.deposits.len() >= MAX_DEPOSITS;
+            let idle = row.standing == Standing::Open && row.pending().is_none() && row.booked >= charged && !is_full;
             if row.standing == Standing::Closed || idle {
                 continue;
             }
@@ -248,6 +249,7 @@ fn book(change: &mut Change<'_>, id: &B256, row: &mut BuyerRow, look: Look) -> R
         }
     }
     row.seen = look.said.into();
+    retire(change, row);
     let key = || format!("channel/{id}").try_into().ok();
     let paid_in = row.paid_in();
     let returned = paid_in.saturating_sub(row.seen.balance).max(row.returned);
@@ -271,7 +273,7 @@ fn book(change: &mut Change<'_>, id: &B256, row: &mut BuyerRow, look: Look) -> R
     row.booked = charged;
     if over {
         row.standing = Standing::Closed;
-        let mut spent = row.seen.claimed;
+        let mut spent = row.seen.claimed.saturating_sub(row.retired);
         for deposit in row.deposits.iter().filter(|deposit| deposit.stage == DepositStage::Confirmed) {
             let part = spent.min(deposit.amount);
             spent = spent.saturating_sub(part);
@@ -281,6 +283,24 @@ fn book(change: &mut Change<'_>, id: &B256, row: &mut BuyerRow, look: Look) -> R
         }
     }
     Ok(())
+}
+
+/// Takes the oldest deposits off the list that nothing more will come of: those that were claimed to the last unit, and those
+/// that were never used. The newest stays, because a voucher that is out may need it.
+fn retire(change: &mut Change<'_>, row: &mut BuyerRow) {
+    let mut rows = row.deposits.clone().into_vec();
+    while let [oldest, _, ..] = rows.as_slice() {
+        if oldest.stage != DepositStage::Void {
+            let gone = row.retired.checked_add(oldest.amount).filter(|gone| *gone <= row.seen.claimed);
+            let Some(gone) = gone else { break };
+            if let event::Close::Closed(closed) = change.agent(&row.agent).budget.close(&oldest.key, oldest.amount) {
+                change.keep_closed(oldest.key.clone(), closed);
+            }
+            row.retired = gone;
+        }
+        rows.remove(0);
+    }
+    row.deposits = List::try_from(rows).unwrap_or_default();
 }
 
 fn with_last(deposits: &List<DepositRow, MAX_DEPOSITS>, stage: DepositStage) -> List<DepositRow, MAX_DEPOSITS> {

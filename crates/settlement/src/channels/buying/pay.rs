@@ -276,6 +276,7 @@ impl Buying {
             standing: Standing::Open,
             seen: Seen::default(),
             deposits: List::new(),
+            retired: Usdc::ZERO,
             booked: Usdc::ZERO,
             returned: Usdc::ZERO,
         };
@@ -333,7 +334,8 @@ impl Buying {
         amount: Usdc,
     ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
         let (inner, agent) = (&self.inner, wanted.pair.agent);
-        let number = row.deposits.len();
+        // no two are the same: each deposit adds to the list, and leaves it for the sum
+        let number = format!("{}+{}", row.deposits.len(), row.retired.units());
         let now = inner.settlement.inner.clock.now();
         let valid_before = inner.settlement.chain_now().await?.plus(wanted.timeout);
         let salt = keccak256(format!("haggle deposit {id} {number} {}", now.as_millis()));
