@@ -16,9 +16,11 @@ use crate::{
 
 pub mod code;
 mod facts;
+pub mod purchase;
 mod wire;
 
 pub use facts::ChannelFacts;
+pub use purchase::PurchaseNumber;
 
 /// Shortest time, in seconds, that the contract lets a payer's lone withdrawal take.
 pub const MIN_WITHDRAW_DELAY: u64 = 15 * 60;

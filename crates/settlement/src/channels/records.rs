@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use alloy_primitives::B256;
 use haggle_base::{Blob, Did, EvmSignature, Hash, List, Timestamp, Usdc, eip712::channel::ChannelConfig};
 use haggle_store::tables;
-use haggle_x402::{Deposit, DepositTerms};
+use haggle_x402::{Deposit, DepositTerms, batch::PurchaseNumber};
 
 use crate::{budget::ReservationKey, ports::ChannelOnChain};
 
@@ -72,6 +72,9 @@ pub(crate) struct HeldVoucher {
     pub(crate) charged: Usdc,
     /// What was asked with it.
     pub(crate) request: Hash,
+    /// The payer's number of what it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purchase: Option<PurchaseNumber>,
     pub(crate) signature: EvmSignature,
     /// Since when something is unclaimed.
     pub(crate) waiting_since: Timestamp,
@@ -141,6 +144,12 @@ pub(crate) struct InFlight {
     pub(crate) since: Timestamp,
     /// Whether a deposit goes with it: the last one of the row.
     pub(crate) deposit: bool,
+    /// The highest sum that was signed for this key.
+    #[serde(default)]
+    pub(crate) highest: Usdc,
+    /// Which purchase on this channel it is, however often it is corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purchase: Option<PurchaseNumber>,
     pub(crate) signature: EvmSignature,
     /// How often the seller's state was believed for this key.
     pub(crate) corrections: u8,
@@ -172,6 +181,9 @@ pub(crate) struct BuyerVouchers {
     pub(crate) signed: Usdc,
     /// What we believe the seller charged.
     pub(crate) charged: Usdc,
+    /// The newest purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purchase: Option<PurchaseNumber>,
     pub(crate) in_flight: Option<InFlight>,
 }
 

@@ -17,7 +17,7 @@ use haggle_store::Store;
 use haggle_x402::{
     BatchExtra, BatchPayload, BatchSettled, ChannelState, PaymentPayload, PaymentRequirements, SettleResponse,
     SignedVoucher,
-    batch::{self, code},
+    batch::{self, PurchaseNumber, code, purchase},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
     refusal::{Refusal, atomic},
 };
 use crate::{Settlement, SettlementError, ports::ChannelChain};
-use slot::{Admit, AtWork, Slot};
+use slot::{Admit, Asked, AtWork, Slot};
 
 mod charge;
 mod claim;
@@ -90,6 +90,7 @@ pub struct Ticket {
     slot: Arc<Mutex<Slot>>,
     voucher: SignedVoucher,
     sale: ChannelSale,
+    purchase: Option<PurchaseNumber>,
     /// The deposit that came with it, and its transaction if it is known.
     deposit: Option<(Usdc, Option<B256>)>,
     over: Option<watch::Sender<()>>,
@@ -226,7 +227,7 @@ impl Selling {
             asset_transfer_method: None,
             channel_state: None,
             voucher_state: None,
-            rest: Map::new(),
+            rest: Map::from_iter([(purchase::ANNOUNCED.to_owned(), true.into())]),
         };
         let timeout = inner.config.deposit_timeout.as_secs();
         batch::batch_requirement(&inner.config.facts, pay_to, amount, &extra, timeout)
@@ -240,15 +241,7 @@ impl Selling {
     /// A [`Refusal`], in the standard's words.
     pub async fn take(&self, sale: &ChannelSale, payment: &PaymentPayload) -> Result<Taken, Refusal> {
         let payload = BatchPayload::read(&payment.payload)?;
-        self.take_read(sale, payment, payload).await
-    }
-
-    async fn take_read(
-        &self,
-        sale: &ChannelSale,
-        payment: &PaymentPayload,
-        payload: BatchPayload,
-    ) -> Result<Taken, Refusal> {
+        let purchase = PurchaseNumber::of(&payment.payload)?;
         self.accepted(sale, &payment.accepted)?;
         match payload {
             BatchPayload::Voucher { channel, voucher } => {
@@ -256,10 +249,10 @@ impl Selling {
                     Some(slot) => slot,
                     None => self.look_up(sale, &channel, &voucher).await?,
                 };
-                self.inner.take_voucher(slot, sale, &voucher)
+                self.inner.take_voucher(slot, sale, &voucher, purchase)
             }
             BatchPayload::Deposit { channel, voucher, deposit } => {
-                self.take_deposit(sale, channel, voucher, deposit).await
+                self.take_deposit(sale, channel, voucher, deposit, purchase).await
             }
             BatchPayload::Refund { channel, voucher, amount } => self.refund(sale, &channel, &voucher, amount).await,
         }
@@ -334,8 +327,9 @@ impl Inner {
         slot: Arc<Mutex<Slot>>,
         sale: &ChannelSale,
         voucher: &SignedVoucher,
+        purchase: Option<PurchaseNumber>,
     ) -> Result<Taken, Refusal> {
-        let (max, request, price) = (voucher.max_claimable, sale.request, sale.amount);
+        let asked = Asked { max: voucher.max_claimable, request: sale.request, price: sale.amount, purchase };
         let authorizer = {
             let slot = slot.lock();
             if slot.row.agent != sale.seller {
@@ -348,15 +342,15 @@ impl Inner {
             return Err(Refusal::of(code::VOUCHER_SIGNATURE));
         }
         let mut open = slot.lock();
-        match open.admit(max, request, price, Usdc::ZERO) {
+        match open.admit(&asked, Usdc::ZERO) {
             Admit::Refuse(refusal) => Err(refusal),
             Admit::AtWork(over) => Ok(Taken::AtWork(Waiting(over))),
             Admit::Repeat(held) => self.repeat(&open, &held),
             Admit::Work => {
-                self.exposed(open.row.channel.payer, price)?;
-                let over = at_work(&mut open, max, request);
+                self.exposed(open.row.channel.payer, sale.amount)?;
+                let over = at_work(&mut open, asked);
                 drop(open);
-                let ticket = Ticket { slot, voucher: *voucher, sale: *sale, deposit: None, over: Some(over) };
+                let ticket = Ticket { slot, voucher: *voucher, sale: *sale, purchase, deposit: None, over: Some(over) };
                 Ok(Taken::Work(Box::new(ticket)))
             }
         }
@@ -396,9 +390,9 @@ impl Inner {
 }
 
 /// Marks a voucher as being worked on; dropping what is returned ends it for those who wait.
-fn at_work(slot: &mut Slot, max: Usdc, request: Hash) -> watch::Sender<()> {
+fn at_work(slot: &mut Slot, asked: Asked) -> watch::Sender<()> {
     let (sender, over) = watch::channel(());
-    slot.at_work = Some(AtWork { max, request, over });
+    slot.at_work = Some(AtWork { asked, over });
     sender
 }
 

@@ -127,6 +127,89 @@ async fn a_voucher_pays_for_one_request_and_is_never_taken_twice() {
     assert_eq!(refused(street.selling.take(&street.sale("second"), &used).await), code::CUMULATIVE_MISMATCH, "old");
 }
 
+/// Two vouchers for one purchase: Bob has not charged "lost", so he refuses the first one for "twice", and Alice corrects it.
+async fn corrected(street: &Street) -> [haggle_x402::PaymentPayload; 3] {
+    street.charged("first").await;
+    let lost = street.pay("lost").await.unwrap().payment;
+    street.buying.give_up(&street.alice, "lost").unwrap();
+    let early = street.pay("twice").await.unwrap().payment;
+    let refusal = street.selling.take(&street.sale("twice"), &early).await.unwrap_err();
+    let answer = street.refusal(&refusal);
+    let next = street.buying.refused(&street.alice, "twice", &street.requirement(), &answer).await.unwrap();
+    let Next::Again(paying) = next else { panic!("it is corrected: {next:?}") };
+    [lost, early, paying.payment]
+}
+
+#[tokio::test]
+async fn a_copy_of_a_payment_that_was_corrected_is_not_worked_for_when_it_comes_late() {
+    let street = Street::open().await;
+    let [_, early, corrected] = corrected(&street).await;
+    let settled = street.serve("twice", &corrected).await.unwrap();
+    assert_eq!(street.serve("twice", &early).await.unwrap(), settled, "answered as before");
+    assert_eq!(street.selling.channels(None)[0].charged, usdc(40));
+    let _charged = street.buying.answered(&street.alice, "twice", &settled).await.unwrap();
+    street.charged("next").await;
+    assert_eq!(
+        refused(street.selling.take(&street.sale("twice"), &early).await),
+        code::CUMULATIVE_MISMATCH,
+        "overtaken"
+    );
+    street.check().await;
+}
+
+#[tokio::test]
+async fn a_correction_that_comes_after_the_first_copy_was_taken_is_answered_as_that_was() {
+    let street = Street::open().await;
+    let [lost, early, corrected] = corrected(&street).await;
+    street.serve("lost", &lost).await.unwrap();
+    street.serve("twice", &early).await.unwrap();
+    let settled = street.serve("twice", &corrected).await.unwrap();
+    assert_eq!(street.selling.channels(None)[0].charged, usdc(60), "three works, three prices");
+    let next = street.buying.answered(&street.alice, "twice", &settled).await.unwrap();
+    assert_eq!(next, Next::Charged(PRICE));
+    assert_eq!(street.buying.channels(None)[0].charged, usdc(60), "Alice knows which of her vouchers was taken");
+    street.charged("next").await;
+    street.check().await;
+}
+
+#[tokio::test]
+async fn a_number_that_was_paid_for_pays_for_no_other_request() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    let paid = street.pay("second").await.unwrap().payment;
+    let settled = street.serve("second", &paid).await.unwrap();
+    let _charged = street.buying.answered(&street.alice, "second", &settled).await.unwrap();
+    let mut next = street.pay("third").await.unwrap().payment;
+    next.payload["purchaseNumber"] = paid.payload["purchaseNumber"].clone();
+    assert_eq!(refused(street.selling.take(&street.sale("third"), &next).await), code::CUMULATIVE_MISMATCH);
+    next.payload["purchaseNumber"] = "yesterday".into();
+    assert_eq!(refused(street.selling.take(&street.sale("third"), &next).await), code::PAYLOAD_TYPE);
+    assert_eq!(street.selling.channels(None)[0].charged, usdc(40));
+}
+
+#[tokio::test]
+async fn a_payer_that_counts_no_purchases_is_served_as_the_standard_says() {
+    let street = Street::open().await;
+    for key in ["first", "second", "third"] {
+        let mut payment = street.pay(key).await.unwrap().payment;
+        payment.payload.as_object_mut().unwrap().remove("purchaseNumber").unwrap();
+        let settled = street.serve(key, &payment).await.unwrap();
+        assert_eq!(street.serve(key, &payment).await.unwrap().rest, settled.rest, "a repeat");
+        let next = street.buying.answered(&street.alice, key, &settled).await.unwrap();
+        assert_eq!(next, Next::Charged(PRICE));
+    }
+    assert_eq!(street.selling.channels(None)[0].charged, usdc(60));
+}
+
+#[tokio::test]
+async fn a_seller_that_does_not_read_numbers_gets_none() {
+    let street = Street::open().await;
+    let mut stranger = street.requirement();
+    stranger.rest["extra"].as_object_mut().unwrap().remove("purchaseNumbers").unwrap();
+    let paying = street.buying.pay(&street.alice, "first", &stranger, None).await.unwrap();
+    assert_eq!(paying.payment.payload.get("purchaseNumber"), None);
+}
+
 #[tokio::test]
 async fn another_voucher_has_to_wait_while_one_is_at_work() {
     let street = Street::open().await;

@@ -8,7 +8,10 @@ use haggle_x402::{
     batch::code,
 };
 
-use super::{Buying, Paying, Slot, pay};
+use super::{
+    Buying, Paying, Slot,
+    pay::{self, Signed},
+};
 use crate::{
     SettlementError,
     channels::records::{BuyerKeys, BuyerVouchers, InFlight, PaidRow},
@@ -50,15 +53,19 @@ impl Buying {
                 _ => self.let_go(id, &out),
             });
         }
-        if out.deposit {
+        if out.deposit || self.inner.slot(&id, |slot| slot.row.pending().is_some()) == Some(true) {
             self.look(id).await?;
         }
-        let said = BatchSettled::of(settled).ok().and_then(|settled| settled.charged_amount);
-        let charged = said.and_then(|amount| amount.to_usdc()).unwrap_or(out.price).min(out.price);
+        let said = BatchSettled::of(settled).ok();
+        let amount = said.as_ref().and_then(|said| said.charged_amount.as_ref()?.to_usdc());
+        let charged = amount.unwrap_or(out.price).min(out.price);
         let base = out.max.saturating_sub(out.price);
+        // It may have taken another voucher of this purchase than the newest: any sum that was signed is believed.
+        let in_all = said.and_then(|said| said.channel_state?.charged_cumulative_amount?.to_usdc());
         self.inner.slot(&id, |slot| {
             if slot.vouchers.in_flight.as_ref().is_some_and(|now| now.key == out.key) {
-                slot.vouchers.charged = base.checked_add(charged).unwrap_or(out.max);
+                let in_all = in_all.filter(|in_all| *in_all <= slot.vouchers.signed);
+                slot.vouchers.charged = in_all.or(base.checked_add(charged)).unwrap_or(out.max);
                 slot.vouchers.in_flight = None;
             }
         });
@@ -181,22 +188,20 @@ impl Buying {
         let Some(slot) = self.inner.slot(&id, |slot| slot.clone()) else { return Ok(Next::Over) };
         let fits = charged.checked_add(out.price).is_some_and(|max| max <= slot.row.seen.balance);
         if !fits {
-            // our voucher is worth nothing if the seller holds a higher one
+            // what was signed for this key is worth nothing if the seller holds a higher one
             self.free(id, out, Some(charged));
-            if out.max > shown {
+            if out.highest.max(out.max) > shown {
                 return Ok(Next::Over);
             }
             self.forget(agent, &out.key).await?;
             return Ok(Next::Anew);
         }
         let slot = self.with_shown(slot, shown);
-        let vouchers = self.next(&slot, id, &out.key, out.price, charged, out.corrections + 1)?;
+        let vouchers = self.next(&slot, id, &out.key, out.price, charged, Some(out))?;
         self.inner.keep(id, agent, &out.key, vouchers.clone(), None).await?;
         let slot = Slot { vouchers, ..slot };
         let Some(out) = slot.vouchers.in_flight.as_ref() else { return Ok(Next::Over) };
-        let (payload, deposit) = pay::payload(&slot, id, out);
-        let payment = payload.into_payment(requirement.clone(), Some(answer));
-        Ok(Next::Again(Box::new(Paying { payment, channel: id, deposit, again: false })))
+        Ok(Next::Again(Box::new(Signed::of(&slot, id, out).paying(requirement, Some(answer), false))))
     }
 
     /// What a seller proves to have charged, and the voucher that proves it: ours, over at least as much. Without a voucher

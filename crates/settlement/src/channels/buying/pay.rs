@@ -9,7 +9,9 @@ use alloy_primitives::{B256, aliases::U40, keccak256};
 
 use haggle_base::{Did, EvmSignature, List, OrderId, Timestamp, Usdc, eip712::channel::ChannelConfig};
 use haggle_store::{Batch, StoreError};
-use haggle_x402::{BatchPayload, DepositTerms, PaymentRequired, PaymentRequirements, SignedVoucher};
+use haggle_x402::{
+    BatchPayload, DepositTerms, PaymentRequired, PaymentRequirements, SignedVoucher, batch::PurchaseNumber,
+};
 
 use super::{Buying, Inner, Pair, Paying, Slot, Wanted};
 use crate::{
@@ -128,10 +130,7 @@ impl Buying {
                 Choice::Open(place) => self.open_channel(place, key, &wanted).await,
             };
             match tried {
-                Ok((channel, payload, deposit)) => {
-                    let payment = payload.into_payment(requirement.clone(), offer);
-                    return Ok(Paying { payment, channel, deposit, again: false });
-                }
+                Ok(signed) => return Ok(signed.paying(requirement, offer, false)),
                 // somebody else paid with this key meanwhile
                 Err(SettlementError::Store(StoreError::Precondition { .. }) | SettlementError::KeyUsed) => {
                     if self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))?.is_none() {
@@ -172,9 +171,7 @@ impl Buying {
         if slot.taken {
             return Ok(None);
         }
-        let (payload, deposit) = payload(&slot, paid.channel, out);
-        let payment = payload.into_payment(requirement.clone(), offer);
-        Ok(Some(Paying { payment, channel: paid.channel, deposit, again: true }))
+        Ok(Some(Signed::of(&slot, paid.channel, out).paying(requirement, offer, true)))
     }
 
     fn choose(&self, wanted: &Wanted, may_open: bool) -> Choice {
@@ -211,23 +208,17 @@ impl Buying {
     }
 
     /// Signs the next voucher of a channel that has enough.
-    async fn voucher(
-        &self,
-        hold: &Hold,
-        key: &str,
-        wanted: &Wanted,
-    ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
+    async fn voucher(&self, hold: &Hold, key: &str, wanted: &Wanted) -> Result<Signed, SettlementError> {
         let slot = self.inner.slot(&hold.id, |slot| slot.clone()).ok_or(SettlementError::ChannelUnknown)?;
-        let vouchers = self.next(&slot, hold.id, key, wanted.price, slot.base(), 0)?;
+        let vouchers = self.next(&slot, hold.id, key, wanted.price, slot.base(), None)?;
         let beside = Some(wanted.beside.clone());
         self.inner.keep(hold.id, &wanted.pair.agent, key, vouchers.clone(), beside).await?;
         let slot = Slot { vouchers, ..slot };
         let out = slot.vouchers.in_flight.as_ref().ok_or(SettlementError::ChannelUnknown)?;
-        let (payload, deposit) = payload(&slot, hold.id, out);
-        Ok((hold.id, payload, deposit))
+        Ok(Signed::of(&slot, hold.id, out))
     }
 
-    /// The vouchers of a channel with one more, over `base` and the price.
+    /// The vouchers of a channel with one more, over `base` and the price: for a new purchase, or to correct the one that is out.
     pub(super) fn next(
         &self,
         slot: &Slot,
@@ -235,38 +226,44 @@ impl Buying {
         key: &str,
         price: Usdc,
         base: Usdc,
-        corrections: u8,
+        corrected: Option<&InFlight>,
     ) -> Result<BuyerVouchers, SettlementError> {
         let max = base.checked_add(price).ok_or(SettlementError::OrderAmountInvalid)?;
         let digest = self.inner.config.facts.voucher_digest(&id, max);
         let signature = self.inner.settlement.inner.wallet.sign(&slot.row.agent, &digest)?;
         let since = self.inner.settlement.inner.clock.now();
-        let (key, first) = (key.to_owned(), max > slot.vouchers.signed);
+        let purchase = match corrected {
+            Some(out) => out.purchase,
+            None => PurchaseNumber::after(slot.vouchers.purchase, since),
+        };
+        let out = InFlight {
+            key: key.to_owned(),
+            max,
+            price,
+            signature,
+            purchase,
+            since,
+            deposit: false,
+            first: max > slot.vouchers.signed,
+            highest: corrected.map_or(max, |out| out.highest.max(max)),
+            corrections: corrected.map_or(0, |out| out.corrections.saturating_add(1)),
+        };
         Ok(BuyerVouchers {
             charged: base,
             signed: slot.vouchers.signed.max(max),
-            in_flight: Some(InFlight { key, max, price, signature, deposit: false, since, first, corrections }),
+            purchase: purchase.or(slot.vouchers.purchase),
+            in_flight: Some(out),
         })
     }
 
-    async fn fill(
-        &self,
-        hold: Hold,
-        key: &str,
-        wanted: &Wanted,
-    ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
+    async fn fill(&self, hold: Hold, key: &str, wanted: &Wanted) -> Result<Signed, SettlementError> {
         let slot = self.inner.slot(&hold.id, |slot| slot.clone()).ok_or(SettlementError::ChannelUnknown)?;
         let missing = wanted.price.saturating_sub(slot.left());
         let amount = self.affordable(wanted, missing, 0).await?;
         self.deposit(hold.id, slot.row, slot.vouchers, key, wanted, amount).await
     }
 
-    async fn open_channel(
-        &self,
-        place: Place,
-        key: &str,
-        wanted: &Wanted,
-    ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
+    async fn open_channel(&self, place: Place, key: &str, wanted: &Wanted) -> Result<Signed, SettlementError> {
         let amount = self.affordable(wanted, wanted.price, place.others).await?;
         let channel = self.new_channel(wanted).await?;
         let id = self.inner.config.facts.id(&channel);
@@ -332,7 +329,7 @@ impl Buying {
         key: &str,
         wanted: &Wanted,
         amount: Usdc,
-    ) -> Result<(B256, BatchPayload, Option<Usdc>), SettlementError> {
+    ) -> Result<Signed, SettlementError> {
         let (inner, agent) = (&self.inner, wanted.pair.agent);
         // no two are the same: each deposit adds to the list, and leaves it for the sum
         let number = format!("{}+{}", row.deposits.len(), row.retired.units());
@@ -349,7 +346,7 @@ impl Buying {
         let deposit = DepositRow { key: reservation.clone(), amount, valid_before, salt, signature, stage };
         row.deposits.push(deposit).map_err(|_| SettlementError::ChannelUnknown)?;
         let slot = Slot { row, vouchers, taken: false };
-        let mut vouchers = self.next(&slot, id, key, wanted.price, slot.base(), 0)?;
+        let mut vouchers = self.next(&slot, id, key, wanted.price, slot.base(), None)?;
         if let Some(out) = &mut vouchers.in_flight {
             out.deposit = true;
         }
@@ -377,9 +374,9 @@ impl Buying {
         }
         let slot = Slot { vouchers, ..slot };
         let out = slot.vouchers.in_flight.as_ref().ok_or(SettlementError::ChannelUnknown)?;
-        let (payload, deposit) = payload(&slot, id, out);
+        let signed = Signed::of(&slot, id, out);
         inner.memory.lock().keep(id, slot);
-        Ok((id, payload, deposit))
+        Ok(signed)
     }
 }
 
@@ -428,13 +425,37 @@ impl Inner {
     }
 }
 
-/// What is sent for the voucher that is out on a channel.
-pub(super) fn payload(slot: &Slot, id: B256, out: &InFlight) -> (BatchPayload, Option<Usdc>) {
-    let voucher = signed(id, out.max, out.signature);
-    let channel = slot.row.channel.clone();
-    match slot.row.deposits.last().filter(|_| out.deposit) {
-        Some(row) => (BatchPayload::Deposit { channel, voucher, deposit: row.to_wire() }, Some(row.amount)),
-        None => (BatchPayload::Voucher { channel, voucher }, None),
+/// The voucher that is out on a channel, to be sent.
+pub(super) struct Signed {
+    channel: B256,
+    payload: BatchPayload,
+    deposit: Option<Usdc>,
+    purchase: Option<PurchaseNumber>,
+}
+
+impl Signed {
+    pub(super) fn of(slot: &Slot, id: B256, out: &InFlight) -> Self {
+        let voucher = signed(id, out.max, out.signature);
+        let channel = slot.row.channel.clone();
+        let (payload, deposit) = match slot.row.deposits.last().filter(|_| out.deposit) {
+            Some(row) => (BatchPayload::Deposit { channel, voucher, deposit: row.to_wire() }, Some(row.amount)),
+            None => (BatchPayload::Voucher { channel, voucher }, None),
+        };
+        Self { channel: id, payload, deposit, purchase: out.purchase }
+    }
+
+    /// The payment of what is asked for.
+    pub(super) fn paying(
+        self,
+        requirement: &PaymentRequirements,
+        offer: Option<&PaymentRequired>,
+        again: bool,
+    ) -> Paying {
+        let mut payment = self.payload.into_payment(requirement.clone(), offer);
+        if let Some(purchase) = self.purchase {
+            purchase.attach(&mut payment);
+        }
+        Paying { payment, channel: self.channel, deposit: self.deposit, again }
     }
 }
 

@@ -72,6 +72,7 @@ impl Selling {
             signature: voucher.signature,
             request: sale.request,
             price: sale.amount,
+            purchase: ticket.purchase,
             waiting_since,
             answer: answer.try_into().ok(),
         };

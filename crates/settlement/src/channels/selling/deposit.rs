@@ -6,9 +6,12 @@ use alloy_primitives::B256;
 use parking_lot::Mutex;
 
 use haggle_base::eip712::channel::ChannelConfig;
-use haggle_x402::{Deposit, SignedVoucher, batch::code};
+use haggle_x402::{
+    Deposit, SignedVoucher,
+    batch::{PurchaseNumber, code},
+};
 
-use super::{Admit, ChannelSale, Selling, Slot, Taken, Ticket, Waiting, at_work, new_row};
+use super::{Admit, Asked, ChannelSale, Selling, Slot, Taken, Ticket, Waiting, at_work, new_row};
 use crate::{
     SettlementError,
     channels::{
@@ -77,6 +80,7 @@ impl Selling {
         channel: ChannelConfig,
         voucher: SignedVoucher,
         deposit: Deposit,
+        purchase: Option<PurchaseNumber>,
     ) -> Result<Taken, Refusal> {
         let inner = Arc::clone(&self.inner);
         let id = voucher.channel_id;
@@ -93,15 +97,16 @@ impl Selling {
         if !inner.config.facts.is_signed_by(&voucher, channel.payerAuthorizer) {
             return Err(Refusal::of(code::VOUCHER_SIGNATURE));
         }
-        let (max, request, price) = (voucher.max_claimable, sale.request, sale.amount);
-        let admitted = slot.lock().admit(max, request, price, deposit.terms.amount);
+        let asked = Asked { max: voucher.max_claimable, request: sale.request, price: sale.amount, purchase };
+        let admitted = slot.lock().admit(&asked, deposit.terms.amount);
         match admitted {
             Admit::Refuse(refusal) => return Err(refusal),
             Admit::AtWork(over) => return Ok(Taken::AtWork(Waiting(over))),
             Admit::Repeat(held) => {
                 let open = slot.lock();
                 let tx = open.row.deposit.and_then(|(_, tx)| tx);
-                let settled = inner.settled(&open, open.charged(), Some(price), Some((deposit.terms.amount, tx)))?;
+                let settled =
+                    inner.settled(&open, open.charged(), Some(held.price), Some((deposit.terms.amount, tx)))?;
                 let answer = held.answer.map(haggle_base::Blob::into_vec);
                 return Ok(Taken::Answered { answer, settled: Box::new(settled) });
             }
@@ -110,20 +115,20 @@ impl Selling {
         self.check_deposit(sale, &channel, &id, &deposit).await?;
         let over = {
             let mut open = slot.lock();
-            match open.admit(max, request, price, deposit.terms.amount) {
-                Admit::Work => at_work(&mut open, max, request),
+            match open.admit(&asked, deposit.terms.amount) {
+                Admit::Work => at_work(&mut open, asked),
                 Admit::AtWork(over) => return Ok(Taken::AtWork(Waiting(over))),
                 Admit::Refuse(refusal) => return Err(refusal),
                 Admit::Repeat(held) => return inner.repeat(&open, &held),
             }
         };
-        let mut ticket = Box::new(Ticket { slot, voucher, sale: *sale, deposit: None, over: Some(over) });
+        let mut ticket = Box::new(Ticket { slot, voucher, sale: *sale, purchase, deposit: None, over: Some(over) });
         let this = self.clone();
         // Runs to its end also if the caller goes away: what was sent is followed, and the channel is freed after it.
         let brought = tokio::spawn(async move {
             let tx = this.bring(id, &channel, &deposit).await?;
             let open = ticket.slot.lock();
-            if max > open.row.seen.balance || open.row.seen.withdrawal.is_some() {
+            if asked.max > open.row.seen.balance || open.row.seen.withdrawal.is_some() {
                 return Err(Refusal::of(code::EXCEEDS_BALANCE));
             }
             drop(open);

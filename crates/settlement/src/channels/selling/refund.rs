@@ -3,7 +3,7 @@
 use haggle_base::{Usdc, eip712::channel::ChannelConfig};
 use haggle_x402::{SettleResponse, SignedVoucher, batch::code};
 
-use super::{ChannelSale, Inner, Selling, Slot, Taken, Ticket, at_work};
+use super::{Asked, ChannelSale, Inner, Selling, Slot, Taken, Ticket, at_work};
 use crate::{
     SettlementError,
     channels::{records::Returning, refusal::Refusal},
@@ -37,10 +37,11 @@ impl Selling {
             if voucher.max_claimable != open.charged() {
                 return Err(Refusal::with(code::CUMULATIVE_MISMATCH, (open.state(), open.proof())));
             }
-            at_work(&mut open, voucher.max_claimable, sale.request)
+            let (max, request, price) = (voucher.max_claimable, sale.request, sale.amount);
+            at_work(&mut open, Asked { max, request, price, purchase: None })
         };
         // Frees the channel when it is dropped.
-        let ticket = Ticket { slot, voucher: *voucher, sale: *sale, deposit: None, over: Some(over) };
+        let ticket = Ticket { slot, voucher: *voucher, sale: *sale, purchase: None, deposit: None, over: Some(over) };
         let (this, channel) = (self.clone(), channel.clone());
         // Runs to its end also if the caller goes away.
         let returned = tokio::spawn(async move { this.give_back(&ticket, &channel, wanted).await });

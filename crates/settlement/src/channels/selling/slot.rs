@@ -4,7 +4,10 @@ use tokio::sync::watch;
 
 use alloy_primitives::B256;
 use haggle_base::{Hash, Usdc};
-use haggle_x402::{ChannelState, VoucherState, batch::code};
+use haggle_x402::{
+    ChannelState, VoucherState,
+    batch::{PurchaseNumber, code},
+};
 use serde_json::Map;
 
 use super::super::{
@@ -12,11 +15,30 @@ use super::super::{
     refusal::{Refusal, atomic},
 };
 
+/// What a voucher is to pay for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// What the voucher allows in all.
+    pub(crate) max: Usdc,
+    pub(crate) request: Hash,
+    pub(crate) price: Usdc,
+    pub(crate) purchase: Option<PurchaseNumber>,
+}
+
+impl Asked {
+    /// Whether a voucher of then, over `max` for `purchase`, was for the same: both numbers tell, else the sum does.
+    fn is_of(&self, max: Usdc, purchase: Option<PurchaseNumber>) -> bool {
+        match (self.purchase, purchase) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (None, _) | (_, None) => self.max == max,
+        }
+    }
+}
+
 /// A voucher whose work is being done.
 #[derive(Debug)]
 pub(crate) struct AtWork {
-    pub(crate) max: Usdc,
-    pub(crate) request: Hash,
+    pub(crate) asked: Asked,
     /// Closes when the work is over, however it ended.
     pub(crate) over: watch::Receiver<()>,
 }
@@ -55,14 +77,21 @@ impl Slot {
         self.charged().saturating_sub(self.row.seen.claimed)
     }
 
-    /// Decides about a voucher over `max` for a request that costs `price`, with `coming` on its way into the channel.
-    pub(crate) fn admit(&self, max: Usdc, request: Hash, price: Usdc, coming: Usdc) -> Admit {
-        if let Some(held) = self.held.as_ref().filter(|held| held.charged == max && held.request == request) {
-            return if held.price == price { Admit::Repeat(held.clone()) } else { self.mismatch() };
+    /// Decides about a voucher, with `coming` on its way into the channel.
+    pub(crate) fn admit(&self, asked: &Asked, coming: Usdc) -> Admit {
+        let Asked { max, request, price, purchase } = *asked;
+        if let Some(held) = &self.held {
+            if asked.is_of(held.charged, held.purchase) && held.request == request {
+                return if held.price == price { Admit::Repeat(held.clone()) } else { self.mismatch() };
+            }
+            // a number that was worked for pays for nothing else, and what was overtaken by a later purchase for nothing more
+            if purchase.is_some() && purchase <= held.purchase {
+                return self.mismatch();
+            }
         }
-        if let Some(at_work) = &self.at_work {
-            return if at_work.max == max && at_work.request == request {
-                Admit::AtWork(at_work.over.clone())
+        if let Some(AtWork { asked: at_work, over }) = &self.at_work {
+            return if at_work.is_of(max, purchase) && at_work.request == request {
+                Admit::AtWork(over.clone())
             } else {
                 Admit::Refuse(Refusal::later(code::CHANNEL_BUSY))
             };
