@@ -110,7 +110,7 @@ impl Stranger {
         let did = self.agent.did();
         let until = now.plus(Duration::from_secs(3600));
         let binding = PaymentBinding::make(&self.wallet, &file.id, &did, file.chain_id, until);
-        let ends = Timestamp::from_rfc3339(&sent.valid_until).unwrap();
+        let ends = Timestamp::from_rfc3339(sent.valid_until.as_ref().unwrap()).unwrap();
         let payload = json!({
             "type": "transfer_sent", "network": format!("eip155:{}", file.chain_id), "token": file.token.address,
             "authorization": {

@@ -74,12 +74,15 @@ async fn haggle_shops_at_a_strangers(ground: Ground) {
         let again = pay(&stage, &key, &request).await.expect("the answer is kept");
         assert_eq!((again.cost, said(&again)), (bought.cost, said(&bought)));
     }
+    let client = stage.node(1).client().expect("the node is up");
+    let fifth: PaymentView = client.get("/v1/payments/voucher-4").await.expect("a voucher is a payment too");
+    assert_eq!((fifth.state.as_str(), fifth.amount), ("charged", PRICE));
+    assert_eq!((fifth.in_all, fifth.to), (Some(Usdc::from_units(100_000)), owner.to_string()));
     let claimed = reqwest::Client::new().post(format!("{}/claim", shop.url)).send().await.expect("the shop answers");
     assert!(claimed.status().is_success(), "{:?}", claimed.text().await);
     assert_eq!(stage.holds(owner).await, Usdc::from_units(140_000), "two payments and five vouchers");
 
     let gift = TransferRequest { to: owner.to_string(), amount: PRICE, memo: "for the lamp".to_owned(), from: None };
-    let client = stage.node(1).client().expect("the node is up");
     for _ in 0..2 {
         let sent: PaymentView = client.post_once("/v1/transfers", "gift", &gift).await.expect("it is sent");
         assert_eq!((sent.state.as_str(), sent.amount), ("paid", PRICE));

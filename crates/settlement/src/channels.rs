@@ -30,7 +30,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use buying::{BoughtChannel, Buying, ChannelTicked, Next, Paying};
+pub use buying::{BoughtChannel, Buying, ChannelTicked, Next, PaidByVoucher, Paying};
 pub use config::ChannelsConfig;
 pub use refusal::Refusal;
 pub use selling::{ChannelSale, Charge, Selling, SoldChannel, Taken, Ticked, Ticket, Waiting};

@@ -41,15 +41,20 @@ pub(super) fn show_payment(globals: &Globals, payment: &PaymentView) {
         return;
     }
     terminal::heading(format!("{} USDC {}", payment.amount, payment.state));
-    terminal::pairs([
-        ("key", payment.key.clone()),
-        ("from", payment.agent.clone()),
-        ("to", payment.to.clone()),
-        ("for", payment.about.clone()),
-        ("tx", payment.tx.clone().unwrap_or_else(|| "not known".to_owned())),
-        ("nonce", payment.nonce.clone()),
-        ("signed at", payment.signed_at.clone()),
-    ]);
+    let mut pairs = vec![("key", payment.key.clone()), ("from", payment.agent.clone()), ("to", payment.to.clone())];
+    match (&payment.channel, &payment.in_all) {
+        (Some(channel), Some(in_all)) => {
+            pairs.push(("channel", channel.clone()));
+            pairs.push(("voucher", format!("{in_all} USDC of the channel in all")));
+        }
+        _ => {
+            pairs.push(("for", payment.about.clone()));
+            pairs.push(("tx", payment.tx.clone().unwrap_or_else(|| "not known".to_owned())));
+            pairs.push(("nonce", payment.nonce.clone().unwrap_or_default()));
+        }
+    }
+    pairs.push(("signed at", payment.signed_at.clone()));
+    terminal::pairs(pairs);
 }
 
 async fn history(globals: &Globals, query: &HistoryQuery) -> Result<(), CliError> {

@@ -223,23 +223,20 @@ impl Inner {
 
     /// The payment of this key by any of this node's agents.
     pub(super) fn purchase_of(&self, key: &str) -> Result<Purchase, ApiError> {
-        let mut agents = vec![self.own_did()];
-        agents.extend(self.agents.dids());
-        for agent in agents {
-            if let Some(purchase) = self.purse.find(&agent, key).map_err(coded)? {
-                return Ok(purchase);
-            }
-        }
-        Err(ApiError::not_found(
-            "payment_not_found",
-            format!("this node knows no payment {key}"),
-            "`haggle wallet history` names this node's payments",
-        ))
+        self.by_any(|agent| self.purse.find(agent, key).map_err(coded))?.ok_or_else(|| unknown_payment(key))
     }
 
-    /// How a payment of this key stands.
+    /// How a payment of this key stands, also one by voucher.
     pub(super) fn payment_of(&self, key: &str) -> Result<PaymentView, ApiError> {
-        self.payment_view(&self.purchase_of(key)?)
+        if let Some(purchase) = self.by_any(|agent| self.purse.find(agent, key).map_err(coded))? {
+            return self.payment_view(&purchase);
+        }
+        self.by_any(|agent| self.voucher_view(agent, key))?.ok_or_else(|| unknown_payment(key))
+    }
+
+    /// What the first of this node's agents has that has something.
+    fn by_any<T>(&self, find: impl Fn(&Did) -> Result<Option<T>, ApiError>) -> Result<Option<T>, ApiError> {
+        std::iter::once(self.own_did()).chain(self.agents.dids()).find_map(|agent| find(&agent).transpose()).transpose()
     }
 
     /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].
@@ -287,6 +284,14 @@ impl Inner {
         let address = self.catalog.binding(&did).address().ok_or_else(unknown)?;
         Ok((address, Some(did)))
     }
+}
+
+fn unknown_payment(key: &str) -> ApiError {
+    ApiError::not_found(
+        "payment_not_found",
+        format!("this node knows no payment {key}"),
+        "`haggle wallet history` names this node's payments",
+    )
 }
 
 /// What an error means for a payment that is signed.

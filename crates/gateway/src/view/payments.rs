@@ -73,18 +73,24 @@ pub struct PaymentView {
     pub to: String,
     /// How much.
     pub amount: Usdc,
-    /// The URL that was paid for, or the reason of a transfer.
+    /// The URL that was paid for, or the reason of a transfer; nothing for a voucher.
     pub about: String,
-    /// `signed`, `paid` or `lapsed`, as the chain says.
+    /// `signed`, `paid` or `lapsed`, as the chain says; of a voucher `signed` or `charged`, as the seller says.
     pub state: String,
-    /// The payment's nonce on the chain.
-    pub nonce: String,
-    /// The transaction, as the seller named it or this node sent it.
+    /// The payment's nonce on the chain; a voucher has none.
+    pub nonce: Option<String>,
+    /// The transaction, as the seller named it or this node sent it; a voucher has none of its own.
     pub tx: Option<String>,
     /// When it was signed.
     pub signed_at: String,
-    /// Until when it can be used.
-    pub valid_until: String,
+    /// Until when it can be used; a voucher for as long as its channel is open.
+    pub valid_until: Option<String>,
+    /// The channel that a voucher is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What the voucher allows of its channel in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_all: Option<Usdc>,
     /// The seller's `PAYMENT-RESPONSE`, with its signed receipt if it gave one.
     pub receipt: Option<Value>,
 }

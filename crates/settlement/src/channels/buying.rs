@@ -29,7 +29,7 @@ mod answer;
 mod money;
 mod pay;
 
-pub use answer::Next;
+pub use answer::{Next, PaidByVoucher};
 pub use money::ChannelTicked;
 
 /// A payment that is stored and may leave.

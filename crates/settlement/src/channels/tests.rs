@@ -593,7 +593,7 @@ async fn keys_are_forgotten_when_they_are_old() {
     street.charged("new").await;
     assert_eq!(street.buying.tick().await.unwrap().forgotten, 1);
     assert_eq!(street.buying.paid(&street.alice, "old").unwrap(), None);
-    assert_eq!(street.buying.paid(&street.alice, "new").unwrap().map(|(_, max)| max), Some(usdc(40)));
+    assert_eq!(street.buying.paid(&street.alice, "new").unwrap().map(|paid| paid.max), Some(usdc(40)));
 }
 
 #[tokio::test]

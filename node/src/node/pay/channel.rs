@@ -8,7 +8,7 @@ use crate::node::api::coded;
 use crate::records::{PaidAnswer, PaidAnswers, PaidBody};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
 use haggle_gateway::ApiError;
-use haggle_gateway::view::PayView;
+use haggle_gateway::view::{PayView, PaymentView};
 use haggle_settlement::SettlementError;
 use haggle_settlement::channels::{Buying, Next, Paying};
 use haggle_store::{Batch, Store};
@@ -206,6 +206,29 @@ impl Inner {
         buying.give_up(&agent, key).map_err(coded)?;
         let busy = ApiError::of_code("try_again", "the seller did not take the voucher yet");
         Err(about(busy, key))
+    }
+
+    /// The voucher that a key of the agent's stands for, if it paid by one.
+    pub(super) fn voucher_view(&self, agent: &Did, key: &str) -> Result<Option<PaymentView>, ApiError> {
+        let Some(buying) = &self.buying else { return Ok(None) };
+        let Some(paid) = buying.paid(agent, key).map_err(coded)? else { return Ok(None) };
+        let answer = self.money.get::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
+        let charged = answer.filter(|answer| answer.body.is_some());
+        Ok(Some(PaymentView {
+            key: key.to_owned(),
+            agent: agent.to_string(),
+            to: paid.receiver.to_string(),
+            amount: charged.as_ref().map_or(Usdc::ZERO, |answer| answer.cost),
+            about: String::new(),
+            state: if charged.is_some() { "charged" } else { "signed" }.to_owned(),
+            nonce: None,
+            tx: None,
+            signed_at: paid.at.to_rfc3339(),
+            valid_until: None,
+            channel: Some(paid.channel.to_string()),
+            in_all: Some(paid.max),
+            receipt: None,
+        }))
     }
 
     pub(super) async fn keep_answer(&self, agent: &Did, key: &str, answer: PaidAnswer) -> Result<(), ApiError> {

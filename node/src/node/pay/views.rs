@@ -68,10 +68,12 @@ impl Inner {
             amount: purchase.amount,
             about: purchase.about.as_str().to_owned(),
             state: word(purchase.state),
-            nonce: purchase.nonce().to_string(),
+            nonce: Some(purchase.nonce().to_string()),
             tx: purchase.tx.map(|tx| tx.to_string()),
             signed_at: purchase.signed_at.to_rfc3339(),
-            valid_until: purchase.ends.to_rfc3339(),
+            valid_until: Some(purchase.ends.to_rfc3339()),
+            channel: None,
+            in_all: None,
             receipt: said.and_then(|said| serde_json::to_value(said).ok()),
         })
     }

@@ -1,6 +1,6 @@
 //! What a seller answered to a voucher: charged, corrected, or not taken.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 
 use haggle_base::{Did, EvmSignature, Timestamp, Usdc};
 use haggle_x402::{
@@ -37,6 +37,19 @@ pub enum Next {
     Over,
     /// The seller shows that it has charged this very voucher. The call is paid for; its answer is the seller's to give.
     Paid,
+}
+
+/// The voucher that a key stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaidByVoucher {
+    /// On which channel.
+    pub channel: B256,
+    /// Who is paid from it.
+    pub receiver: Address,
+    /// What the voucher allows of the channel in all.
+    pub max: Usdc,
+    /// When it was signed.
+    pub at: Timestamp,
 }
 
 impl Buying {
@@ -244,8 +257,10 @@ impl Buying {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn paid(&self, agent: &Did, key: &str) -> Result<Option<(B256, Usdc)>, SettlementError> {
+    pub fn paid(&self, agent: &Did, key: &str) -> Result<Option<PaidByVoucher>, SettlementError> {
         let paid: Option<PaidRow> = self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))?;
-        Ok(paid.map(|paid| (paid.channel, paid.max)))
+        let Some(PaidRow { at, max, channel }) = paid else { return Ok(None) };
+        let receiver = self.inner.slot(&channel, |slot| slot.row.channel.receiver);
+        Ok(receiver.map(|receiver| PaidByVoucher { channel, receiver, max, at }))
     }
 }
