@@ -6,6 +6,7 @@ use haggle::view::{AgentSummary, ChecksView, Executor, NewAgent, PingView, Verdi
 use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
+use std::process::Command;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -26,7 +27,7 @@ async fn until_state(stage: &Stage, number: usize, name: &str, wanted: &str) -> 
         loop {
             let listing = found(stage, number, name).await;
             let state = listing["liveness"]["state"].as_str().unwrap_or("none").to_owned();
-            assert_eq!(listing["online"], json!(matches!(&*state, "live" | "degraded")), "{listing}");
+            assert_eq!(listing["online"], json!(matches!(&*state, "live" | "busy" | "degraded")), "{listing}");
             if state == wanted {
                 return;
             }
@@ -84,6 +85,66 @@ async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody(
     assert!(gone["liveness"]["answered_seconds_ago"].is_u64(), "when it was there last is known: {gone}");
 
     stage.market.node_mut(1).restart(&[]).await.unwrap();
+    stage.end().await;
+}
+
+/// Answers when somebody opens the other end of a pipe.
+const WAITS: &str = r#"
+import json, sys
+
+for line in sys.stdin:
+    ask = json.loads(line)
+    print("heard", file=sys.stderr, flush=True)
+    open("go").read()
+    print(json.dumps({"id": ask["id"], "text": "done"}), flush=True)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_at_its_limit_is_busy_to_everybody_until_it_has_room_again() {
+    let mut stage = Stage::of(PROGRAM, 1).await;
+    let env = [("HAGGLE_A2A__OPEN_CALLS", "1"), ("HAGGLE_A2A__OPEN_CALLS_PER_CALLER", "1")];
+    stage.market.add_node_with(&env).await.unwrap();
+    std::fs::write(stage.dir().join("waits.py"), WAITS).unwrap();
+    let go = stage.dir().join("go");
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let waits = NewAgent {
+        name: "waits".to_owned(),
+        description: "Answers when it is told to.".to_owned(),
+        category: "text".to_owned(),
+        tags: Vec::new(),
+        price: Usdc::ZERO,
+        input_schema: None,
+        output_schema: None,
+        deliver_within_seconds: 60,
+        executor: Executor::Command {
+            argv: ["python3", "waits.py"].map(str::to_owned).to_vec(),
+            dir: Some(stage.dir().display().to_string()),
+            env: Vec::new(),
+            call_seconds: 60,
+        },
+        extended: None,
+    };
+    let seller = stage.node(2).client().unwrap().clone();
+    let agent: AgentSummary = seller.post("/v1/agents", &waits).await.unwrap();
+    let message = json!({"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "work"}]});
+    let params = json!({"message": message, "configuration": {"returnImmediately": true}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params});
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.post(format!("{}/a2a/{}", seller.base(), agent.did)).bearer_auth(seller.token());
+    let begun: Value = request.header("A2A-Version", "1.0").json(&body).send().await.unwrap().json().await.unwrap();
+    assert!(begun["result"]["task"].is_object(), "{begun}");
+
+    stage.market.until_all_see(1).await.unwrap();
+    until_state(&stage, 1, "waits", "busy").await;
+    let wanted = json!({"capability": "waits"});
+    let profiles: Value = stage.node(1).client().unwrap().post("/api/v1/a2a/discover", &wanted).await.unwrap();
+    assert_eq!(profiles[0]["availability"], json!({"status": "busy"}), "{profiles}");
+    let checks: ChecksView = seller.get("/v1/checks").await.unwrap();
+    assert!(checks.items.iter().all(|check| check.verdict != Verdict::Fail), "busy is well: {checks:?}");
+
+    drop(tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(go)).await.unwrap().unwrap());
+    let before = until_state(&stage, 1, "waits", "live").await;
+    assert_eq!(before, ["busy"]);
     stage.end().await;
 }
 

@@ -156,6 +156,12 @@ impl Server {
         self.served(agent).map(|served| served.executor)
     }
 
+    /// Whether as many calls are at work as may be at once: another one would be answered "busy".
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.running.is_full()
+    }
+
     /// How many inbound streams are open.
     pub fn open_streams(&self) -> usize {
         self.shared.streams.taken()

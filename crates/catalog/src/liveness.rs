@@ -13,7 +13,7 @@ use haggle_base::{Did, PeerId, Timestamp};
 /// How long an answer counts: five minutes, so that a search after them looks anew.
 pub const FRESH_FOR: Duration = Duration::from_secs(300);
 
-/// How soon an agent that was silent once is looked for again.
+/// How soon an agent that was silent once, or was busy, is looked for again.
 pub const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// How an agent stands.
@@ -21,6 +21,8 @@ pub const SECOND_LOOK: Duration = Duration::from_secs(10);
 pub enum Live {
     /// A host of it said that it serves it, and that what runs it answers.
     Live,
+    /// A host of it said that it has as many calls to work on as it takes at once.
+    Busy,
     /// A host serves it, and what runs it does not answer.
     Degraded,
     /// It was there, and was silent once: that can happen to anybody.
@@ -30,11 +32,12 @@ pub enum Live {
 }
 
 impl Live {
-    /// The word for it: `live`, `degraded`, `probation` or `down`.
+    /// The word for it: `live`, `busy`, `degraded`, `probation` or `down`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Busy => "busy",
             Self::Degraded => "degraded",
             Self::Probation => "probation",
             Self::Down => "down",
@@ -42,15 +45,34 @@ impl Live {
     }
 }
 
+impl Live {
+    /// Whether a host answered for it: whoever calls it may be told to wait, but is told.
+    #[must_use]
+    pub const fn is_there(self) -> bool {
+        matches!(self, Self::Live | Self::Busy | Self::Degraded)
+    }
+}
+
+/// What a host says of an agent that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// What runs it answers.
+    Well,
+    /// It takes no more calls just now.
+    Busy,
+    /// What runs it does not answer.
+    Failing,
+}
+
 /// What a look at an agent brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// A host serves it; whether what runs it answers.
+    /// A host serves it.
     Served {
         /// The host.
         host: PeerId,
-        /// True if what runs the agent answers.
-        well: bool,
+        /// What it says of the agent.
+        condition: Condition,
     },
     /// Every host that could be asked says that it does not serve it.
     Absent,
@@ -92,7 +114,7 @@ impl Liveness {
     /// Books what a look brought; returns how the agent stands now.
     ///
     /// # State Transition
-    /// `Served`: live, or degraded if what runs it does not answer. `Silent`: probation after live or degraded, else down.
+    /// `Served`: live, busy, or degraded if what runs it does not answer. `Silent`: probation if it was there, else down.
     /// `Absent`: down.
     pub fn looked(&mut self, agent: Did, look: Look, now: Timestamp) -> Live {
         let before = self.seen.remove(&agent);
@@ -100,12 +122,13 @@ impl Liveness {
             self.oldest.remove(&(before.looked, agent));
         }
         let live = match look {
-            Look::Served { well: true, .. } => Live::Live,
-            Look::Served { well: false, .. } => Live::Degraded,
+            Look::Served { condition: Condition::Well, .. } => Live::Live,
+            Look::Served { condition: Condition::Busy, .. } => Live::Busy,
+            Look::Served { condition: Condition::Failing, .. } => Live::Degraded,
             Look::Absent => Live::Down,
             Look::Silent => match before.map(|before| before.live) {
-                Some(Live::Live | Live::Degraded) => Live::Probation,
-                Some(Live::Probation | Live::Down) | None => Live::Down,
+                Some(before) if before.is_there() => Live::Probation,
+                _ => Live::Down,
             },
         };
         let (answered, host) = match look {
@@ -135,7 +158,10 @@ impl Liveness {
     #[must_use]
     pub fn is_due(&self, agent: &Did, now: Timestamp) -> bool {
         self.seen.get(agent).is_none_or(|seen| {
-            let fresh_for = if seen.live == Live::Probation { SECOND_LOOK } else { FRESH_FOR };
+            let fresh_for = match seen.live {
+                Live::Probation | Live::Busy => SECOND_LOOK,
+                Live::Live | Live::Degraded | Live::Down => FRESH_FOR,
+            };
             seen.lost || now.since(seen.looked) >= fresh_for
         })
     }
@@ -168,7 +194,7 @@ mod tests {
     use crate::testing::{START, agent, peer};
 
     fn served() -> Look {
-        Look::Served { host: peer(1), well: true }
+        Look::Served { host: peer(1), condition: Condition::Well }
     }
 
     #[test]
@@ -196,17 +222,29 @@ mod tests {
         liveness.looked(agent(1).did(), served(), START);
         assert_eq!(liveness.looked(agent(1).did(), Look::Absent, START), Live::Down);
         assert_eq!(
-            liveness.looked(agent(2).did(), Look::Served { host: peer(2), well: false }, START),
+            liveness.looked(agent(2).did(), Look::Served { host: peer(2), condition: Condition::Failing }, START),
             Live::Degraded,
             "its host is there, and what runs it is not"
         );
     }
 
     #[test]
+    fn a_busy_agent_is_there_and_is_looked_for_again_soon() {
+        let mut liveness = Liveness::new(8);
+        let did = agent(0).did();
+        let busy = Look::Served { host: peer(1), condition: Condition::Busy };
+        assert_eq!(liveness.looked(did, busy, START), Live::Busy);
+        assert!(Live::Busy.is_there());
+        assert!(!liveness.is_due(&did, START.plus(SECOND_LOOK - Duration::from_millis(1))));
+        assert!(liveness.is_due(&did, START.plus(SECOND_LOOK)));
+        assert_eq!(liveness.looked(did, Look::Silent, START.plus(SECOND_LOOK)), Live::Probation);
+    }
+
+    #[test]
     fn a_lost_host_makes_its_agents_due_and_nobody_elses() {
         let mut liveness = Liveness::new(8);
-        liveness.looked(agent(0).did(), Look::Served { host: peer(1), well: true }, START);
-        liveness.looked(agent(1).did(), Look::Served { host: peer(2), well: true }, START);
+        liveness.looked(agent(0).did(), Look::Served { host: peer(1), condition: Condition::Well }, START);
+        liveness.looked(agent(1).did(), Look::Served { host: peer(2), condition: Condition::Well }, START);
         liveness.lost(&peer(1));
         assert_eq!([0, 1].map(|who| liveness.is_due(&agent(who).did(), START)), [true, false]);
         liveness.looked(agent(0).did(), served(), START);
@@ -216,7 +254,7 @@ mod tests {
     proptest! {
         #[test]
         fn memory_is_bounded_and_nobody_is_down_whose_last_look_was_answered(
-            looks in prop::collection::vec((0..6_usize, 0..4_u8, 0..400_u64), 0..80),
+            looks in prop::collection::vec((0..6_usize, 0..5_u8, 0..400_u64), 0..80),
         ) {
             let agents = [0, 1, 2, 3, 4, 5].map(|who| Hash::of(&[who]));
             let agents = agents.map(|key| AgentKey::from_bytes(key.as_bytes()).did());
@@ -228,15 +266,17 @@ mod tests {
                 let look = match what {
                     0 => Look::Silent,
                     1 => Look::Absent,
-                    what => Look::Served { host, well: what == 2 },
+                    2 => Look::Served { host, condition: Condition::Well },
+                    3 => Look::Served { host, condition: Condition::Busy },
+                    _ => Look::Served { host, condition: Condition::Failing },
                 };
                 let before = liveness.of(&did).map(|seen| seen.live);
                 let live = liveness.looked(did, look, now);
                 match look {
-                    Look::Served { well, .. } => prop_assert_eq!(live, if well { Live::Live } else { Live::Degraded }),
+                    Look::Served { .. } => prop_assert!(live.is_there()),
                     Look::Absent => prop_assert_eq!(live, Live::Down),
                     Look::Silent => {
-                        let was_there = matches!(before, Some(Live::Live | Live::Degraded));
+                        let was_there = before.is_some_and(Live::is_there);
                         prop_assert_eq!(live, if was_there { Live::Probation } else { Live::Down });
                     }
                 }

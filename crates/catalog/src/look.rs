@@ -83,6 +83,8 @@ pub enum Holding {
 pub enum Health {
     /// It is served, and what runs it answers.
     Serving,
+    /// It is served, and has as many calls to work on as it takes at once: another one would be refused now.
+    Busy,
     /// It is served, and what runs it does not answer.
     Failing,
     /// It is not served here.

@@ -110,13 +110,15 @@ fn status_of(code: &str) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found"
-        | "request_not_found" | "key_not_found" => StatusCode::NOT_FOUND,
+        | "request_not_found" | "key_not_found" | "payment_not_found" => StatusCode::NOT_FOUND,
+        "answer_too_old" => StatusCode::GONE,
         "idempotency_conflict" => StatusCode::UNPROCESSABLE_ENTITY,
         "already_authorised"
         | "already_answered"
         | "nothing_offered"
         | "order_not_cancellable"
         | "name_taken"
+        | "payment_key_used"
         | "precondition_failed" => StatusCode::CONFLICT,
         "input_too_large" | "frame_too_large" | "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rpc_down"

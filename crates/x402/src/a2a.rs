@@ -7,7 +7,10 @@ use haggle_base::Hash;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{PaymentPayload, PaymentRequired, SettleResponse, batch::code};
+use crate::{
+    PaymentPayload, PaymentRequired, SettleResponse,
+    batch::{PurchaseNumber, code},
+};
 
 /// The extension, version 0.2, which is spoken first.
 pub const URI: &str = "https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2";
@@ -145,7 +148,7 @@ pub fn take_payload(message: &mut Value) -> Option<Value> {
 }
 
 /// A name for a payload, read or not: the same payment has the same one. A transfer is named by its nonce, a voucher by its
-/// channel and sum, anything else by its hash.
+/// channel and the number of the purchase, or without one by channel and sum, anything else by its hash.
 #[must_use]
 pub fn name_of(payload: &Value) -> String {
     let part = payload.get("payload");
@@ -155,7 +158,11 @@ pub fn name_of(payload: &Value) -> String {
         return nonce;
     }
     let voucher = part.and_then(|part| part.get("voucher"));
+    let number = part.and_then(|part| PurchaseNumber::of(part).ok().flatten());
     match (text(voucher, "channelId"), text(voucher, "maxClaimableAmount")) {
+        (Some(channel), _) if is_short(&channel) && number.is_some() => {
+            number.map_or_else(String::new, |number| format!("{channel}:p{number}"))
+        }
         (Some(channel), Some(max)) if is_short(&channel) && is_short(&max) => format!("{channel}:{max}"),
         _ => Hash::of(payload.to_string().as_bytes()).to_string(),
     }

@@ -64,6 +64,7 @@ pub(super) fn price_line(listing: &ListingView) -> String {
 /// Whether it answers, as far as this node has looked.
 fn live_word(listing: &ListingView) -> &'static str {
     match listing.liveness.as_ref().filter(|seen| seen.fresh).map(|seen| seen.state.as_str()) {
+        Some("busy") => "busy",
         Some("degraded") => "its node answers, what runs it does not",
         Some("probation") => "no answer just now",
         Some("down") => "offline",

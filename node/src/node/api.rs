@@ -575,7 +575,7 @@ impl NodeApi for Inner {
     }
 
     async fn payment_receipt(&self, key: &str) -> Result<Value, ApiError> {
-        self.receipt_of_payment(&self.purchase_of(key)?)
+        self.payment_receipt_of(key)
     }
 
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError> {

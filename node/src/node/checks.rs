@@ -162,7 +162,7 @@ impl Inner {
         };
         let mut silent = Vec::new();
         for served in self.agents.all() {
-            if self.health_of(&served.row.did).await != Health::Serving {
+            if !matches!(self.health_of(&served.row.did).await, Health::Serving | Health::Busy) {
                 silent.push(served.row.name.as_str().to_owned());
             }
         }

@@ -383,7 +383,7 @@ fn open_shop(
     let settings = TillConfig { credit, confirmations, ..TillConfig::new(ExactFacts::of(file)) };
     let own = keys.add(0).payment;
     let port = TillPort::new(reader.clone(), &own).map_err(room)?;
-    let till = Till::open(settlement.clone(), crash.exact(port), blobs, settings).map_err(room)?;
+    let till = Till::open(settlement.clone(), crash.exact(port), blobs.clone(), settings).map_err(room)?;
     let Some(channels) = file.channels.filter(|_| asked.channels) else {
         return Ok((till, None, None));
     };
@@ -399,7 +399,7 @@ fn open_shop(
     let ours = channels.one_call_claims;
     let port = ChannelPort::new(reader.clone(), facts.contract(), facts.collector(), &own, key_at, ours);
     let port = crash.channels(port.map_err(room)?);
-    let selling = Selling::open(settlement.clone(), Arc::clone(&port), settings.clone()).map_err(room)?;
+    let selling = Selling::open(settlement.clone(), Arc::clone(&port), blobs, settings.clone()).map_err(room)?;
     let buying = Buying::open(settlement.clone(), port, settings).map_err(room)?;
     Ok((till, Some(selling), Some(buying)))
 }

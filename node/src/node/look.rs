@@ -163,8 +163,9 @@ impl Inner {
     pub(super) async fn health_of(&self, agent: &Did) -> Health {
         match self.agents.get(agent) {
             None => Health::Absent,
-            Some(served) if self.is_well(&served).await => Health::Serving,
-            Some(_) => Health::Failing,
+            Some(served) if !self.is_well(&served).await => Health::Failing,
+            Some(served) if self.is_full(&served) => Health::Busy,
+            Some(_) => Health::Serving,
         }
     }
 }

@@ -300,7 +300,12 @@ async fn look_after_channels(inner: Arc<Inner>) {
     let mut pause = inner.config.chain.poll;
     loop {
         match buying.tick().await {
-            Ok(_) => pause = inner.config.chain.poll,
+            Ok(ticked) => {
+                pause = inner.config.chain.poll;
+                if let Err(error) = inner.forget_answers(ticked.forgotten).await {
+                    tracing::warn!(error.code = &*error.code, "old answers are not forgotten: {error}");
+                }
+            }
             Err(error) => {
                 tracing::warn!(error.code = error.code(), "our channels cannot be looked after: {error}");
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -18,6 +18,7 @@ use route::Rail;
 
 use super::Inner;
 use super::api::coded;
+use super::receipts::nothing;
 use crate::adapters::faults::points;
 use haggle_a2a_transport::{Fetch, Fetched, Reach, fetch};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
@@ -221,9 +222,16 @@ impl Inner {
         fetch(request, reach, PATIENCE).await
     }
 
-    /// The payment of this key by any of this node's agents.
-    pub(super) fn purchase_of(&self, key: &str) -> Result<Purchase, ApiError> {
-        self.by_any(|agent| self.purse.find(agent, key).map_err(coded))?.ok_or_else(|| unknown_payment(key))
+    /// The signed receipt of a payment.
+    pub(super) fn payment_receipt_of(&self, key: &str) -> Result<serde_json::Value, ApiError> {
+        match self.by_any(|agent| self.purse.find(agent, key).map_err(coded))? {
+            Some(purchase) => self.receipt_of_payment(&purchase),
+            None if self.by_any(|agent| self.voucher_view(agent, key))?.is_some() => Err(nothing(
+                "a payment by voucher has no receipt of its own",
+                "its channel's claim on the chain is the proof; `haggle wallet payment KEY` shows the voucher",
+            )),
+            None => Err(unknown_payment(key)),
+        }
     }
 
     /// How a payment of this key stands, also one by voucher.

@@ -13,7 +13,7 @@ use haggle_x402::PaymentProof;
 use serde_json::Value;
 
 /// Why there is no receipt.
-fn nothing(detail: &'static str, hint: &'static str) -> ApiError {
+pub(super) fn nothing(detail: &'static str, hint: &'static str) -> ApiError {
     ApiError::new(http::StatusCode::CONFLICT, "no_receipt", detail, hint)
 }
 

@@ -134,6 +134,12 @@ impl CommandExecutor {
         &self.log
     }
 
+    /// Whether it has as many calls as it takes: another one would be answered "busy".
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.seats.available_permits() == 0
+    }
+
     /// Closes the program's input, waits a little for it to end, and kills what is left of it.
     pub async fn shutdown(&self) {
         self.stop.cancel();

@@ -30,6 +30,11 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
+    /// Whether nobody can enter.
+    pub(super) fn is_full(&self) -> bool {
+        self.taken() >= self.all
+    }
+
     /// Takes a place, if there is one.
     pub(super) fn enter(self: &Arc<Self>, caller: &str) -> Option<Seat> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

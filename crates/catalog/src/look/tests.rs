@@ -35,7 +35,7 @@ fn vectors() -> Value {
     ];
     let replies = std::iter::once(Reply::Pong)
         .chain(holdings.map(|holding| Reply::Record { holding }))
-        .chain([Health::Serving, Health::Failing, Health::Absent].map(|health| Reply::Agent { health }));
+        .chain([Health::Serving, Health::Busy, Health::Failing, Health::Absent].map(|health| Reply::Agent { health }));
     json!({
         "did": did,
         "place": { "slot": "listing/digest", "category": "text", "hash": place },

@@ -333,7 +333,7 @@ pub struct AgentView {
 /// What this node saw when it looked for an agent last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LivenessView {
-    /// `live`, `degraded` (served, and what runs it does not answer), `probation` (silent once) or `down`.
+    /// `live`, `busy` (it takes no more calls just now), `degraded` (served, and what runs it does not answer), `probation` (silent once) or `down`.
     pub state: String,
     /// When it was looked for.
     pub looked_seconds_ago: u64,

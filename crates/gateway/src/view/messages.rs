@@ -84,7 +84,7 @@ pub struct AgentReputation {
 /// Whether an agent can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Availability {
-    /// `online` or `offline`.
+    /// `online`, `busy` (it takes no more calls just now) or `offline`.
     pub status: String,
 }
 

@@ -75,7 +75,8 @@ pub struct PaymentView {
     pub amount: Usdc,
     /// The URL that was paid for, or the reason of a transfer; nothing for a voucher.
     pub about: String,
-    /// `signed`, `paid` or `lapsed`, as the chain says; of a voucher `signed` or `charged`, as the seller says.
+    /// `signed`, `paid` or `lapsed`, as the chain says; of a voucher `signed`, `charged` or
+    /// `not_charged`, as the seller says.
     pub state: String,
     /// The payment's nonce on the chain; a voucher has none.
     pub nonce: Option<String>,

@@ -9,7 +9,7 @@ use super::{
     Next, Taken,
     testing::{PRICE, Street},
 };
-use crate::testing::usdc;
+use crate::{ports::ChannelChain as _, testing::usdc};
 
 /// Calls that may be waiting for an answer at once, one less than the channels of a pair.
 const WAITING: usize = 7;
@@ -36,6 +36,8 @@ enum Step {
     Pass(u64),
     Withdraw(prop::sample::Index),
     Refund(prop::sample::Index),
+    /// Bob sends back what he has not claimed, as the contract lets him, and nobody asked for it.
+    SendBack(prop::sample::Index),
     RpcDown(bool),
     LoseTransactions(bool),
 }
@@ -55,6 +57,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (1..8u64).prop_map(Step::Pass),
         1 => index().prop_map(Step::Withdraw),
         1 => index().prop_map(Step::Refund),
+        1 => index().prop_map(Step::SendBack),
         1 => any::<bool>().prop_map(Step::RpcDown),
         1 => any::<bool>().prop_map(Step::LoseTransactions),
     ]
@@ -103,6 +106,7 @@ impl World {
                 }
             }
             Step::Refund(index) => self.refund(index).await,
+            Step::SendBack(index) => self.send_back(index).await,
             Step::RpcDown(down) => {
                 self.street.contract.set_down(down);
                 self.street.chain.set_down(down).await;
@@ -203,6 +207,23 @@ impl World {
             Ok(_) => panic!("there is no work in a refund"),
             Err(refusal) => drop(street.buying.refund_refused(&id, &street.refusal(&refusal)).await),
         }
+    }
+
+    async fn send_back(&mut self, index: prop::sample::Index) {
+        let sold: BTreeMap<_, _> =
+            self.street.selling.channels(None).into_iter().map(|channel| (channel.id, channel.channel)).collect();
+        let ids: Vec<_> = sold.keys().copied().collect();
+        if ids.is_empty() || self.street.selling.claim(None).await.is_err() {
+            return;
+        }
+        let id = ids[index.index(ids.len())];
+        let charged = self.street.selling.channels(None).into_iter().find(|channel| channel.id == id).unwrap().charged;
+        let is_down = self.street.selling.read_again(&[id]).await.is_err();
+        if is_down || self.street.contract.channel(&id).claimed < charged {
+            return;
+        }
+        drop(self.street.contract.refund(&sold[&id], usdc(1_000_000)).await);
+        self.street.selling.read_again(&[id]).await.unwrap();
     }
 
     fn charged(&self) -> u64 {

@@ -11,7 +11,7 @@ use haggle_x402::{Deposit, DepositTerms, batch::PurchaseNumber};
 
 use crate::{budget::ReservationKey, ports::ChannelOnChain};
 
-/// Bytes of an answer that are kept beside its voucher, so that a repeat gets the same one.
+/// Bytes of an answer that are kept beside its voucher, so that a repeat gets the same one; a longer one has a file.
 pub(crate) const ANSWER_BYTES: usize = 5 * 1024;
 /// Deposits into one channel that are not claimed to the last unit; with one more it has to wait, or another one is opened.
 pub(crate) const MAX_DEPOSITS: usize = 16;
@@ -64,9 +64,12 @@ pub(crate) struct SellerRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeldVoucher {
+    /// The name of a long answer among the blobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<Hash>,
     /// What was asked cost this.
     pub(crate) price: Usdc,
-    /// What was answered, if it was short enough to keep.
+    /// What was answered, if it is short.
     pub(crate) answer: Option<Blob<ANSWER_BYTES>>,
     /// What it allows in all, which is what was charged in all.
     pub(crate) charged: Usdc,

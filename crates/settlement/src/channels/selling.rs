@@ -13,7 +13,7 @@ use serde_json::Map;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use haggle_base::{Did, EvmSignature, Hash, Timestamp, Usdc, eip712::channel::ChannelConfig};
-use haggle_store::Store;
+use haggle_store::{Blobs, Store};
 use haggle_x402::{
     BatchExtra, BatchPayload, BatchSettled, ChannelState, PaymentPayload, PaymentRequirements, SettleResponse,
     SignedVoucher,
@@ -59,7 +59,7 @@ pub struct ChannelSale {
 pub enum Taken {
     /// It is good and nobody else is working on it: do the work, then say [`Selling::worked`].
     Work(Box<Ticket>),
-    /// The work was done and paid for. The answer is there if it was at most 5 KiB long.
+    /// The work was done and paid for. The answer is there, unless its file was lost.
     Answered {
         /// What was answered.
         answer: Option<Vec<u8>>,
@@ -114,6 +114,16 @@ impl Ticket {
     pub fn payer(&self) -> Address {
         self.slot.lock().row.channel.payer
     }
+
+    /// A name for the work: the same for every voucher of a purchase that has a number, and for every copy of one that has
+    /// none with the same request.
+    #[must_use]
+    pub fn purchase(&self) -> String {
+        match self.purchase {
+            Some(number) => format!("{}:p{number}", self.voucher.channel_id),
+            None => format!("{}:{}:{}", self.voucher.channel_id, self.voucher.max_claimable.units(), self.sale.request),
+        }
+    }
 }
 
 impl Drop for Ticket {
@@ -156,6 +166,8 @@ struct Inner {
     settlement: Settlement,
     store: Store,
     chain: Arc<dyn ChannelChain>,
+    /// Long answers.
+    blobs: Blobs,
     config: ChannelsConfig,
     slots: RwLock<HashMap<B256, Arc<Mutex<Slot>>>>,
     /// Unclaimed value by payer.
@@ -177,13 +189,14 @@ impl fmt::Debug for Selling {
 }
 
 impl Selling {
-    /// Opens the channels as they were stored.
+    /// Opens the channels as they were stored. Long answers are kept in `blobs`.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn open(
         settlement: Settlement,
         chain: Arc<dyn ChannelChain>,
+        blobs: Blobs,
         config: ChannelsConfig,
     ) -> Result<Self, SettlementError> {
         let store = settlement.inner.store.clone();
@@ -198,6 +211,7 @@ impl Selling {
             settlement,
             store,
             chain,
+            blobs,
             config,
             slots: RwLock::new(slots),
             unclaimed: Mutex::new(unclaimed),
@@ -242,7 +256,15 @@ impl Selling {
     pub async fn take(&self, sale: &ChannelSale, payment: &PaymentPayload) -> Result<Taken, Refusal> {
         let payload = BatchPayload::read(&payment.payload)?;
         let purchase = PurchaseNumber::of(&payment.payload)?;
-        self.accepted(sale, &payment.accepted)?;
+        self.accepted(&payment.accepted)?;
+        let price = payment.accepted.amount.to_usdc();
+        if price != Some(sale.amount) || sale.amount.is_zero() {
+            // it may have been paid for when it cost something else
+            return self
+                .inner
+                .answered(sale, &payload, purchase)
+                .unwrap_or_else(|| Err(Refusal::of(code::REQUIREMENTS)));
+        }
         match payload {
             BatchPayload::Voucher { channel, voucher } => {
                 let slot = match self.inner.known(&channel, &voucher)? {
@@ -258,17 +280,14 @@ impl Selling {
         }
     }
 
-    /// The entry that the payer says it chose has to be the one that is asked for.
-    fn accepted(&self, sale: &ChannelSale, accepted: &PaymentRequirements) -> Result<(), Refusal> {
+    /// The entry that the payer says it chose has to be one that is asked for here.
+    fn accepted(&self, accepted: &PaymentRequirements) -> Result<(), Refusal> {
         let facts = &self.inner.config.facts;
         if accepted.network.evm_chain_id() != Some(facts.chain_id()) {
             return Err(Refusal::of(code::NETWORK_MISMATCH));
         }
         if accepted.asset.parse::<Address>().ok() != Some(facts.token().address) {
             return Err(Refusal::of(code::TOKEN_MISMATCH));
-        }
-        if accepted.amount.to_usdc() != Some(sale.amount) || sale.amount.is_zero() {
-            return Err(Refusal::of(code::REQUIREMENTS));
         }
         Ok(())
     }
@@ -356,10 +375,32 @@ impl Inner {
         }
     }
 
+    /// The answer to a payment that was worked for, whatever the work costs by now.
+    fn answered(
+        &self,
+        sale: &ChannelSale,
+        payload: &BatchPayload,
+        purchase: Option<PurchaseNumber>,
+    ) -> Option<Result<Taken, Refusal>> {
+        let (channel, voucher) = match payload {
+            BatchPayload::Voucher { channel, voucher } | BatchPayload::Deposit { channel, voucher, .. } => {
+                (channel, voucher)
+            }
+            BatchPayload::Refund { .. } => return None,
+        };
+        let slot = self.known(channel, voucher).ok().flatten()?;
+        if !self.config.facts.is_signed_by(voucher, channel.payerAuthorizer) {
+            return None;
+        }
+        let open = slot.lock();
+        let asked = Asked { max: voucher.max_claimable, request: sale.request, price: sale.amount, purchase };
+        let held = open.held.as_ref().filter(|held| open.row.agent == sale.seller && asked.is_held(held))?;
+        Some(self.repeat(&open, held))
+    }
+
     fn repeat(&self, slot: &Slot, held: &HeldVoucher) -> Result<Taken, Refusal> {
         let settled = self.settled(slot, slot.charged(), Some(held.price), None)?;
-        let answer = held.answer.clone().map(haggle_base::Blob::into_vec);
-        Ok(Taken::Answered { answer, settled: Box::new(settled) })
+        Ok(Taken::Answered { answer: self.answer_of(held)?, settled: Box::new(settled) })
     }
 
     /// Refuses what a payer would owe beyond the limit, and has its channels claimed.

@@ -9,9 +9,10 @@ use std::{
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tempfile::TempDir;
 
 use haggle_base::{Did, Hash, ManualClock, Seed, Text, Timestamp, Usdc, eip712::channel::ChannelConfig};
-use haggle_store::Store;
+use haggle_store::{Blobs, Store};
 use haggle_x402::{
     ChannelFacts, Deposit, PaymentPayload, PaymentRequired, PaymentRequirements, Resource, SettleResponse,
     SignedVoucher,
@@ -259,6 +260,9 @@ pub(crate) struct Street {
     pub(crate) buying: Buying,
     pub(crate) selling: Selling,
     pub(crate) purse: Usdc,
+    /// Bob's long answers.
+    pub(crate) blobs: Blobs,
+    pub(crate) files: TempDir,
 }
 
 pub(crate) fn channels_config() -> ChannelsConfig {
@@ -283,8 +287,10 @@ impl Street {
         let homes =
             [Self::home(&stores[0], &clock, &chain, &keys).await, Self::home(&stores[1], &clock, &chain, &keys).await];
         let buying = Buying::open(homes[0].clone(), contract.clone(), channels_config()).unwrap();
-        let selling = Selling::open(homes[1].clone(), contract.clone(), channels_config()).unwrap();
-        Self { alice, bob, keys, chain, contract, clock, stores, homes, buying, selling, purse }
+        let files = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(files.path()).unwrap();
+        let selling = Selling::open(homes[1].clone(), contract.clone(), blobs.clone(), channels_config()).unwrap();
+        Self { files, blobs, alice, bob, keys, chain, contract, clock, stores, homes, buying, selling, purse }
     }
 
     async fn home(store: &Store, clock: &ManualClock, chain: &Arc<MemoryChain>, keys: &Arc<Keys>) -> Settlement {
@@ -301,7 +307,8 @@ impl Street {
     /// Bob's does.
     pub(crate) async fn restart_bob(&mut self) {
         self.homes[1] = Self::home(&self.stores[1], &self.clock, &self.chain, &self.keys).await;
-        self.selling = Selling::open(self.homes[1].clone(), self.contract.clone(), channels_config()).unwrap();
+        let (home, contract) = (self.homes[1].clone(), self.contract.clone());
+        self.selling = Selling::open(home, contract, self.blobs.clone(), channels_config()).unwrap();
     }
 
     pub(crate) async fn pass(&self, time: Duration) {

@@ -8,7 +8,12 @@ use super::{
     Buying, ChannelsConfig, Next, Refusal, Taken,
     testing::{DAY, PRICE, Street, channels_config},
 };
-use crate::{SettlementError, ledger::EntryKind, testing::usdc};
+use crate::{
+    SettlementError,
+    ledger::EntryKind,
+    ports::{ChannelChain as _, Wallet as _},
+    testing::usdc,
+};
 
 fn refused<T: std::fmt::Debug>(taken: Result<T, Refusal>) -> &'static str {
     taken.unwrap_err().code
@@ -575,7 +580,8 @@ async fn terms_a_buyer_does_not_agree_to_are_not_paid() {
 async fn a_payer_that_owes_too_much_waits_for_a_claim() {
     let mut street = Street::open().await;
     let config = super::ChannelsConfig { unclaimed_per_payer: usdc(60), ..super::testing::channels_config() };
-    street.selling = super::Selling::open(street.homes[1].clone(), street.contract.clone(), config).unwrap();
+    street.selling =
+        super::Selling::open(street.homes[1].clone(), street.contract.clone(), street.blobs.clone(), config).unwrap();
     for call in 0..3 {
         assert_eq!(street.call(&format!("call {call}")).await, Next::Charged(PRICE));
     }
@@ -591,7 +597,7 @@ async fn keys_are_forgotten_when_they_are_old() {
     street.charged("old").await;
     street.pass(DAY * 31).await;
     street.charged("new").await;
-    assert_eq!(street.buying.tick().await.unwrap().forgotten, 1);
+    assert_eq!(street.buying.tick().await.unwrap().forgotten, [(street.alice, "old".to_owned())]);
     assert_eq!(street.buying.paid(&street.alice, "old").unwrap(), None);
     assert_eq!(street.buying.paid(&street.alice, "new").unwrap().map(|paid| paid.max), Some(usdc(40)));
 }
@@ -640,4 +646,93 @@ async fn deposits_that_were_claimed_make_room_for_others_without_end() {
     assert_eq!((channels.len(), channels[0].signed), (1, usdc(8000)), "one channel, and every call on it");
     street.charged("one more").await;
     street.check().await;
+}
+
+#[tokio::test]
+async fn a_key_whose_answer_is_waited_for_is_not_forgotten() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    let payment = street.pay("lost").await.unwrap().payment;
+    street.serve("lost", &payment).await.unwrap();
+    street.pass(DAY * 31).await;
+    assert_eq!(street.buying.tick().await.unwrap().forgotten, [(street.alice, "first".to_owned())]);
+    let again = street.pay("lost").await.unwrap();
+    assert_eq!((again.again, again.payment.payload), (true, payment.payload), "it does not pay a second time");
+}
+
+#[tokio::test]
+async fn a_channel_that_was_sent_back_is_left_and_the_key_pays_on_another() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    street.selling.claim(None).await.unwrap();
+    let before = street.selling.channels(None).remove(0);
+    street.contract.refund(&before.channel, usdc(1_000_000)).await.unwrap();
+    street.selling.read_again(&[before.id]).await.unwrap();
+    street.charged("second").await;
+    let channels = street.buying.channels(None);
+    assert_eq!(channels.iter().filter(|channel| channel.open && channel.id != before.id).count(), 1, "{channels:?}");
+    street.buying.tick().await.unwrap();
+    let left = street.buying.channels(None).into_iter().find(|channel| channel.id == before.id).unwrap();
+    assert!(!left.open, "nothing is paid into it again");
+    street.check().await;
+}
+
+#[tokio::test]
+async fn a_deposit_pays_the_agent_whose_channel_it_is_and_nobody_else() {
+    let street = Street::open().await;
+    let payment = street.pay("first").await.unwrap().payment;
+    street.serve("first", &payment).await.unwrap();
+    let other = super::ChannelSale { seller: street.alice, ..street.sale("first") };
+    assert_eq!(refused(street.selling.take(&other, &payment).await), code::RECEIVER_MISMATCH);
+}
+
+#[tokio::test]
+async fn deposits_that_never_come_leave_no_row() {
+    let street = Street::open().await;
+    let broke = street.pay("first").await.unwrap().payment;
+    // Alice spends her purse elsewhere before the seller brings the deposit to the chain
+    let (alice, purse) = (street.keys.address(&street.alice).unwrap(), street.on_chain(&street.alice).await);
+    assert!(street.chain.move_tokens(alice, super::testing::CONTRACT, purse).await);
+    assert_eq!(refused(street.selling.take(&street.sale("first"), &broke).await), code::DEPOSIT_FAILED);
+    assert_eq!(street.selling.channels(None), []);
+    assert!(street.chain.move_tokens(super::testing::CONTRACT, alice, purse).await);
+    street.serve("first", &broke).await.unwrap();
+    assert_eq!(street.selling.channels(None).len(), 1, "once it is there, it counts");
+}
+
+#[tokio::test]
+async fn what_was_paid_for_is_answered_whatever_it_costs_by_now() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    let paid = street.pay("second").await.unwrap().payment;
+    let settled = street.serve("second", &paid).await.unwrap();
+    let dearer = super::ChannelSale { amount: usdc(30), ..street.sale("second") };
+    let Ok(Taken::Answered { answer, settled: again }) = street.selling.take(&dearer, &paid).await else {
+        panic!("it is answered")
+    };
+    assert_eq!((answer.as_deref(), *again), (Some(b"second".as_slice()), settled));
+    let unpaid = super::ChannelSale { amount: usdc(30), ..street.sale("third") };
+    assert_eq!(refused(street.selling.take(&unpaid, &paid).await), code::REQUIREMENTS);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_told_again_like_a_short_one_and_leaves_with_its_voucher() {
+    let mut street = Street::open().await;
+    street.charged("first").await;
+    let long = vec![b'a'; 100_000];
+    let payment = street.pay("long").await.unwrap().payment;
+    let Ok(Taken::Work(ticket)) = street.selling.take(&street.sale("long"), &payment).await else { panic!("work") };
+    let settled = street.selling.worked(ticket, &long).await.unwrap();
+    street.restart_bob().await;
+    for _ in 0..2 {
+        let Ok(Taken::Answered { answer, .. }) = street.selling.take(&street.sale("long"), &payment).await else {
+            panic!("it is answered")
+        };
+        assert_eq!(answer.as_deref(), Some(long.as_slice()));
+    }
+    let _charged = street.buying.answered(&street.alice, "long", &settled).await.unwrap();
+    let files = || std::fs::read_dir(street.files.path()).unwrap().count();
+    assert_eq!(files(), 1);
+    street.charged("next").await;
+    assert_eq!(files(), 0);
 }

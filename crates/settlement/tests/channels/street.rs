@@ -14,7 +14,7 @@ use haggle_settlement::channels::{Buying, ChannelSale, ChannelsConfig, Next, Sel
 use haggle_settlement::facts::Cursor;
 use haggle_settlement::ports::{Chain, ChainError, News, NoKey, OnChain, TxRef, Wallet};
 use haggle_settlement::{Settlement, SettlementConfig};
-use haggle_store::Store;
+use haggle_store::{Blobs, Store};
 use haggle_x402::{ChannelFacts, EscrowFacts, PaymentRequirements};
 
 use crate::port::channels::{ChannelPort, KeyAt};
@@ -88,6 +88,8 @@ pub(crate) struct Street {
     pub(crate) homes: [Settlement; 2],
     pub(crate) buying: Buying,
     pub(crate) selling: Selling,
+    /// Bob's long answers.
+    files: tempfile::TempDir,
 }
 
 impl Street {
@@ -151,8 +153,10 @@ impl Street {
         };
         let channels = ChannelsConfig::new(facts);
         let buying = Buying::open(homes[0].clone(), port(&key_at), channels.clone()).unwrap();
-        let selling = Selling::open(homes[1].clone(), port(&key_at), channels).unwrap();
-        Self { alice, bob, keys, homes, buying, selling, chain }
+        let files = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(files.path()).unwrap();
+        let selling = Selling::open(homes[1].clone(), port(&key_at), blobs, channels).unwrap();
+        Self { files, alice, bob, keys, homes, buying, selling, chain }
     }
 
     pub(crate) fn sale(&self, request: &str) -> ChannelSale {

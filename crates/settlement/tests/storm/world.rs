@@ -233,7 +233,7 @@ impl World<'_> {
         let port = Mortal { port: TillPort::new(reader.clone(), &home.keys.key).unwrap(), fuse: Arc::clone(&fuse) };
         let till = Till::open(settlement.clone(), Arc::new(port), home.blobs(), config).unwrap();
         let channels = self.channel_port(Side::Seller, &fuse, &reader);
-        let selling = Selling::open(settlement.clone(), channels, self.ground.channels()).unwrap();
+        let selling = Selling::open(settlement.clone(), channels, home.blobs(), self.ground.channels()).unwrap();
         let (keys, store, seen) = (Arc::clone(&home.keys), home.store.clone(), Arc::clone(&self.seen));
         Arc::new(Seller { keys, store, settlement, till, selling, fuse, seen, orders: tokio::sync::Mutex::default() })
     }

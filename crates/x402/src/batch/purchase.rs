@@ -5,7 +5,7 @@
 //! come again late. A payer counts its purchases on a channel; all vouchers of one have its number, and later ones have
 //! higher numbers.
 
-use std::num::NonZeroU64;
+use std::{fmt, num::NonZeroU64};
 
 use haggle_base::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,12 @@ pub const FIELD: &str = "purchaseNumber";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PurchaseNumber(NonZeroU64);
+
+impl fmt::Display for PurchaseNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl PurchaseNumber {
     /// The one after `last`: the time, in milliseconds, so that a home that was restored from an old copy goes on above what

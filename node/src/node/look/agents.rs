@@ -5,7 +5,7 @@ use crate::agents::{Engine, Served};
 use crate::node::Inner;
 use futures::StreamExt as _;
 use haggle_base::{Did, Timestamp};
-use haggle_catalog::liveness::{Live, Look, SECOND_LOOK, Seen};
+use haggle_catalog::liveness::{Condition, Live, Look, SECOND_LOOK, Seen};
 use haggle_catalog::look::{Health, Question, Reply};
 use haggle_gateway::view::LivenessView;
 use std::sync::Arc;
@@ -86,12 +86,13 @@ impl Inner {
         let mut look = Look::Silent;
         for host in card.body().hosts.iter() {
             let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
-            let served = |well| Look::Served { host: host.peer, well };
+            let served = |condition| Look::Served { host: host.peer, condition };
             look = match self.look_at(&host.peer, &addresses, &[Question::Agent { did: *agent }]).await.as_deref() {
-                Ok([(Reply::Agent { health: Health::Serving }, _)]) => served(true),
-                Ok([(Reply::Agent { health: Health::Failing }, _)]) => served(false),
+                Ok([(Reply::Agent { health: Health::Serving }, _)]) => served(Condition::Well),
+                Ok([(Reply::Agent { health: Health::Busy }, _)]) => served(Condition::Busy),
+                Ok([(Reply::Agent { health: Health::Failing }, _)]) => served(Condition::Failing),
                 Ok([(Reply::Agent { health: Health::Absent }, _)]) => Look::Absent,
-                Err(cause) if cause.is_older() => served(true),
+                Err(cause) if cause.is_older() => served(Condition::Well),
                 _ => look,
             };
             if matches!(look, Look::Served { .. }) {
@@ -122,10 +123,31 @@ impl Inner {
             return served.engine.is_some();
         }
         if let Some((seen, true)) = self.looks.seen(agent, self.clock.now()) {
-            return matches!(seen.live, Live::Live | Live::Degraded);
+            return seen.live.is_there();
         }
         let card = self.catalog.card(agent).ok().flatten();
         card.is_some_and(|card| card.body().hosts.iter().any(|host| self.network.is_connected(&host.peer)))
+    }
+
+    /// The word for whether an agent can be called: `online`, `busy` or `offline`.
+    pub(in crate::node) fn availability(&self, agent: &Did, online: bool) -> &'static str {
+        let is_busy = match self.agents.get(agent) {
+            Some(served) => self.is_full(&served),
+            None => {
+                self.looks.seen(agent, self.clock.now()).is_some_and(|(seen, fresh)| fresh && seen.live == Live::Busy)
+            }
+        };
+        match (online, is_busy) {
+            (false, _) => "offline",
+            (true, true) => "busy",
+            (true, false) => "online",
+        }
+    }
+
+    /// Whether an agent of ours, or this whole node, has as many calls to work on as it takes at once.
+    pub(super) fn is_full(&self, served: &Served) -> bool {
+        let own = matches!(&served.engine, Some(Engine::Command(executor)) if executor.is_full());
+        own || self.server.is_full()
     }
 
     /// Whether what runs an agent of ours answers. An A2A server is asked for its card, not more often than every

@@ -79,7 +79,7 @@ impl Inner {
             pricing: capability.pricing.clone(),
             capabilities: vec![capability],
             reputation: reputation(&figures)?,
-            availability: Availability { status: if online { "online" } else { "offline" }.to_owned() },
+            availability: Availability { status: self.availability(&agent, online).to_owned() },
         };
         found.push((agent, body.price, profile));
         Ok(())

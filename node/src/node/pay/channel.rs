@@ -5,7 +5,7 @@ use super::{Errand, PENDING, about, offer, views};
 use crate::adapters::faults::points;
 use crate::node::Inner;
 use crate::node::api::coded;
-use crate::records::{PaidAnswer, PaidAnswers, PaidBody};
+use crate::records::{PaidAnswer, PaidAnswers, PaidBody, PaidTasks};
 use haggle_base::{Address, Did, Hash, Text, Usdc};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{PayView, PaymentView};
@@ -213,14 +213,19 @@ impl Inner {
         let Some(buying) = &self.buying else { return Ok(None) };
         let Some(paid) = buying.paid(agent, key).map_err(coded)? else { return Ok(None) };
         let answer = self.money.get::<PaidAnswers>(&(*agent, key.to_owned())).map_err(coded)?;
-        let charged = answer.filter(|answer| answer.body.is_some());
+        let charged = answer.filter(|answer| answer.body.is_some()).map(|answer| answer.cost);
+        let (state, amount) = match (charged, paid.waiting) {
+            (Some(cost), _) if !cost.is_zero() => ("charged", cost),
+            (None, Some(price)) => ("signed", price),
+            _ => ("not_charged", Usdc::ZERO),
+        };
         Ok(Some(PaymentView {
             key: key.to_owned(),
             agent: agent.to_string(),
             to: paid.receiver.to_string(),
-            amount: charged.as_ref().map_or(Usdc::ZERO, |answer| answer.cost),
+            amount,
             about: String::new(),
-            state: if charged.is_some() { "charged" } else { "signed" }.to_owned(),
+            state: state.to_owned(),
             nonce: None,
             tx: None,
             signed_at: paid.at.to_rfc3339(),
@@ -229,6 +234,19 @@ impl Inner {
             in_all: Some(paid.max),
             receipt: None,
         }))
+    }
+
+    /// Forgets what keys were answered that settlement has forgotten.
+    pub(in crate::node) async fn forget_answers(&self, keys: Vec<(Did, String)>) -> Result<(), ApiError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for key in &keys {
+            batch.delete::<PaidAnswers>(key);
+            batch.delete::<PaidTasks>(key);
+        }
+        self.money.commit(batch).await.map_err(coded)
     }
 
     pub(super) async fn keep_answer(&self, agent: &Did, key: &str, answer: PaidAnswer) -> Result<(), ApiError> {

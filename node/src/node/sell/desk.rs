@@ -104,7 +104,7 @@ impl Counter {
                 }
                 Err(refusal) => return self.correct(ordered, &refusal),
             };
-            let call = format!("x402:{}:{}", ticket.channel(), ticket.allowed().units());
+            let call = format!("x402:{}", ticket.purchase());
             self.faults.at(points::VOUCHER_TAKEN);
             return match self.work(ordered, &call).await {
                 Ok(output) => {

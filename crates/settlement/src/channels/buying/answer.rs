@@ -48,6 +48,8 @@ pub struct PaidByVoucher {
     pub receiver: Address,
     /// What the voucher allows of the channel in all.
     pub max: Usdc,
+    /// What the seller may charge for it, while its answer is not known here.
+    pub waiting: Option<Usdc>,
     /// When it was signed.
     pub at: Timestamp,
 }
@@ -110,8 +112,24 @@ impl Buying {
                 let (state, proof) = extra.map_or((None, None), |extra| (extra.channel_state, extra.voucher_state));
                 self.correct(agent, id, &out, requirement, answer, state, proof).await
             }
+            code::EXCEEDS_BALANCE | code::CHANNEL_NOT_FOUND if !out.deposit => self.emptied(agent, id, &out).await,
             _ => Ok(self.let_go(id, &out)),
         }
+    }
+
+    /// The seller says that the channel does not hold what was signed. If the chain says so too, the channel is used no more:
+    /// nothing is paid into it again, so what was signed on it is worth nothing, and the key pays anew elsewhere.
+    async fn emptied(&self, agent: &Did, id: B256, out: &InFlight) -> Result<Next, SettlementError> {
+        let seen = self.look(id).await?;
+        if seen.balance >= out.max && seen.withdrawal.is_none() {
+            // the seller has not seen yet what we see
+            return Ok(Next::Later);
+        }
+        tracing::warn!(channel.id = %id, "a channel holds less than was signed: it was sent back, or taken back by the chain");
+        self.end(id).await?;
+        self.free(id, out, None);
+        self.forget(agent, &out.key).await?;
+        Ok(Next::Anew)
     }
 
     /// No answer will come, as far as the caller can tell: others may use the channel. Until they do, the key still gives the
@@ -260,7 +278,10 @@ impl Buying {
     pub fn paid(&self, agent: &Did, key: &str) -> Result<Option<PaidByVoucher>, SettlementError> {
         let paid: Option<PaidRow> = self.inner.store.get::<BuyerKeys>(&(*agent, key.to_owned()))?;
         let Some(PaidRow { at, max, channel }) = paid else { return Ok(None) };
-        let receiver = self.inner.slot(&channel, |slot| slot.row.channel.receiver);
-        Ok(receiver.map(|receiver| PaidByVoucher { channel, receiver, max, at }))
+        let found = self.inner.slot(&channel, |slot| {
+            let out = slot.vouchers.in_flight.as_ref().filter(|out| out.key == key);
+            (slot.row.channel.receiver, out.map(|out| out.price))
+        });
+        Ok(found.map(|(receiver, waiting)| PaidByVoucher { channel, receiver, max, waiting, at }))
     }
 }

@@ -6,7 +6,7 @@ use haggle_base::{Did, List, Usdc};
 use haggle_store::Batch;
 use haggle_x402::{BatchPayload, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse};
 
-use super::{Buying, pay};
+use super::{Buying, Slot, pay};
 use crate::{
     SettlementError,
     books::Change,
@@ -21,14 +21,14 @@ use crate::{
 const SWEEP: usize = 500;
 
 /// What a look at our channels brought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelTicked {
     /// Withdrawals that were finished.
     pub withdrawn: usize,
     /// Channels that are closed now, and were not before.
     pub closed: usize,
-    /// Keys that were forgotten because of their age.
-    pub forgotten: usize,
+    /// Keys that were forgotten because of their age, with their agents.
+    pub forgotten: Vec<(Did, String)>,
 }
 
 /// What the chain says, and what follows for one channel.
@@ -94,7 +94,7 @@ impl Buying {
     }
 
     /// Stores that a channel is used no more.
-    async fn close_to_calls(&self, agent: &Did, id: B256) -> Result<super::Slot, SettlementError> {
+    async fn close_to_calls(&self, agent: &Did, id: B256) -> Result<Slot, SettlementError> {
         let now = self.inner.settlement.inner.clock.now();
         let slot = self.inner.slot(&id, |slot| slot.clone()).filter(|slot| slot.row.agent == *agent);
         let slot = slot.ok_or(SettlementError::ChannelUnknown)?;
@@ -109,11 +109,16 @@ impl Buying {
         if taken != Some(true) {
             return Err(SettlementError::ChannelBusy);
         }
-        let stored = self.change_row(id, None, |row| row.standing = Standing::Closing).await;
+        let stored = self.end(id).await;
         self.inner.slot(&id, |slot| slot.taken = false);
         self.inner.freed.notify_waiters();
         stored?;
         self.inner.slot(&id, |slot| slot.clone()).ok_or(SettlementError::ChannelUnknown)
+    }
+
+    /// A channel is used no more: no vouchers, no deposits.
+    pub(super) async fn end(&self, id: B256) -> Result<(), SettlementError> {
+        self.change_row(id, None, |row| row.standing = Standing::Closing).await
     }
 
     /// Looks after our channels: deposits that were lost on the way, charges to be booked, withdrawals to be finished, old
@@ -161,8 +166,9 @@ impl Buying {
         Ok((withdrawn, closed))
     }
 
-    /// Forgets keys that are older than they have to be kept.
-    async fn sweep(&self) -> Result<usize, SettlementError> {
+    /// Forgets keys that are older than they have to be kept. One whose answer is still waited for is kept: the same key must
+    /// not pay again.
+    async fn sweep(&self) -> Result<Vec<(Did, String)>, SettlementError> {
         let inner = &self.inner;
         let oldest = inner.settlement.inner.clock.now().minus(inner.config.keys_kept);
         let from = inner.swept.lock().clone();
@@ -170,12 +176,15 @@ impl Buying {
         let rows = inner.store.range::<BuyerKeys>(from, SWEEP)?;
         *inner.swept.lock() = rows.last().filter(|_| rows.len() == SWEEP).map(|(key, _)| key.clone());
         let mut batch = Batch::new();
-        let mut forgotten = 0;
-        for (key, _) in rows.iter().filter(|(_, paid)| paid.at < oldest) {
-            batch.delete::<BuyerKeys>(key);
-            forgotten += 1;
+        let mut forgotten = Vec::new();
+        for (key, paid) in rows.into_iter().filter(|(_, paid)| paid.at < oldest) {
+            let is_out = |slot: &mut Slot| slot.vouchers.in_flight.as_ref().is_some_and(|out| out.key == key.1);
+            if inner.slot(&paid.channel, is_out) != Some(true) {
+                batch.delete::<BuyerKeys>(&key);
+                forgotten.push(key);
+            }
         }
-        if forgotten > 0 {
+        if !forgotten.is_empty() {
             inner.store.commit(batch).await?;
         }
         Ok(forgotten)

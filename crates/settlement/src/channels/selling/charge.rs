@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use alloy_primitives::B256;
+use haggle_base::{Blob, Hash};
 use haggle_store::Batch;
 use haggle_x402::SettleResponse;
 
@@ -10,6 +12,9 @@ use crate::{
     SettlementError,
     channels::records::{HeldVoucher, SellerVouchers},
 };
+
+/// Bytes of the mark in front of a file's answer.
+const MARK: usize = 32;
 
 /// A voucher that is charged once its batch is stored: say [`Charge::stored`] then. Dropping it charges nothing.
 #[must_use]
@@ -37,17 +42,45 @@ impl Charge {
     /// breath as the commit, in a task that is not stopped half-way: memory must not fall behind the store.
     pub fn stored(mut self) -> SettleResponse {
         let (price, held) = (self.held.price, self.held);
-        let payer = {
+        let (payer, before) = {
             let mut slot = self.ticket.slot.lock();
-            slot.held = Some(held);
-            slot.row.channel.payer
+            let before = slot.held.replace(held);
+            (slot.row.channel.payer, before.and_then(|before| before.file))
         };
+        self.inner.drop_file(before);
         add(&mut self.inner.unclaimed.lock(), payer, price);
         if let Some(over) = self.ticket.over.take() {
             self.ticket.slot.lock().at_work = None;
             drop(over);
         }
         self.settled
+    }
+}
+
+impl Inner {
+    /// The voucher with its answer's file, if that is too long for the row. The file is on disk when this returns. It begins
+    /// with the voucher's own mark: two equal answers are two files, and the end of one leaves the other.
+    fn filed(&self, held: HeldVoucher, channel: B256, answer: &[u8]) -> Result<HeldVoucher, SettlementError> {
+        if held.answer.is_some() {
+            return Ok(held);
+        }
+        let mark = Hash::of(&[channel.as_slice(), &held.charged.units().to_be_bytes()].concat());
+        let file = self.blobs.put(&[mark.as_bytes().as_slice(), answer].concat())?;
+        Ok(HeldVoucher { file: Some(file), ..held })
+    }
+
+    /// What was answered to the newest voucher.
+    pub(super) fn answer_of(&self, held: &HeldVoucher) -> Result<Option<Vec<u8>>, SettlementError> {
+        let Some(file) = held.file else { return Ok(held.answer.clone().map(Blob::into_vec)) };
+        let kept = self.blobs.get(&file)?;
+        Ok(kept.map(|kept| kept.get(MARK..).unwrap_or_default().to_vec()))
+    }
+
+    /// Deletes the answer of a voucher that is not the newest any more.
+    fn drop_file(&self, file: Option<Hash>) {
+        if let Some(Err(error)) = file.map(|file| self.blobs.delete(&file)) {
+            tracing::warn!(%error, "the file of an old answer is left: {error}");
+        }
     }
 }
 
@@ -75,7 +108,9 @@ impl Selling {
             purchase: ticket.purchase,
             waiting_since,
             answer: answer.try_into().ok(),
+            file: None,
         };
+        let held = inner.filed(held, voucher.channel_id, answer)?;
         batch.put::<SellerVouchers>(&voucher.channel_id.0, &held)?;
         Ok(Charge { inner, ticket, held, settled })
     }

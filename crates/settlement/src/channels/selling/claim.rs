@@ -162,7 +162,7 @@ impl Selling {
     }
 
     /// Reads channels from the chain and books what was claimed since. Returns how much that was.
-    pub(super) async fn read_again(&self, ids: &[B256]) -> Result<Usdc, SettlementError> {
+    pub(in crate::channels) async fn read_again(&self, ids: &[B256]) -> Result<Usdc, SettlementError> {
         if ids.is_empty() {
             return Ok(Usdc::ZERO);
         }

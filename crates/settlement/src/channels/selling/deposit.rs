@@ -15,10 +15,10 @@ use super::{Admit, Asked, ChannelSale, Selling, Slot, Taken, Ticket, Waiting, at
 use crate::{
     SettlementError,
     channels::{
-        records::{SellerChannels, WithdrawalsRead},
+        records::{Seen, SellerChannels, WithdrawalsRead},
         refusal::Refusal,
     },
-    ports::ChainError,
+    ports::{ChainError, ChannelOnChain},
 };
 
 /// Time that has to be left to bring a deposit to the chain.
@@ -89,11 +89,20 @@ impl Selling {
             None => {
                 self.acceptable(sale, &channel, &voucher)?;
                 self.check_deposit(sale, &channel, &id, &deposit).await?;
+                let seen = inner.seen(id).await?;
+                if seen.balance.is_zero()
+                    && inner.settlement.inner.chain.balance(channel.payer).await? < deposit.terms.amount
+                {
+                    return Err(Refusal::of(code::DEPOSIT_FAILED));
+                }
                 let slot = self.slot_of(sale, &channel, id).await?;
-                self.update(vec![(id, Some(inner.seen(id).await?))], |_, _| {}).await?;
+                self.update(vec![(id, Some(seen))], |_, _| {}).await?;
                 slot
             }
         };
+        if slot.lock().row.agent != sale.seller {
+            return Err(Refusal::of(code::RECEIVER_MISMATCH));
+        }
         if !inner.config.facts.is_signed_by(&voucher, channel.payerAuthorizer) {
             return Err(Refusal::of(code::VOUCHER_SIGNATURE));
         }
@@ -107,8 +116,7 @@ impl Selling {
                 let tx = open.row.deposit.and_then(|(_, tx)| tx);
                 let settled =
                     inner.settled(&open, open.charged(), Some(held.price), Some((deposit.terms.amount, tx)))?;
-                let answer = held.answer.map(haggle_base::Blob::into_vec);
-                return Ok(Taken::Answered { answer, settled: Box::new(settled) });
+                return Ok(Taken::Answered { answer: inner.answer_of(&held)?, settled: Box::new(settled) });
             }
             Admit::Work => {}
         }
@@ -116,7 +124,10 @@ impl Selling {
         let over = {
             let mut open = slot.lock();
             match open.admit(&asked, deposit.terms.amount) {
-                Admit::Work => at_work(&mut open, asked),
+                Admit::Work => {
+                    inner.exposed(open.row.channel.payer, sale.amount)?;
+                    at_work(&mut open, asked)
+                }
                 Admit::AtWork(over) => return Ok(Taken::AtWork(Waiting(over))),
                 Admit::Refuse(refusal) => return Err(refusal),
                 Admit::Repeat(held) => return inner.repeat(&open, &held),
@@ -126,7 +137,14 @@ impl Selling {
         let this = self.clone();
         // Runs to its end also if the caller goes away: what was sent is followed, and the channel is freed after it.
         let brought = tokio::spawn(async move {
-            let tx = this.bring(id, &channel, &deposit).await?;
+            let tx = match this.bring(id, &channel, &deposit).await {
+                Ok(tx) => tx,
+                Err(refusal) => {
+                    // nobody else is at work on it until the ticket goes
+                    this.forget_if_empty(&ticket.slot, id).await?;
+                    return Err(refusal);
+                }
+            };
             let open = ticket.slot.lock();
             if asked.max > open.row.seen.balance || open.row.seen.withdrawal.is_some() {
                 return Err(Refusal::of(code::EXCEEDS_BALANCE));
@@ -136,6 +154,29 @@ impl Selling {
             Ok(Taken::Work(ticket))
         });
         brought.await.map_err(|_| SettlementError::Stopped)?
+    }
+
+    /// A channel that never held anything leaves no row: strangers could fill the table with them.
+    async fn forget_if_empty(&self, slot: &Mutex<Slot>, id: B256) -> Result<(), SettlementError> {
+        let inner = &self.inner;
+        let is_empty = {
+            let slot = slot.lock();
+            slot.held.is_none() && slot.row.seen == Seen::default() && slot.row.returning.is_none()
+        };
+        if !is_empty {
+            return Ok(());
+        }
+        // what the chain has by now counts, not what was read before: the deposit's answer may have been lost
+        if inner.seen(id).await? != ChannelOnChain::default() {
+            return Ok(());
+        }
+        let gone = inner.settlement.change(move |_, change| {
+            change.batch.delete::<SellerChannels>(&id.0);
+            Ok(())
+        });
+        gone.await?;
+        inner.slots.write().remove(&id);
+        Ok(())
     }
 
     async fn check_deposit(

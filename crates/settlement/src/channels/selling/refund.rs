@@ -62,6 +62,15 @@ impl Selling {
         if let Some(done) = inner.returned(&ticket.slot.lock(), charged, wanted) {
             return Ok(done?);
         }
+        // The voucher of a refund can be read on the chain once it is claimed, so anybody may send it: gas is spent on one
+        // refund for each sum that was charged, and not on crumbs.
+        let was_done = {
+            let slot = ticket.slot.lock();
+            slot.row.returning.is_some_and(|known| known.charged == charged && slot.row.seen.refunds > known.refunds)
+        };
+        if was_done || wanted.is_some_and(|wanted| wanted < inner.config.claim_at_least) {
+            return Err(Refusal::of(code::REFUND_NOTHING));
+        }
         self.claim_one(id).await?;
         let (left, refunds) = {
             let slot = ticket.slot.lock();

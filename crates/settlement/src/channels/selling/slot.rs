@@ -26,11 +26,17 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Whether a voucher of then, over `max` for `purchase`, was for the same: both numbers tell, else the sum does.
+    /// Whether this is the purchase that was charged last.
+    pub(crate) fn is_held(&self, held: &HeldVoucher) -> bool {
+        self.is_of(held.charged, held.purchase) && held.request == self.request
+    }
+
+    /// Whether a voucher of then, over `max` for `purchase`, was for the same: the numbers tell, or without any the sum. A
+    /// voucher that was claimed can be read on the chain, its number cannot: without it there is no answer.
     fn is_of(&self, max: Usdc, purchase: Option<PurchaseNumber>) -> bool {
         match (self.purchase, purchase) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            (None, _) | (_, None) => self.max == max,
+            (None, None) => self.max == max,
+            (ours, theirs) => ours == theirs,
         }
     }
 }
@@ -81,8 +87,9 @@ impl Slot {
     pub(crate) fn admit(&self, asked: &Asked, coming: Usdc) -> Admit {
         let Asked { max, request, price, purchase } = *asked;
         if let Some(held) = &self.held {
-            if asked.is_of(held.charged, held.purchase) && held.request == request {
-                return if held.price == price { Admit::Repeat(held.clone()) } else { self.mismatch() };
+            if asked.is_held(held) {
+                // whatever it costs by now: it is paid for
+                return Admit::Repeat(held.clone());
             }
             // a number that was worked for pays for nothing else, and what was overtaken by a later purchase for nothing more
             if purchase.is_some() && purchase <= held.purchase {
