@@ -131,6 +131,18 @@ pub(crate) fn is_public(addr: &Multiaddr, loopback_ok: bool) -> bool {
     }
 }
 
+/// Whether an address is one of a local network, written as numbers and direct: all that multicast DNS is believed.
+pub(crate) fn is_nearby(addr: &Multiaddr, loopback_ok: bool) -> bool {
+    if addr.len() > MAX_ADDR_BYTES || !is_supported(addr) || is_relayed(addr) {
+        return false;
+    }
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_private() || (loopback_ok && ip.is_loopback()),
+        Some(Protocol::Ip6(ip)) => ip.is_unique_local() || (loopback_ok && ip.is_loopback()),
+        _ => false,
+    }
+}
+
 /// Whether an address that a stranger told us is worth keeping.
 pub(crate) fn is_dialable(addr: &Multiaddr, loopback_ok: bool) -> bool {
     if addr.len() > MAX_ADDR_BYTES || !is_supported(addr) {
@@ -143,9 +155,11 @@ pub(crate) fn is_dialable(addr: &Multiaddr, loopback_ok: bool) -> bool {
                 && !ip.is_broadcast()
                 && (loopback_ok || !(ip.is_loopback() || ip.is_link_local()))
         }
+        // an IPv4 address in the clothes of IPv6 would pass as neither loopback nor private
         Some(Protocol::Ip6(ip)) => {
             !ip.is_unspecified()
                 && !ip.is_multicast()
+                && ip.to_ipv4_mapped().is_none()
                 && (loopback_ok || !(ip.is_loopback() || ip.is_unicast_link_local()))
         }
         Some(_) => true,
@@ -225,6 +239,7 @@ mod tests {
         assert!(is_dialable(&loopback, true));
         assert!(!is_dialable(&loopback, false));
         assert!(!is_dialable(&nowhere, true));
+        assert!(!is_dialable(&"/ip6/::ffff:127.0.0.1/tcp/1".parse().unwrap(), false), "loopback by another name");
         let many = (1..100).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap());
         assert_eq!(worth_keeping(many, false).len(), MAX_ADDRS_PER_PEER);
     }

@@ -22,6 +22,7 @@ use crate::config::NetworkConfig;
 use crate::error::NetworkError;
 use crate::guard::Guard;
 use crate::lane::Lane;
+use crate::local::Local;
 use crate::protocol;
 use crate::relay::{self as relaying, Holders};
 
@@ -80,6 +81,7 @@ pub(crate) struct Behaviour {
     pub(crate) relay_client: relay::client::Behaviour,
     pub(crate) relay: Toggle<relay::Behaviour>,
     pub(crate) dcutr: dcutr::Behaviour,
+    pub(crate) mdns: Toggle<Local>,
 }
 
 /// Builds the swarm: TCP with noise and yamux, QUIC, DNS, circuits through relays, and the behaviours.
@@ -174,6 +176,7 @@ fn behaviour(
         relay_client,
         relay: Toggle::from(relay),
         dcutr: dcutr::Behaviour::new(local),
+        mdns: Toggle::from((config.mdns && !config.hide_listen_addrs).then(|| Local::new(local))),
     })
 }
 

@@ -35,6 +35,9 @@ pub struct NetworkConfig {
     pub relays: Vec<String>,
     /// What this node gives at most as a relay; `None` if it relays for nobody. A relay needs a public address.
     pub relay: Option<RelayLimits>,
+    /// Whether peers of the same local network are found by multicast DNS, which tells everybody there that this node
+    /// exists and where it listens. Off while the listen addresses are hidden.
+    pub mdns: bool,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
     /// Most established connections, all peers together.
@@ -86,6 +89,7 @@ impl NetworkConfig {
             bootstrap: Vec::new(),
             relays: Vec::new(),
             relay: None,
+            mdns: false,
             topics: Vec::new(),
             max_connections: 64,
             target_peers: 8,
@@ -138,6 +142,7 @@ impl fmt::Debug for NetworkConfig {
             .field("bootstrap", &self.bootstrap)
             .field("relays", &self.relays)
             .field("relay", &self.relay)
+            .field("mdns", &self.mdns)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod gossiping;
+mod noticing;
 mod pointing;
 mod relaying;
 
@@ -30,6 +31,7 @@ use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling};
 use crate::metrics::Metrics;
+use crate::nearby::Nearby;
 use crate::relay::Holders;
 use crate::shared::Shared;
 
@@ -81,6 +83,8 @@ pub(crate) struct Worker {
     /// Who holds a place here.
     holders: Holders,
     discovery: Discovery,
+    /// Peers on the same local network.
+    nearby: Nearby,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
@@ -113,6 +117,7 @@ impl Worker {
             places: parts.relays.into_iter().map(Place::new).collect(),
             holders: parts.holders,
             discovery: Discovery::default(),
+            nearby: Nearby::default(),
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
@@ -242,6 +247,7 @@ impl Worker {
                 self.libp2p_metrics.record(&event);
                 self.on_punched(&event);
             }
+            BehaviourEvent::Mdns(event) => self.on_mdns(event),
             BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
                 match never {}
             }
@@ -270,6 +276,7 @@ impl Worker {
         self.drop_silent(elapsed);
         self.dial_bootstrap(elapsed);
         self.discover(elapsed);
+        self.dial_nearby(elapsed);
         self.reserve(elapsed);
         self.close_replaced(elapsed);
     }

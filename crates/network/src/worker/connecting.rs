@@ -268,6 +268,7 @@ impl Worker {
         if info.protocol_version != self.family {
             tracing::info!(peer.id = %peer, "peer {peer} is of another network");
             self.fail_waiting(&peer, |peer| NetworkError::WrongNetwork { peer });
+            self.nearby.leave_alone(&peer, self.shared.elapsed());
             self.refuse(peer, WRONG_NETWORK_BAN);
             return;
         }
@@ -291,6 +292,7 @@ impl Worker {
             }
         }
         let elapsed = self.shared.elapsed();
+        self.nearby.met(&peer);
         self.discovery.hurry(elapsed);
         self.hurry_place(&peer, elapsed);
     }

@@ -13,6 +13,8 @@ mod gossip;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod nearby;
+#[cfg(test)]
 mod pointers;
 #[cfg(test)]
 mod relays;
