@@ -78,6 +78,9 @@ pub struct P2p {
     pub relay: bool,
     /// Whether nodes on the same local network are found by multicast DNS. It tells everybody there where this one listens.
     pub mdns: bool,
+    /// Whether peers are asked to dial this node's addresses, and are answered when they ask, so that only those that
+    /// work are told as public.
+    pub autonat: bool,
     /// Most connections at once.
     pub max_connections: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
@@ -233,6 +236,7 @@ impl Default for P2p {
             relays: Vec::new(),
             relay: false,
             mdns: true,
+            autonat: true,
             max_connections: 120,
             gossip: true,
             sync: true,

@@ -38,6 +38,9 @@ pub struct NetworkConfig {
     /// Whether peers of the same local network are found by multicast DNS, which tells everybody there that this node
     /// exists and where it listens. Off while the listen addresses are hidden.
     pub mdns: bool,
+    /// Whether peers are asked to dial this node's addresses, so that only those that work are told as external ones,
+    /// and are answered when they ask (AutoNAT v2). This node itself does not ask while its listen addresses are hidden.
+    pub autonat: bool,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
     /// Most established connections, all peers together.
@@ -90,6 +93,7 @@ impl NetworkConfig {
             relays: Vec::new(),
             relay: None,
             mdns: false,
+            autonat: false,
             topics: Vec::new(),
             max_connections: 64,
             target_peers: 8,
@@ -143,6 +147,7 @@ impl fmt::Debug for NetworkConfig {
             .field("relays", &self.relays)
             .field("relay", &self.relay)
             .field("mdns", &self.mdns)
+            .field("autonat", &self.autonat)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)

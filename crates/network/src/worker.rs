@@ -4,9 +4,11 @@ mod connecting;
 mod gossiping;
 mod noticing;
 mod pointing;
+mod reaching;
 mod relaying;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +87,10 @@ pub(crate) struct Worker {
     discovery: Discovery,
     /// Peers on the same local network.
     nearby: Nearby,
+    /// Where connected peers see this node.
+    seen_at: HashMap<PeerId, IpAddr>,
+    /// When to look next at whether others can dial this node.
+    look_at_reach: Duration,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
@@ -118,6 +124,8 @@ impl Worker {
             holders: parts.holders,
             discovery: Discovery::default(),
             nearby: Nearby::default(),
+            seen_at: HashMap::new(),
+            look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
@@ -248,6 +256,8 @@ impl Worker {
                 self.on_punched(&event);
             }
             BehaviourEvent::Mdns(event) => self.on_mdns(event),
+            BehaviourEvent::Asking(verdict) => self.on_verdict(&verdict),
+            BehaviourEvent::Answering(event) => Self::on_tried(&event),
             BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
                 match never {}
             }
@@ -277,6 +287,7 @@ impl Worker {
         self.dial_bootstrap(elapsed);
         self.discover(elapsed);
         self.dial_nearby(elapsed);
+        self.tend_reach(elapsed);
         self.reserve(elapsed);
         self.close_replaced(elapsed);
     }

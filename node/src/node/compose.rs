@@ -310,6 +310,7 @@ async fn start_network(
         relays: config.p2p.relays.clone(),
         relay: config.p2p.relay.then(RelayLimits::default),
         mdns: config.p2p.mdns && looks_out,
+        autonat: config.p2p.autonat && !file.is_devnet(),
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,

@@ -17,6 +17,8 @@ mod nearby;
 #[cfg(test)]
 mod pointers;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod relays;
 #[cfg(test)]
 mod streams;
