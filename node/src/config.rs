@@ -76,6 +76,11 @@ pub struct P2p {
     pub relays: Vec<String>,
     /// Whether this node relays for others that nobody can dial. It takes a public address, and carries their bytes.
     pub relay: bool,
+    /// Whether nodes on the same local network are found by multicast DNS. It tells everybody there where this one listens.
+    pub mdns: bool,
+    /// Whether peers are asked to dial this node's addresses, and are answered when they ask, so that only those that
+    /// work are told as public.
+    pub autonat: bool,
     /// Most connections at once.
     pub max_connections: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
@@ -230,11 +235,24 @@ impl Default for P2p {
             bootstrap: Vec::new(),
             relays: Vec::new(),
             relay: false,
+            mdns: true,
+            autonat: true,
             max_connections: 120,
             gossip: true,
             sync: true,
             sync_every: Duration::from_secs(600),
         }
+    }
+}
+
+impl P2p {
+    /// Whether the node listens anywhere but on loopback.
+    pub(crate) fn leaves_this_machine(&self) -> bool {
+        let is_loopback = |addr: &String| {
+            let host = addr.split('/').nth(2).unwrap_or_default();
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        !self.listen.iter().all(is_loopback)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Addresses and peer ids: ours as text and bytes, libp2p's as its own types.
 
+use std::net::IpAddr;
+
 use haggle_base::PeerId;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -115,18 +117,64 @@ pub(crate) fn is_public(addr: &Multiaddr, loopback_ok: bool) -> bool {
     }
     match addr.iter().next() {
         Some(Protocol::Ip4(ip)) => {
-            let [first, second, ..] = ip.octets();
-            let shared = first == 100 && (64..128).contains(&second);
+            let [first, second, third, _] = ip.octets();
+            // shared by carriers, for benchmarks, for protocols to come, and not assigned
+            let is_special = (first == 100 && (64..128).contains(&second))
+                || (first == 198 && (second == 18 || second == 19))
+                || (first == 192 && second == 0 && third == 0)
+                || first == 0
+                || first >= 224;
             loopback_ok
                 || !(ip.is_private()
                     || ip.is_loopback()
                     || ip.is_link_local()
                     || ip.is_unspecified()
                     || ip.is_documentation()
-                    || shared)
+                    || is_special)
         }
-        // global unicast is 2000::/3
-        Some(Protocol::Ip6(ip)) => loopback_ok || ip.segments()[0] & 0xe000 == 0x2000,
+        // global unicast is 2000::/3; 6to4, Teredo and documentation in it are no places of their own
+        Some(Protocol::Ip6(ip)) => {
+            let [first, second, ..] = ip.segments();
+            let is_special = first == 0x2002 || (first == 0x2001 && (second == 0 || second == 0x0db8));
+            loopback_ok || (first & 0xe000 == 0x2000 && !is_special)
+        }
+        _ => false,
+    }
+}
+
+/// Whether who is dialled at this address sees this node as the open internet does: there directly, and not on the same
+/// local network.
+pub(crate) fn is_elsewhere(addr: &Multiaddr, loopback_ok: bool) -> bool {
+    let is_name = matches!(addr.iter().next(), Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)));
+    !is_relayed(addr) && (is_name || is_public(addr, loopback_ok))
+}
+
+/// The IP address at the start of an address.
+pub(crate) fn ip(addr: &Multiaddr) -> Option<IpAddr> {
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => Some(ip.into()),
+        Some(Protocol::Ip6(ip)) => Some(ip.into()),
+        _ => None,
+    }
+}
+
+/// The same carrier and port at another IP address of the same kind.
+pub(crate) fn with_ip(addr: &Multiaddr, other: IpAddr) -> Option<Multiaddr> {
+    match (ip(addr)?, other) {
+        (IpAddr::V4(_), IpAddr::V4(other)) => addr.replace(0, |_| Some(Protocol::Ip4(other))),
+        (IpAddr::V6(_), IpAddr::V6(other)) => addr.replace(0, |_| Some(Protocol::Ip6(other))),
+        _ => None,
+    }
+}
+
+/// Whether an address is one of a local network, written as numbers and direct: all that multicast DNS is believed.
+pub(crate) fn is_nearby(addr: &Multiaddr, loopback_ok: bool) -> bool {
+    if addr.len() > MAX_ADDR_BYTES || !is_supported(addr) || is_relayed(addr) {
+        return false;
+    }
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_private() || (loopback_ok && ip.is_loopback()),
+        Some(Protocol::Ip6(ip)) => ip.is_unique_local() || (loopback_ok && ip.is_loopback()),
         _ => false,
     }
 }
@@ -143,9 +191,11 @@ pub(crate) fn is_dialable(addr: &Multiaddr, loopback_ok: bool) -> bool {
                 && !ip.is_broadcast()
                 && (loopback_ok || !(ip.is_loopback() || ip.is_link_local()))
         }
+        // an IPv4 address in the clothes of IPv6 would pass as neither loopback nor private
         Some(Protocol::Ip6(ip)) => {
             !ip.is_unspecified()
                 && !ip.is_multicast()
+                && ip.to_ipv4_mapped().is_none()
                 && (loopback_ok || !(ip.is_loopback() || ip.is_unicast_link_local()))
         }
         Some(_) => true,
@@ -225,6 +275,7 @@ mod tests {
         assert!(is_dialable(&loopback, true));
         assert!(!is_dialable(&loopback, false));
         assert!(!is_dialable(&nowhere, true));
+        assert!(!is_dialable(&"/ip6/::ffff:127.0.0.1/tcp/1".parse().unwrap(), false), "loopback by another name");
         let many = (1..100).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap());
         assert_eq!(worth_keeping(many, false).len(), MAX_ADDRS_PER_PEER);
     }
@@ -252,6 +303,11 @@ mod tests {
             assert!(public(addr, false), "{addr}");
         }
         for addr in ["/ip4/192.168.1.2/tcp/1", "/ip4/100.64.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip6/fe80::1/tcp/1"] {
+            assert!(!public(addr, false), "{addr}");
+        }
+        let special =
+            ["/ip4/198.19.0.1/tcp/1", "/ip4/0.0.0.1/tcp/1", "/ip4/240.0.0.1/tcp/1", "/ip6/2002:7f00:1::/tcp/1"];
+        for addr in special {
             assert!(!public(addr, false), "{addr}");
         }
         assert!(public("/ip4/127.0.0.1/tcp/1", true));

@@ -15,14 +15,18 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::metrics::Registry;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, dcutr, identify, kad, noise, ping, relay, tcp, yamux};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, dcutr, identify, kad, noise, ping, relay, tcp, yamux,
+};
 
 use crate::address;
 use crate::config::NetworkConfig;
 use crate::error::NetworkError;
 use crate::guard::Guard;
 use crate::lane::Lane;
+use crate::local::Local;
 use crate::protocol;
+use crate::reach::{Answering, Asking};
 use crate::relay::{self as relaying, Holders};
 
 /// The largest value of a pointer in bytes.
@@ -80,6 +84,9 @@ pub(crate) struct Behaviour {
     pub(crate) relay_client: relay::client::Behaviour,
     pub(crate) relay: Toggle<relay::Behaviour>,
     pub(crate) dcutr: dcutr::Behaviour,
+    pub(crate) mdns: Toggle<Local>,
+    pub(crate) asking: Toggle<Asking>,
+    pub(crate) answering: Toggle<Answering>,
 }
 
 /// Builds the swarm: TCP with noise and yamux, QUIC, DNS, circuits through relays, and the behaviours.
@@ -129,16 +136,24 @@ pub(crate) fn swarm(
 /// The addresses a swarm listens on and its external ones, each with its `/p2p/` part.
 pub(crate) fn addrs(swarm: &Swarm<Behaviour>, loopback_ok: bool) -> Vec<String> {
     let local = *swarm.local_peer_id();
-    let mut addrs: Vec<String> = swarm
-        .listeners()
-        .chain(swarm.external_addresses())
-        // what a relay says of itself is a stranger's word
-        .filter(|addr| !address::is_relayed(addr) || address::is_dialable(addr, loopback_ok))
-        .filter_map(|addr| addr.clone().with_p2p(local).ok())
-        .map(|addr| addr.to_string())
-        .collect();
-    addrs.sort_unstable();
-    addrs.dedup();
+    let told = |addrs: &mut dyn Iterator<Item = &Multiaddr>| -> Vec<String> {
+        let mut told: Vec<String> = addrs
+            // what a relay says of itself is a stranger's word
+            .filter(|addr| !address::is_relayed(addr) || address::is_dialable(addr, loopback_ok))
+            .filter_map(|addr| addr.clone().with_p2p(local).ok())
+            .map(|addr| addr.to_string())
+            .collect();
+        told.sort_unstable();
+        told.dedup();
+        told
+    };
+    // a card has room for a few: those that are known to work come first
+    let mut addrs = told(&mut swarm.external_addresses());
+    for addr in told(&mut swarm.listeners()) {
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
     addrs
 }
 
@@ -174,6 +189,9 @@ fn behaviour(
         relay_client,
         relay: Toggle::from(relay),
         dcutr: dcutr::Behaviour::new(local),
+        mdns: Toggle::from((config.mdns && !config.hide_listen_addrs).then(|| Local::new(local))),
+        asking: Toggle::from((config.autonat && !config.hide_listen_addrs).then(|| Asking::new(config.loopback_ok))),
+        answering: Toggle::from(config.autonat.then(|| Answering::new(config.loopback_ok))),
     })
 }
 

@@ -35,6 +35,12 @@ pub struct NetworkConfig {
     pub relays: Vec<String>,
     /// What this node gives at most as a relay; `None` if it relays for nobody. A relay needs a public address.
     pub relay: Option<RelayLimits>,
+    /// Whether peers of the same local network are found by multicast DNS, which tells everybody there that this node
+    /// exists and where it listens. Off while the listen addresses are hidden.
+    pub mdns: bool,
+    /// Whether peers are asked to dial this node's addresses, so that only those that work are told as external ones,
+    /// and are answered when they ask (AutoNAT v2). This node itself does not ask while its listen addresses are hidden.
+    pub autonat: bool,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
     /// Most established connections, all peers together.
@@ -86,6 +92,8 @@ impl NetworkConfig {
             bootstrap: Vec::new(),
             relays: Vec::new(),
             relay: None,
+            mdns: false,
+            autonat: false,
             topics: Vec::new(),
             max_connections: 64,
             target_peers: 8,
@@ -138,6 +146,8 @@ impl fmt::Debug for NetworkConfig {
             .field("bootstrap", &self.bootstrap)
             .field("relays", &self.relays)
             .field("relay", &self.relay)
+            .field("mdns", &self.mdns)
+            .field("autonat", &self.autonat)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)

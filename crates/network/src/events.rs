@@ -5,6 +5,7 @@ use std::time::Duration;
 use haggle_base::{Did, PeerId, Timestamp};
 
 use crate::address::Transport;
+use crate::reach::Reach;
 
 /// How a peer is connected, the best way first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +79,11 @@ pub enum NetworkEvent {
     Unreserved {
         /// The relay.
         relay: PeerId,
+    },
+    /// Whether others can dial this node is known differently from before.
+    ReachChanged {
+        /// What is known now.
+        reach: Reach,
     },
     /// The peer is refused for a while.
     Banned {

@@ -28,6 +28,7 @@ use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::proof::MAX_DIDS_PER_PEER;
 use crate::protocol;
+use crate::reach::Reach;
 use crate::relay::Holders;
 use crate::shared::Shared;
 use crate::stream::{Incoming, Lanes, Stream, Streams};
@@ -193,6 +194,13 @@ impl Network {
     #[must_use]
     pub fn listen_addrs(&self) -> Vec<String> {
         self.inner.shared.listen()
+    }
+
+    /// Whether others can dial this node, as far as peers have tried; never known without
+    /// [`NetworkConfig::autonat`].
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.inner.shared.reach()
     }
 
     /// Connects to an address, with or without `/p2p/`, and says who is there. An address behind a relay names the

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::book::{Book, Limits, Proving};
+use crate::reach::Reach;
 
 /// The book as the worker, the handle and the tasks share it. The lock is never held across an
 /// await.
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     version: watch::Sender<u64>,
     started: Instant,
     listen: Mutex<Vec<String>>,
+    reach: Mutex<Reach>,
 }
 
 impl Shared {
@@ -26,6 +28,7 @@ impl Shared {
             version: watch::Sender::new(0),
             started: Instant::now(),
             listen: Mutex::new(Vec::new()),
+            reach: Mutex::default(),
         }
     }
 
@@ -52,6 +55,15 @@ impl Shared {
 
     pub(crate) fn set_listen(&self, addrs: Vec<String>) {
         *self.listen.lock() = addrs;
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        *self.reach.lock()
+    }
+
+    /// Notes whether others can dial this node. Returns what was noted before.
+    pub(crate) fn set_reach(&self, reach: Reach) -> Reach {
+        std::mem::replace(&mut *self.reach.lock(), reach)
     }
 
     /// Waits until `ready` says something about the book; the caller bounds the wait.

@@ -2,10 +2,13 @@
 
 mod connecting;
 mod gossiping;
+mod noticing;
 mod pointing;
+mod reaching;
 mod relaying;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +33,7 @@ use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling};
 use crate::metrics::Metrics;
+use crate::nearby::Nearby;
 use crate::relay::Holders;
 use crate::shared::Shared;
 
@@ -81,6 +85,12 @@ pub(crate) struct Worker {
     /// Who holds a place here.
     holders: Holders,
     discovery: Discovery,
+    /// Peers on the same local network.
+    nearby: Nearby,
+    /// Where connected peers see this node.
+    seen_at: HashMap<PeerId, IpAddr>,
+    /// When to look next at whether others can dial this node.
+    look_at_reach: Duration,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
@@ -113,6 +123,9 @@ impl Worker {
             places: parts.relays.into_iter().map(Place::new).collect(),
             holders: parts.holders,
             discovery: Discovery::default(),
+            nearby: Nearby::default(),
+            seen_at: HashMap::new(),
+            look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
@@ -242,6 +255,9 @@ impl Worker {
                 self.libp2p_metrics.record(&event);
                 self.on_punched(&event);
             }
+            BehaviourEvent::Mdns(event) => self.on_mdns(event),
+            BehaviourEvent::Asking(verdict) => self.on_verdict(&verdict),
+            BehaviourEvent::Answering(event) => Self::on_tried(&event),
             BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
                 match never {}
             }
@@ -270,6 +286,8 @@ impl Worker {
         self.drop_silent(elapsed);
         self.dial_bootstrap(elapsed);
         self.discover(elapsed);
+        self.dial_nearby(elapsed);
+        self.tend_reach(elapsed);
         self.reserve(elapsed);
         self.close_replaced(elapsed);
     }

@@ -146,6 +146,7 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
     terminal::pairs([
         ("peer id", status.peer_id.clone()),
         ("addresses", status.addresses.join(", ")),
+        ("reachable", status.reachable.clone()),
         ("peers", status.peers.to_string()),
         ("gateway", status.gateway.clone()),
         ("agents", status.agents.join(", ")),

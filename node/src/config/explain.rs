@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 36] = [
+pub const EXPLANATIONS: [Explanation; 38] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -20,6 +20,8 @@ pub const EXPLANATIONS: [Explanation; 36] = [
     row("p2p.bootstrap", "peers to dial first, each with /p2p/<id>; added to the network file's"),
     row("p2p.relays", "relays to be reached through while nobody can dial this node, each with /p2p/<id>"),
     row("p2p.relay", "whether this node carries bytes for others that nobody can dial; it takes a public address"),
+    row("p2p.mdns", "whether nodes on the same local network are found by multicast DNS"),
+    row("p2p.autonat", "whether peers are asked to dial this node, and are answered when they ask"),
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled with peers; off leaves gossip alone"),

@@ -34,6 +34,16 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_node_on_loopback_alone_stays_on_this_machine() {
+    let leaves =
+        |listen: &str| layers::layered("", env("HAGGLE_P2P__LISTEN", listen)).unwrap().p2p.leaves_this_machine();
+    assert!(Config::default().p2p.leaves_this_machine());
+    assert!(leaves("[\"/ip4/127.0.0.1/tcp/1\", \"/ip4/192.168.1.9/tcp/1\"]"));
+    assert!(!leaves("[\"/ip4/127.0.0.1/tcp/1\", \"/ip6/::1/udp/1/quic-v1\"]"));
+    assert!(!leaves("[]"));
+}
+
+#[test]
 fn an_amount_may_be_typed_without_a_point() {
     let config = layers::layered("", env("HAGGLE_PAYMENTS__CREDIT", "3")).unwrap();
     assert_eq!(config.payments.credit.units(), 3_000_000);

@@ -169,6 +169,7 @@ impl NodeApi for Inner {
             network: self.file.id.to_string(),
             peer_id: self.network.peer_id().to_string(),
             addresses: self.addresses(),
+            reachable: self.network.reach().as_str().to_owned(),
             gateway: self.gateway_url.clone(),
             uptime_seconds: self.clock.now().since(self.started).as_secs(),
             peers: self.network.peers().len() as u64,

@@ -5,6 +5,7 @@ use haggle_base::{PeerId, U256, Usdc};
 use haggle_catalog::look::Health;
 use haggle_escrow::Trust;
 use haggle_gateway::view::{CheckView, ChecksView, Verdict};
+use haggle_network::Reach;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -129,11 +130,18 @@ impl Inner {
             "see that this machine may dial out, and that the network file is a current one",
         );
         let open = self.addresses().iter().filter(|address| is_public(address)).count();
+        let is_relayed = self.addresses().iter().any(|address| address.contains("/p2p-circuit"));
+        let tried = match self.network.reach() {
+            Reach::Yes => "peers have dialled this node",
+            Reach::No => "peers cannot dial this node directly",
+            Reach::Unknown => "no peer has tried",
+        };
+        let is_reached = is_relayed || self.network.reach() != Reach::No && open > 0;
         let reach = check(
             "reach",
-            or_warn(open > 0 || self.file.is_devnet()),
-            format!("{open} of {} addresses can be dialled from elsewhere", self.addresses().len()),
-            "listen on a public address (`p2p.listen`), or name relays (`p2p.relays`)",
+            or_warn(is_reached || self.file.is_devnet()),
+            format!("{open} of {} addresses look as if others can dial them; {tried}", self.addresses().len()),
+            "open the ports of `p2p.listen` in the firewall and the router, or name relays (`p2p.relays`)",
         );
         let status = self.catalog.status();
         let records = check(

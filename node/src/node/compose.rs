@@ -302,12 +302,15 @@ async fn start_network(
         if file.is_devnet() { NetworkConfig::loopback(file.id.clone()) } else { NetworkConfig::new(file.id.clone()) };
     let mut bootstrap = file.bootstrap.clone();
     bootstrap.extend(config.p2p.bootstrap.iter().cloned());
+    let looks_out = !file.is_devnet() && config.p2p.leaves_this_machine();
     let settings = NetworkConfig {
         listen: config.p2p.listen.clone(),
         agents,
         bootstrap,
         relays: config.p2p.relays.clone(),
         relay: config.p2p.relay.then(RelayLimits::default),
+        mdns: config.p2p.mdns && looks_out,
+        autonat: config.p2p.autonat && !file.is_devnet(),
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,

@@ -9,7 +9,7 @@ use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, Did, OrderId, PeerId};
 use haggle_catalog::{AnyRecord, CatalogEvent, SyncReport};
 use haggle_gateway::ApiError;
-use haggle_network::{Inbox, Incoming, NetworkEvent, scoped};
+use haggle_network::{Inbox, Incoming, NetworkEvent, Reach, scoped};
 use haggle_settlement::PaymentEvent;
 use haggle_trade::ports::Phase;
 use serde_json::json;
@@ -130,6 +130,7 @@ async fn watch_peers(
     mut events: tokio::sync::broadcast::Receiver<NetworkEvent>,
     tasks: TaskTracker,
 ) {
+    let mut is_open = false;
     loop {
         let event = events.recv().await;
         match event {
@@ -144,6 +145,14 @@ async fn watch_peers(
                 inner.events.tell("relay.reserved", json!({"relay": relay}));
                 // the cards name the new way to this node
                 spawn_one(&inner, &tasks, |inner| async move { inner.renew_all().await });
+            }
+            Ok(NetworkEvent::ReachChanged { reach }) => {
+                inner.events.tell("node.reach", json!({"reachable": reach.as_str()}));
+                // the cards name the addresses that work
+                if is_open || reach == Reach::Yes {
+                    spawn_one(&inner, &tasks, |inner| async move { inner.renew_all().await });
+                }
+                is_open = reach == Reach::Yes;
             }
             Ok(NetworkEvent::Unreserved { relay }) => inner.events.tell("relay.lost", json!({"relay": relay})),
             Ok(NetworkEvent::PathChanged { peer, path }) => {

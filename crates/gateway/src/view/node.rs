@@ -73,6 +73,9 @@ pub struct NodeStatus {
     pub peer_id: String,
     /// Addresses it listens on, each with `/p2p/<id>`: give one to a friend as bootstrap.
     pub addresses: Vec<String>,
+    /// Whether others can dial one of them, as far as peers have tried: `yes`, `no` or `unknown`.
+    #[serde(default)]
+    pub reachable: String,
     /// Base URL of the gateway.
     pub gateway: String,
     /// Seconds since the start.

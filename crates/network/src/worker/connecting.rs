@@ -227,6 +227,9 @@ impl Worker {
         let now = self.clock.now();
         let before = self.shared.with(|book| book.path(&peer));
         let unlinked = self.shared.change(|book| book.unlink(&peer, connection, now));
+        if !self.shared.with(|book| book.is_linked(&peer)) {
+            self.seen_at.remove(&peer);
+        }
         self.tell_path(peer, before);
         if unlinked == Unlinked::Gone {
             tracing::debug!(peer.id = %peer, "peer {peer} is disconnected");
@@ -268,6 +271,7 @@ impl Worker {
         if info.protocol_version != self.family {
             tracing::info!(peer.id = %peer, "peer {peer} is of another network");
             self.fail_waiting(&peer, |peer| NetworkError::WrongNetwork { peer });
+            self.nearby.leave_alone(&peer, self.shared.elapsed());
             self.refuse(peer, WRONG_NETWORK_BAN);
             return;
         }
@@ -277,6 +281,7 @@ impl Worker {
                 self.swarm.behaviour_mut().kad.add_address(&id, addr.clone());
             }
         }
+        self.on_seen_at(peer, &info.observed_addr);
         let now = self.clock.now();
         let admit = self.shared.change(|book| book.admit(&peer, &info.agent_version, addrs, now));
         self.upgrade(peer);
@@ -291,6 +296,7 @@ impl Worker {
             }
         }
         let elapsed = self.shared.elapsed();
+        self.nearby.met(&peer);
         self.discovery.hurry(elapsed);
         self.hurry_place(&peer, elapsed);
     }

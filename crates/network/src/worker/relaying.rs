@@ -12,6 +12,7 @@ use super::Worker;
 use super::connecting::FIRST_PAUSE;
 use crate::address;
 use crate::events::{NetworkEvent, Path};
+use crate::reach::Reach;
 
 /// Places held at once: the second is there while the first is being lost.
 const PLACES_WANTED: usize = 2;
@@ -51,15 +52,34 @@ impl Place {
 }
 
 impl Worker {
-    /// Whether others cannot be expected to reach this node at an address of its own.
+    /// Whether others cannot be expected to reach this node at an address of its own: the operator says that they can,
+    /// or peers have tried, or what it listens on tells.
     fn is_hidden(&self) -> bool {
-        let is_public = |addr: &Multiaddr| address::is_public(addr, self.config.loopback_ok);
-        self.config.relay.is_none()
-            && self.config.external.is_empty()
-            && (self.config.hide_listen_addrs || !self.swarm.listeners().any(is_public))
+        if self.config.relay.is_some() || !self.config.external.is_empty() {
+            return false;
+        }
+        match self.shared.reach() {
+            Reach::No => true,
+            Reach::Yes if self.is_certainly_open() => false,
+            Reach::Yes | Reach::Unknown => {
+                let is_public = |addr: &Multiaddr| address::is_public(addr, self.config.loopback_ok);
+                self.config.hide_listen_addrs || !self.swarm.listeners().any(is_public)
+            }
+        }
     }
 
-    /// Asks for places at relays while this node is hidden and holds too few. Places that are held stay held.
+    /// Gives up the places at relays.
+    pub(super) fn give_places_back(&mut self) {
+        for place in &self.places {
+            if let State::Asked(id) | State::Held(id) = place.state {
+                tracing::info!(peer.id = %place.relay, "the place at relay {} is given back", place.relay);
+                let _was_listening = self.swarm.remove_listener(id);
+            }
+        }
+    }
+
+    /// Asks for places at relays while this node is hidden and holds too few. Places that are held stay held until peers
+    /// have dialled this node.
     pub(super) fn reserve(&mut self, elapsed: Duration) {
         if self.places.is_empty() || !self.is_hidden() {
             return;

@@ -13,7 +13,11 @@ mod gossip;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod nearby;
+#[cfg(test)]
 mod pointers;
+#[cfg(test)]
+mod reach;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
