@@ -2,6 +2,8 @@
 //!
 //! 12,000 listings by default; `HAGGLE_LISTINGS=250000` takes as many.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use haggle_base::{Clock as _, Kind, NetworkId, PeerId, RecordId, Seed, SystemClock};
 use haggle_bench::corpus::Corpus;
 use haggle_catalog::{Catalog, CatalogConfig, Origin, Query, Silent, Unknown, Words};

@@ -89,7 +89,7 @@ pub(crate) struct Street {
     pub(crate) buying: Buying,
     pub(crate) selling: Selling,
     /// Bob's long answers.
-    files: tempfile::TempDir,
+    _files: tempfile::TempDir,
 }
 
 impl Street {
@@ -156,7 +156,7 @@ impl Street {
         let files = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(files.path()).unwrap();
         let selling = Selling::open(homes[1].clone(), port(&key_at), blobs, channels).unwrap();
-        Self { files, alice, bob, keys, homes, buying, selling, chain }
+        Self { _files: files, alice, bob, keys, homes, buying, selling, chain }
     }
 
     pub(crate) fn sale(&self, request: &str) -> ChannelSale {
