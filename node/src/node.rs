@@ -13,6 +13,7 @@ mod pay;
 mod probe;
 mod publish;
 mod receipts;
+mod search;
 mod sell;
 mod views;
 mod wallets;

@@ -10,14 +10,18 @@ use tantivy::{
 };
 
 use crate::{body::ListingBody, ports::Standing};
+use facets::Tally;
 use find::Wanted;
 use known::Known;
+use labels::Drawer;
 use live::Rows;
 use query::{MAX_LIMIT, Query};
 use sort::Position;
 
+pub(crate) mod facets;
 mod find;
 mod known;
+mod labels;
 mod live;
 pub(crate) mod query;
 pub(crate) mod sort;
@@ -92,8 +96,7 @@ impl ListingIndex {
     /// Adds a listing, unless it is there.
     pub(crate) fn add(&self, listing: &Verified<ListingBody>) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();
-        let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
-        let Some(serial) = self.rows.write().add(id, author, price, listing.record().expires) else { return Ok(()) };
+        let Some(serial) = self.rows.write().add(listing) else { return Ok(()) };
         writer.dirty = true;
         writer.inner.add_document(self.document(serial.into(), listing.body()))?;
         Ok(())
@@ -134,14 +137,15 @@ impl ListingIndex {
         let rows = self.rows.read();
         let searcher = self.reader.searcher();
         let matching = query::build(query, &self.fields, &searcher)?;
-        let writer = match query.author.map(|author| rows.number_of(&author)) {
-            Some(None) => return Ok(Found::default()),
-            Some(writer) => writer,
-            None => None,
-        };
+        let tally = query.facets.then(|| Tally::over(rows.labels()));
+        let writer = query.author.map(|author| rows.number_of(&author));
+        let skill = query.skill.as_deref().map(|skill| rows.labels().number_of(Drawer::Skill, skill));
+        if matches!(writer, Some(None)) || matches!(skill, Some(None)) {
+            return Ok(Found { facets: tally.map(|tally| tally.facets(&rows)), ..Found::default() });
+        }
         let mut known = self.known.open(standing, &rows, now);
-        let wanted = Wanted { query, writer, after, limit, now };
-        find::find(&searcher, matching.as_ref(), &rows, &wanted, |writer| known.figures(writer))
+        let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), after, limit, now };
+        find::find(&searcher, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {

@@ -62,6 +62,7 @@ pub use door::{AnyRecord, Entry, Place, is_senders_fault, shard_of};
 pub use error::{CatalogError, SyncError};
 pub use handle::{Catalog, CatalogEvent, CatalogStatus, Origin};
 pub use index::{
+    facets::{Facet, Facets, MAX_COUNTED, MAX_COUNTED_TAGS, PriceBand},
     query::{DEFAULT_LIMIT, MAX_LIMIT, Query, Words},
     sort::{Sort, UnknownSort},
 };

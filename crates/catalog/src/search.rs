@@ -8,7 +8,7 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{query::Query, sort::Position},
+    index::{facets::Facets, query::Query, sort::Position},
     ports::Figures,
 };
 
@@ -37,6 +37,8 @@ pub struct Answer {
     pub complete: bool,
     /// For the next page, if there is one.
     pub next: Option<String>,
+    /// Counts of what matches on all pages, if [`Query::facets`] asked for them.
+    pub facets: Option<Facets>,
 }
 
 impl Catalog {
@@ -65,6 +67,6 @@ impl Catalog {
                 });
             }
         }
-        Ok(Answer { items, total: found.total, complete: self.is_complete(), next })
+        Ok(Answer { items, total: found.total, complete: self.is_complete(), next, facets: found.facets })
     }
 }

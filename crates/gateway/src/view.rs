@@ -12,6 +12,7 @@ mod messages;
 mod node;
 mod orders;
 mod payments;
+mod search;
 mod wallets;
 
 pub use invoke::{
@@ -39,6 +40,7 @@ pub use orders::{
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
 };
+pub use search::{CountView, FacetView, FacetsView, PriceBandView};
 pub use wallets::{
     AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,
     TransactionQuery, TransactionRow, WalletBody, WalletConfig, WalletFacts,

@@ -175,6 +175,9 @@ pub(super) struct Find {
     /// Category that must match.
     #[arg(long)]
     pub(super) category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    #[arg(long)]
+    pub(super) skill: Option<String>,
     /// Tag that must be present.
     #[arg(long)]
     pub(super) tag: Option<String>,
@@ -199,6 +202,9 @@ pub(super) struct Find {
     /// `next` of the page before.
     #[arg(long)]
     pub(super) cursor: Option<String>,
+    /// Also count all that matches by category, tag, skill, region, payment scheme and price.
+    #[arg(long)]
+    pub(super) facets: bool,
 }
 
 #[derive(Debug, Args)]

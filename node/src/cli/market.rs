@@ -4,7 +4,9 @@ use super::CliError;
 use super::args::{Find, Globals, Show};
 use super::client::Client;
 use super::terminal;
-use haggle_gateway::view::{AgentView, ListingDetail, ListingPage, ListingQuery, ListingView};
+use haggle_gateway::view::{
+    AgentView, FacetView, FacetsView, ListingDetail, ListingPage, ListingQuery, ListingView, PriceBandView,
+};
 
 pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> {
     let client = globals.client()?;
@@ -12,6 +14,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         q: args.text,
         any: args.any.then_some(true),
         category: args.category,
+        skill: args.skill,
         tag: args.tag,
         scheme: args.scheme,
         region: args.region,
@@ -20,6 +23,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         sort: Some(args.sort),
         limit: Some(args.limit),
         cursor: args.cursor,
+        facets: args.facets.then_some(true),
         live: Some(true),
     };
     let page: ListingPage = client.get_with("/v1/listings", &query).await?;
@@ -35,6 +39,9 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
     }
     for listing in &page.items {
         print_listing(listing);
+    }
+    if let Some(facets) = &page.facets {
+        print_facets(facets);
     }
     let shown = page.items.len();
     let coverage = if page.complete { "complete" } else { "partial" };
@@ -77,6 +84,43 @@ fn print_listing(listing: &ListingView) {
     terminal::line(format!("  {}", listing.description));
     terminal::line(format!("  {}", price_line(listing)));
     terminal::aside(format!("  {}", listing.id));
+}
+
+fn print_facets(facets: &FacetsView) {
+    let by_word = [
+        ("category", &facets.category),
+        ("tag", &facets.tag),
+        ("skill", &facets.skill),
+        ("region", &facets.region),
+        ("scheme", &facets.scheme),
+    ];
+    for (name, facet) in by_word {
+        print_facet(name, facet);
+    }
+    terminal::heading("by price");
+    let bands: Vec<_> = facets.price.iter().filter(|band| band.count > 0).map(|band| (band_word(band), band)).collect();
+    terminal::pairs(bands.iter().map(|(word, band)| (word.as_str(), band.count.to_string())));
+}
+
+fn print_facet(name: &str, facet: &FacetView) {
+    if facet.values.is_empty() {
+        return;
+    }
+    terminal::heading(format!("by {name}"));
+    terminal::pairs(facet.values.iter().map(|seen| (seen.value.as_str(), seen.count.to_string())));
+    let left_out = facet.distinct.saturating_sub(facet.values.len() as u64);
+    if left_out > 0 {
+        terminal::aside(format!("  and {left_out} less frequent ones"));
+    }
+}
+
+/// The prices of a band, as a person says them.
+fn band_word(band: &PriceBandView) -> String {
+    match band.max_price {
+        Some(most) if most.is_zero() => "free".to_owned(),
+        Some(most) => format!("{} to {most} USDC", band.min_price),
+        None => format!("{} USDC and more", band.min_price),
+    }
 }
 
 pub(super) async fn show(globals: &Globals, args: &Show) -> Result<(), CliError> {

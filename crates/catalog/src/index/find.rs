@@ -10,6 +10,7 @@ use tantivy::{
 };
 
 use super::{
+    facets::{Facets, Tally},
     live::{Facts, Rows},
     query::Query,
     sort::{Position, Sort},
@@ -28,6 +29,8 @@ pub(crate) struct Found {
     pub(crate) page: Vec<Position>,
     /// Whether more follow.
     pub(crate) more: bool,
+    /// Counts of all that matches, if they were asked for.
+    pub(crate) facets: Option<Facets>,
 }
 
 /// The part of a query that the rows answer, and the page that is wanted.
@@ -35,18 +38,21 @@ pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
     /// The number of the author that is asked for.
     pub(super) writer: Option<u32>,
+    /// The number of the skill that is asked for.
+    pub(super) skill: Option<u32>,
     pub(super) after: Option<Position>,
     pub(super) limit: usize,
     pub(super) now: Timestamp,
 }
 
 impl Wanted<'_> {
-    fn takes(&self, facts: &Facts) -> bool {
+    fn takes(&self, serial: u64, facts: &Facts, rows: &Rows) -> bool {
         let query = self.query;
         facts.expires > self.now
             && query.min_price.is_none_or(|least| facts.price >= least)
             && query.max_price.is_none_or(|most| facts.price <= most)
             && self.writer.is_none_or(|writer| writer == facts.writer)
+            && self.skill.is_none_or(|skill| rows.labels_of(serial).contains(&skill))
     }
 }
 
@@ -56,16 +62,20 @@ struct Best<'a, F> {
     rows: &'a Rows,
     figures: F,
     total: usize,
+    tally: Option<Tally>,
     heap: BinaryHeap<Position>,
 }
 
 impl<F: FnMut(u32) -> Figures> Best<'_, F> {
     fn see(&mut self, serial: Option<u64>, score: Score) {
         let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
-        if !self.wanted.takes(facts) {
+        if !self.wanted.takes(serial, facts, self.rows) {
             return;
         }
         self.total += 1;
+        if let Some(tally) = &mut self.tally {
+            tally.see(self.rows.labels_of(serial), facts.price);
+        }
         let sort = self.wanted.query.sort;
         let figures = if sort.needs_figures() { (self.figures)(facts.writer) } else { Figures::default() };
         let rank = sort.rank(facts.price, score, &figures);
@@ -91,7 +101,8 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         let more = self.heap.len() > self.wanted.limit;
         let mut page = self.heap.into_sorted_vec();
         page.truncate(self.wanted.limit);
-        Found { total: self.total, page, more }
+        let facets = self.tally.map(|tally| tally.facets(self.rows));
+        Found { total: self.total, page, more, facets }
     }
 }
 
@@ -101,9 +112,11 @@ pub(super) fn find(
     matching: &dyn IndexQuery,
     rows: &Rows,
     wanted: &Wanted<'_>,
+    tally: Option<Tally>,
     figures: impl FnMut(u32) -> Figures,
 ) -> Result<Found, TantivyError> {
-    let mut best = Best { wanted, rows, figures, total: 0, heap: BinaryHeap::with_capacity(wanted.limit + 2) };
+    let heap = BinaryHeap::with_capacity(wanted.limit + 2);
+    let mut best = Best { wanted, rows, figures, total: 0, tally, heap };
     let scored = wanted.query.sort == Sort::Relevance;
     let scoring = if scored {
         EnableScoring::enabled_from_searcher(searcher)

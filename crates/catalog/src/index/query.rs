@@ -54,6 +54,8 @@ pub struct Query {
     pub words: Words,
     /// The primary category.
     pub category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    pub skill: Option<String>,
     /// Tags that it must all have.
     pub tags: Vec<String>,
     /// Lowest price.
@@ -72,6 +74,8 @@ pub struct Query {
     pub limit: usize,
     /// Go on after the page that gave this cursor.
     pub cursor: Option<String>,
+    /// Whether to count all that matches by category, tag, skill, region, scheme and price.
+    pub facets: bool,
 }
 
 impl Default for Query {
@@ -80,6 +84,7 @@ impl Default for Query {
             text: None,
             words: Words::All,
             category: None,
+            skill: None,
             tags: Vec::new(),
             min_price: None,
             max_price: None,
@@ -89,6 +94,7 @@ impl Default for Query {
             sort: Sort::default(),
             limit: DEFAULT_LIMIT,
             cursor: None,
+            facets: false,
         }
     }
 }
@@ -103,7 +109,7 @@ impl Query {
 
 type Clause = (Occur, Box<dyn IndexQuery>);
 
-/// The part of a query that the index answers. Price and author are not: the rows know them.
+/// The part of a query that the index answers. Price, author and skill are not: the rows know them.
 pub(super) fn build(query: &Query, fields: &Fields, searcher: &Searcher) -> Result<Box<dyn IndexQuery>, TantivyError> {
     let mut clauses: Vec<Clause> = Vec::new();
     if let Some(text) = &query.text {

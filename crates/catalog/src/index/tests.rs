@@ -4,7 +4,7 @@ use haggle_base::{Coded, Did};
 use proptest::prelude::*;
 
 use crate::{
-    Figures, ListingBody, Origin, Query, Sort, Words,
+    Facet, Facets, Figures, ListingBody, MAX_COUNTED_TAGS, Origin, Query, Sort, Words,
     testing::{Node, agent, list, listing, node, peer, signed_listing, text, usdc},
 };
 
@@ -279,4 +279,111 @@ fn any_text_is_a_query() {
     for text in ["title:digest", "\"unclosed", "a AND", "(", "price:[1 TO", "*", "digest~2", "-", "\u{0}"] {
         assert!(node.catalog.search(&Query::words(text)).is_ok());
     }
+}
+
+/// The queries that narrow `asked` to each value that its facets name, with the count that was given.
+fn narrowed(asked: &Query, facets: &Facets) -> Vec<(Query, usize)> {
+    let mut found = Vec::new();
+    let mut each = |facet: &Facet, narrow: &dyn Fn(&mut Query, String)| {
+        for (value, count) in &facet.values {
+            let mut query = asked.clone();
+            narrow(&mut query, value.clone());
+            found.push((query, *count));
+        }
+    };
+    each(&facets.category, &|query, value| query.category = Some(value));
+    each(&facets.tag, &|query, value| query.tags.push(value));
+    each(&facets.skill, &|query, value| query.skill = Some(value));
+    each(&facets.region, &|query, value| query.region = Some(value));
+    each(&facets.scheme, &|query, value| query.scheme = Some(value));
+    for band in &facets.price {
+        let most = asked.max_price.into_iter().chain(band.to).min();
+        let query = Query { min_price: asked.min_price.max(Some(band.from)), max_price: most, ..asked.clone() };
+        found.push((query, band.count));
+    }
+    found
+}
+
+#[tokio::test]
+async fn facets_count_all_that_matches_and_each_count_is_what_the_narrowed_search_finds() {
+    let node = market().await;
+    let counted = |query: &Query| {
+        let answer = node.catalog.search(&Query { facets: true, limit: 1, ..query.clone() }).unwrap();
+        (answer.total, answer.facets.unwrap())
+    };
+    let pairs =
+        |facet: &Facet| facet.values.iter().map(|(value, count)| format!("{value} {count}")).collect::<Vec<_>>();
+    let (_, facets) = counted(&Query::default());
+    assert_eq!(pairs(&facets.category), ["text 2", "crypto 1", "data 1"]);
+    assert_eq!(pairs(&facets.tag), ["fast 2", "csv 1", "news 1", "test 1", "text 1"]);
+    assert_eq!(pairs(&facets.skill), ["digest 3", "statistics 1"]);
+    assert_eq!(pairs(&facets.region), ["eu 3", "us 3", "* 2"], "two are offered everywhere");
+    assert_eq!(pairs(&facets.scheme), ["haggle-escrow 3", "exact 1"]);
+    let bands: Vec<usize> = facets.price.iter().map(|band| band.count).collect();
+    assert_eq!(bands, [1, 0, 0, 1, 1, 1, 0, 0]);
+    let edges: Vec<_> = facets.price.iter().map(|band| (band.from, band.to)).collect();
+    assert_eq!((edges[0], edges[7]), ((usdc("0"), Some(usdc("0"))), (usdc("100.000001"), None)));
+    assert!(edges.windows(2).all(|pair| pair[0].1.unwrap().units() + 1 == pair[1].0.units()));
+    for asked in [
+        Query::default(),
+        Query::words("document"),
+        Query { category: Some("text".into()), ..Query::default() },
+        Query { region: Some("eu".into()), ..Query::default() },
+        Query { min_price: Some(usdc("0.1")), max_price: Some(usdc("0.25")), ..Query::default() },
+        Query { skill: Some("digest".into()), sort: Sort::Relevance, ..Query::words("what") },
+        Query { skill: Some("Digest".into()), ..Query::default() },
+        Query { author: Some(agent(9).did()), ..Query::default() },
+    ] {
+        let (total, facets) = counted(&asked);
+        assert_eq!(facets.price.iter().map(|band| band.count).sum::<usize>(), total, "{asked:?}");
+        assert_eq!(facets.category.values.iter().map(|(_, count)| count).sum::<usize>(), total, "{asked:?}");
+        for (query, count) in narrowed(&asked, &facets) {
+            assert_eq!(node.catalog.search(&query).unwrap().total, count, "{query:?}");
+        }
+    }
+    assert_eq!(node.catalog.search(&Query::default()).unwrap().facets, None, "nobody asked");
+}
+
+#[tokio::test]
+async fn facets_follow_listings_that_come_and_go() {
+    let node = market().await;
+    let tags = || {
+        let answer = node.catalog.search(&Query { facets: true, ..Query::default() }).unwrap();
+        let facets = answer.facets.unwrap();
+        assert_eq!(facets.tag.values.iter().map(|(_, count)| count).sum::<usize>(), 2 * answer.total - 2);
+        facets.tag
+    };
+    assert_eq!(tags().values[0], ("fast".to_owned(), 2));
+    node.catalog.publish_listing(&agent(4), "more", listing("More", "text", "0.1")).await.unwrap();
+    node.catalog.flush().await.unwrap();
+    assert_eq!(tags().values[0], ("fast".to_owned(), 3));
+    for (author, name) in [(4, "more"), (0, "digest"), (1, "news")] {
+        let tombstone = crate::testing::signed_tombstone(
+            &agent(author),
+            name,
+            u64::MAX,
+            match author {
+                1 => "crypto",
+                _ => "text",
+            },
+        );
+        assert!(node.catalog.put(tombstone, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+    }
+    assert_eq!(tags(), Facet { values: vec![("csv".to_owned(), 1), ("test".to_owned(), 1)], distinct: 2 });
+}
+
+#[tokio::test]
+async fn only_the_most_frequent_tags_are_named() {
+    let node = node().await;
+    for author in 0..30 {
+        let mut body = listing("Digest", "text", "0.1");
+        let own = format!("tag-{author:02}");
+        body.tags = list(vec![text("common"), text(&own)]);
+        shelve(&node, author, "digest", body).await;
+    }
+    node.catalog.flush().await.unwrap();
+    let facets = node.catalog.search(&Query { facets: true, ..Query::default() }).unwrap().facets.unwrap();
+    assert_eq!((facets.tag.distinct, facets.tag.values.len()), (31, MAX_COUNTED_TAGS));
+    assert_eq!(facets.tag.values[0], ("common".to_owned(), 30));
+    assert_eq!(facets.tag.values[1..3], [("tag-00".to_owned(), 1), ("tag-01".to_owned(), 1)], "equal ones by name");
 }

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{Executor, ListingQuery, ListingView, NewAgent};
+use crate::view::{Executor, FacetsView, ListingQuery, ListingView, NewAgent};
 use axum::extract::State;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,15 @@ use serde_json::value::RawValue;
 pub(crate) struct SearchQuery {
     category: Option<String>,
     sort: Option<String>,
+    facets: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct SearchAnswer {
     results: Vec<SearchRow>,
+    /// Only where it is asked for: the owner's body has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facets: Option<FacetsView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,11 +38,11 @@ pub(crate) async fn search_agents(
     State(state): State<AppState>,
     Query(query): Query<SearchQuery>,
 ) -> Result<axum::Json<SearchAnswer>, ApiError> {
-    let query =
-        ListingQuery { category: query.category, sort: query.sort, limit: Some(100), ..ListingQuery::default() };
+    let SearchQuery { category, sort, facets } = query;
+    let query = ListingQuery { category, sort, facets, limit: Some(100), ..ListingQuery::default() };
     let page = state.api.find(query).await?;
     let results = page.items.iter().map(row).collect::<Result<_, _>>()?;
-    Ok(axum::Json(SearchAnswer { results }))
+    Ok(axum::Json(SearchAnswer { results, facets: page.facets }))
 }
 
 fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {

@@ -1,5 +1,6 @@
 //! Bodies about agents and listings.
 
+use super::search::FacetsView;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -253,6 +254,8 @@ pub struct ListingQuery {
     pub any: Option<bool>,
     /// Category that must match.
     pub category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    pub skill: Option<String>,
     /// Tag that must be present.
     pub tag: Option<String>,
     /// A payment scheme the listing must take.
@@ -269,6 +272,8 @@ pub struct ListingQuery {
     pub limit: Option<u32>,
     /// `next` of the page before.
     pub cursor: Option<String>,
+    /// Whether to count all that matches by what it could be narrowed to.
+    pub facets: Option<bool>,
     /// Whether to look for the first agents of the answer before it is given, for two seconds at most. Otherwise they are
     /// looked for meanwhile, and the next search knows.
     pub live: Option<bool>,
@@ -285,6 +290,9 @@ pub struct ListingPage {
     pub complete: bool,
     /// Cursor of the next page.
     pub next: Option<String>,
+    /// Counts of all that matches, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facets: Option<FacetsView>,
 }
 
 /// One listing with its proof.

@@ -54,6 +54,23 @@ async fn the_seeds_search_answers_with_numbers_digit_by_digit() {
 }
 
 #[tokio::test]
+async fn counts_come_with_a_search_only_where_they_are_asked_for() {
+    let rig = Rig::start().await;
+    for path in ["/v1/listings", "/agents/search"] {
+        let plain: Value = rig.get(path).await.json().await.unwrap();
+        assert_eq!(plain.get("facets"), None, "{path}");
+        let not: Value = rig.get(&format!("{path}?facets=false")).await.json().await.unwrap();
+        assert_eq!(not, plain);
+        let counted: Value = rig.get(&format!("{path}?facets=true")).await.json().await.unwrap();
+        let band = json!({"min_price": "0.010001", "max_price": null, "count": 1});
+        assert_eq!(counted["facets"]["price"], json!([band]), "{path}");
+        assert_eq!(counted["facets"]["tag"], json!({"values": [], "distinct": 0}));
+    }
+    let unread = rig.get("/v1/listings?facets=maybe").await;
+    assert_eq!(problem(unread).await, (400, "invalid_query".to_owned()));
+}
+
+#[tokio::test]
 async fn the_seeds_register_reads_its_price_without_a_float() {
     let rig = Rig::start().await;
     let body = |price: &str| {

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
-    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
+    DisputeRequest, EscrowView, EventView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
+    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation,
-    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView,
-    WhyView,
+    PayView, PaymentView, PeerList, PingView, PriceBandView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList,
+    WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -114,8 +114,12 @@ impl NodeApi for Shop {
     async fn readiness(&self) -> Vec<Readiness> {
         vec![Readiness { check: "chain", ok: false, detail: "no RPC endpoint answers".to_owned() }]
     }
-    async fn find(&self, _: ListingQuery) -> Result<ListingPage, ApiError> {
-        Ok(ListingPage { items: vec![digest()], total: 1, complete: true, next: None })
+    async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError> {
+        let facets = (query.facets == Some(true)).then(|| FacetsView {
+            price: vec![PriceBandView { min_price: "0.010001".parse().unwrap(), max_price: None, count: 1 }],
+            ..FacetsView::default()
+        });
+        Ok(ListingPage { items: vec![digest()], total: 1, complete: true, next: None, facets })
     }
     async fn listing(&self, _: &str) -> Result<ListingDetail, ApiError> {
         Err(unused())
