@@ -9,21 +9,26 @@ use tantivy::{
     schema::{FAST, Field, INDEXED, NumericOptions, STRING, Schema, TEXT},
 };
 
-use crate::{body::ListingBody, ports::Standing};
+use crate::{body::ListingBody, error::CatalogError, ports::Standing};
 use facets::Tally;
 use find::Wanted;
 use known::Known;
 use labels::Drawer;
 use live::Rows;
 use query::{MAX_LIMIT, Query};
-use sort::Position;
+use reading::Reading;
+use sort::Cursor;
 
+mod exact;
 pub(crate) mod facets;
 mod find;
 mod known;
 mod labels;
+#[cfg(test)]
+mod laws;
 mod live;
 pub(crate) mod query;
+mod reading;
 pub(crate) mod sort;
 #[cfg(test)]
 mod tests;
@@ -124,19 +129,21 @@ impl ListingIndex {
         Ok(())
     }
 
-    /// The page of a query: what matches, after a position if one is given. `standing` says how authors have done.
+    /// The page of a query: what matches, after the page of a cursor if one is given. `standing` says how authors have done.
     pub(crate) fn find(
         &self,
         query: &Query,
-        after: Option<Position>,
+        after: Option<Cursor>,
         now: Timestamp,
         standing: &dyn Standing,
-    ) -> Result<Found, TantivyError> {
+    ) -> Result<Found, CatalogError> {
         let limit = query.limit.clamp(1, MAX_LIMIT);
         // The rows first, the searcher second: a serial that this searcher finds is not given to another listing meanwhile.
         let rows = self.rows.read();
         let searcher = self.reader.searcher();
-        let matching = query::build(query, &self.fields, &searcher)?;
+        let carried = after.as_ref().and_then(|cursor| cursor.carried.as_ref());
+        let reading = Reading::of(query, &self.fields, &searcher, carried)?;
+        let matching = query::build(query, &reading, &self.fields);
         let tally = query.facets.then(|| Tally::over(rows.labels()));
         let writer = query.author.map(|author| rows.number_of(&author));
         let skill = query.skill.as_deref().map(|skill| rows.labels().number_of(Drawer::Skill, skill));
@@ -144,8 +151,11 @@ impl ListingIndex {
             return Ok(Found { facets: tally.map(|tally| tally.facets(&rows)), ..Found::default() });
         }
         let mut known = self.known.open(standing, &rows, now);
+        let after = after.map(|cursor| cursor.position);
         let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), after, limit, now };
-        find::find(&searcher, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))
+        let scoring = reading.scoring(&searcher);
+        let found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
+        Ok(Found { carried: reading.carried(), ..found })
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {

@@ -8,7 +8,7 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{facets::Facets, query::Query, sort::Position},
+    index::{facets::Facets, query::Query, sort::Cursor},
     ports::Figures,
 };
 
@@ -49,10 +49,10 @@ impl Catalog {
     /// [`CatalogError::BadCursor`], [`CatalogError::Index`], [`CatalogError::Store`].
     pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
-        let after = query.cursor.as_deref().map(Position::from_cursor).transpose()?;
+        let after = query.cursor.as_deref().map(Cursor::from_text).transpose()?;
         let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref())?;
         let next = match found.page.last() {
-            Some(last) if found.more => Some(last.to_cursor()),
+            Some(last) if found.more => Some(Cursor { position: *last, carried: found.carried }.to_text()),
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());

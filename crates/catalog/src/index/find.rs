@@ -13,7 +13,8 @@ use super::{
     facets::{Facets, Tally},
     live::{Facts, Rows},
     query::Query,
-    sort::{Position, Sort},
+    reading::Carried,
+    sort::Position,
 };
 use crate::ports::Figures;
 
@@ -29,6 +30,8 @@ pub(crate) struct Found {
     pub(crate) page: Vec<Position>,
     /// Whether more follow.
     pub(crate) more: bool,
+    /// How the words were taken, for the next page.
+    pub(crate) carried: Option<Carried>,
     /// Counts of all that matches, if they were asked for.
     pub(crate) facets: Option<Facets>,
 }
@@ -102,13 +105,13 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         let mut page = self.heap.into_sorted_vec();
         page.truncate(self.wanted.limit);
         let facets = self.tally.map(|tally| tally.facets(self.rows));
-        Found { total: self.total, page, more, facets }
+        Found { total: self.total, page, more, facets, carried: None }
     }
 }
 
 /// Searches. `figures` says how the author of a number has done.
 pub(super) fn find(
-    searcher: &Searcher,
+    scoring: EnableScoring<'_>,
     matching: &dyn IndexQuery,
     rows: &Rows,
     wanted: &Wanted<'_>,
@@ -117,14 +120,10 @@ pub(super) fn find(
 ) -> Result<Found, TantivyError> {
     let heap = BinaryHeap::with_capacity(wanted.limit + 2);
     let mut best = Best { wanted, rows, figures, total: 0, tally, heap };
-    let scored = wanted.query.sort == Sort::Relevance;
-    let scoring = if scored {
-        EnableScoring::enabled_from_searcher(searcher)
-    } else {
-        EnableScoring::disabled_from_searcher(searcher)
-    };
+    let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;
-    for reader in searcher.segment_readers() {
+    let readers = scoring.searcher().map_or(&[][..], Searcher::segment_readers);
+    for reader in readers {
         let serials = reader.fast_fields().u64("serial")?;
         if scored {
             weight.for_each(reader, &mut |doc, score| {

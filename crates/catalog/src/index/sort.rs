@@ -4,6 +4,7 @@ use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
 
+use super::reading::Carried;
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -58,6 +59,11 @@ impl Sort {
         }
     }
 
+    /// Whether it matters how well the words match.
+    pub(crate) const fn weighs_words(self) -> bool {
+        matches!(self, Self::Relevance)
+    }
+
     /// Whether the author's figures count.
     pub(crate) const fn needs_figures(self) -> bool {
         match self {
@@ -99,20 +105,40 @@ impl Position {
     pub(crate) fn is_before(&self, rank: u64, price: Usdc) -> bool {
         (self.rank, self.price) < (rank, price)
     }
+}
 
-    /// The opaque text that stands for this place.
-    pub(crate) fn to_cursor(self) -> String {
-        format!("{:016x}{:016x}{}", self.rank, self.price.units(), self.id)
+/// Where the next page begins, and how the pages before it took the words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) position: Position,
+    pub(crate) carried: Option<Carried>,
+}
+
+impl Cursor {
+    /// The opaque text that stands for it: the place, and behind a dot each what is carried.
+    pub(crate) fn to_text(&self) -> String {
+        let Position { rank, price, id } = self.position;
+        let mut text = format!("{rank:016x}{:016x}{id}", price.units());
+        if let Some(carried) = &self.carried {
+            carried.write(&mut text);
+        }
+        text
     }
 
     /// Reads a cursor.
-    pub(crate) fn from_cursor(cursor: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, CatalogError> {
+        let (place, carried) = text.split_once('.').map_or((text, None), |(place, carried)| (place, Some(carried)));
         let number = |from: usize| {
-            let digits = cursor.get(from..from + 16)?;
+            let digits = place.get(from..from + 16)?;
             u64::from_str_radix(digits, 16).ok()
         };
         let read = || {
-            Some(Self { rank: number(0)?, price: Usdc::from_units(number(16)?), id: cursor.get(32..)?.parse().ok()? })
+            let (rank, price, id) = (number(0)?, Usdc::from_units(number(16)?), place.get(32..)?.parse().ok()?);
+            let carried = match carried {
+                Some(carried) => Some(Carried::read(carried)?),
+                None => None,
+            };
+            Some(Self { position: Position { rank, price, id }, carried })
         };
         read().ok_or(CatalogError::BadCursor)
     }

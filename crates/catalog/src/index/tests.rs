@@ -239,6 +239,41 @@ async fn a_foreign_cursor_is_refused() {
         let query = Query { cursor: Some(cursor.to_owned()), ..Query::default() };
         assert_eq!(node.catalog.search(&query).unwrap_err().code(), "bad_cursor", "{cursor}");
     }
+    let query = Query { sort: Sort::Relevance, limit: 1, ..Query::words("document column") };
+    let query = Query { words: Words::Any, ..query };
+    let next = node.catalog.search(&query).unwrap().next.unwrap();
+    let (place, _) = next.split_once('.').unwrap();
+    let with = |carried: &str| Query { cursor: Some(format!("{place}{carried}")), ..query.clone() };
+    assert!(node.catalog.search(&with(".0.4.8.20.1.2.1.1")).is_ok());
+    for carried in [
+        ".",                         // no number
+        ".0",                        // nothing to weigh the words by
+        ".0.4.8.20.1.2.1",           // of another number of words
+        ".0.4.8.20.1.2.1.1.1",       // the same
+        ".0.4.8.20.1.5.1.1",         // more listings with a word than listings
+        ".0.0.8.20.0.0.0.0",         // no listings
+        ".0.100000000.8.20.1.2.1.1", // more than there can be
+        ".0.4.ffffffffffffffff.2.1.1.1.1",
+        ".0.4.8.20.1.2.1.g",
+        &".0".repeat(100_000),
+    ] {
+        let refused = node.catalog.search(&with(carried)).unwrap_err();
+        assert_eq!(refused.code(), "bad_cursor", "{}", &carried[..carried.len().min(40)]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_filtered_by_does_not_count_as_a_match() {
+    let node = market().await;
+    let titles = |query: &Query| {
+        let answer = node.catalog.search(query).unwrap();
+        answer.items.iter().map(|hit| hit.listing.body().title.to_string()).collect::<Vec<_>>()
+    };
+    let query = Query { sort: Sort::Relevance, words: Words::Any, ..Query::words("document csv says") };
+    let all = titles(&query);
+    assert_eq!(all, ["Document digest", "Column statistics", "Echo"]);
+    let narrowed = Query { region: Some("us".into()), ..query };
+    assert_eq!(titles(&narrowed), all, "of which one is offered there alone, and the others everywhere");
 }
 
 #[tokio::test]
