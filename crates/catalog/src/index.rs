@@ -20,6 +20,7 @@ use reading::Reading;
 use sort::Cursor;
 
 mod exact;
+pub(crate) mod explain;
 pub(crate) mod facets;
 mod find;
 mod known;
@@ -154,8 +155,13 @@ impl ListingIndex {
         let after = after.map(|cursor| cursor.position);
         let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), after, limit, now };
         let scoring = reading.scoring(&searcher);
-        let found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
-        Ok(Found { carried: reading.carried(), ..found })
+        let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
+        found.carried = reading.carried();
+        if query.explain {
+            let fields = &self.fields;
+            found.explanations = explain::explain(&found.page, &found.made, query.sort, &reading, fields, &searcher)?;
+        }
+        Ok(found)
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {

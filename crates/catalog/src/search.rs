@@ -8,7 +8,7 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{facets::Facets, query::Query, sort::Cursor},
+    index::{explain::Explanation, facets::Facets, query::Query, sort::Cursor},
     ports::Figures,
 };
 
@@ -24,6 +24,8 @@ pub struct Hit {
     pub cost_per_success: Option<Usdc>,
     /// Whether the author can be paid.
     pub binding: Binding,
+    /// Why it stands where it stands, if [`Query::explain`] asked for it.
+    pub explanation: Option<Explanation>,
 }
 
 /// A page of hits.
@@ -56,7 +58,9 @@ impl Catalog {
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());
+        let mut explanations = found.explanations.into_iter();
         for place in found.page {
+            let explanation = explanations.next();
             if let Some(AnyRecord::Listing(listing)) = shared.record(&place.id())? {
                 let figures = shared.standing.figures(&listing.author());
                 items.push(Hit {
@@ -64,6 +68,7 @@ impl Catalog {
                     binding: self.binding(&listing.author()),
                     listing,
                     figures,
+                    explanation,
                 });
             }
         }

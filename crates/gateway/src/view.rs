@@ -40,7 +40,9 @@ pub use orders::{
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
 };
-pub use search::{CountView, FacetView, FacetsView, PriceBandView};
+pub use search::{
+    CountView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView, PriceBandView, WordView,
+};
 pub use wallets::{
     AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,
     TransactionQuery, TransactionRow, WalletBody, WalletConfig, WalletFacts,

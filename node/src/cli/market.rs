@@ -5,7 +5,8 @@ use super::args::{Find, Globals, Show};
 use super::client::Client;
 use super::terminal;
 use haggle_gateway::view::{
-    AgentView, FacetView, FacetsView, ListingDetail, ListingPage, ListingQuery, ListingView, PriceBandView,
+    AgentView, ExplainedView, ExplanationView, FacetView, FacetsView, ListingDetail, ListingPage, ListingQuery,
+    ListingView, PartView, PriceBandView, WordView,
 };
 
 pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> {
@@ -24,6 +25,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         limit: Some(args.limit),
         cursor: args.cursor,
         facets: args.facets.then_some(true),
+        explain: args.explain.then_some(true),
         live: Some(true),
     };
     let page: ListingPage = client.get_with("/v1/listings", &query).await?;
@@ -39,6 +41,12 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
     }
     for listing in &page.items {
         print_listing(listing);
+        if let Some(why) = &listing.explanation {
+            print_explanation(listing, why);
+        }
+    }
+    if let Some(explained) = &page.explained {
+        print_explained(explained);
     }
     if let Some(facets) = &page.facets {
         print_facets(facets);
@@ -84,6 +92,43 @@ fn print_listing(listing: &ListingView) {
     terminal::line(format!("  {}", listing.description));
     terminal::line(format!("  {}", price_line(listing)));
     terminal::aside(format!("  {}", listing.id));
+}
+
+/// The numbers that the order was made of, as sums that can be done again.
+fn print_explanation(listing: &ListingView, why: &ExplanationView) {
+    let mut rows = Vec::new();
+    if let Some(score) = why.score {
+        let part = |part: &PartView| format!("{} x {:.4} {}", part.weight, part.value, part.part);
+        let parts: Vec<_> = why.parts.iter().map(part).collect();
+        rows.push(("score", format!("{score:.4} = {}", parts.join(" + "))));
+    }
+    if let Some(text) = why.text {
+        let words: Vec<_> = why.words.iter().map(word_match).collect();
+        let sum = if words.is_empty() { String::new() } else { format!(" = {}", words.join(" + ")) };
+        rows.push(("words", format!("{text:.3}{sum}")));
+    }
+    if let Some(seen) = &why.figures {
+        let time = seen.avg_response_ms.map_or_else(|| "no time known".to_owned(), |time| format!("{time} ms"));
+        let calls =
+            format!("{} of {} calls succeeded, {time}, trust {}", seen.successes, seen.total_calls, seen.trust_score);
+        rows.push(("figures", calls));
+    }
+    if let Some(cost) = why.cost_per_success {
+        rows.push(("cost", format!("{cost} USDC a success at {} USDC a call", listing.price)));
+    }
+    rows.push(("rank", why.rank.clone()));
+    terminal::pairs(rows);
+}
+
+fn word_match(word: &WordView) -> String {
+    let slip = if word.by_slip { ", with a slip" } else { "" };
+    format!("{:.3} {} (title {:.3}, anywhere {:.3}{slip})", word.score, word.word, word.title, word.anywhere)
+}
+
+fn print_explained(explained: &ExplainedView) {
+    let filters: Vec<_> = explained.filters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let by = if filters.is_empty() { "nothing".to_owned() } else { filters.join(" ") };
+    terminal::aside(format!("sorted by {}, the lowest rank first; filtered by {by}", explained.sort));
 }
 
 fn print_facets(facets: &FacetsView) {

@@ -1,15 +1,16 @@
 //! One pass over what matches: counted whole, and the best of it kept.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
-use haggle_base::Timestamp;
+use haggle_base::{RecordId, Timestamp};
 use tantivy::{
-    DocId, Score, Searcher, SegmentReader, TantivyError,
+    DocAddress, DocId, Score, Searcher, SegmentOrdinal, SegmentReader, TantivyError,
     columnar::Column,
     query::{EnableScoring, Query as IndexQuery},
 };
 
 use super::{
+    explain::{Explanation, Made},
     facets::{Facets, Tally},
     live::{Facts, Rows},
     query::Query,
@@ -34,6 +35,10 @@ pub(crate) struct Found {
     pub(crate) carried: Option<Carried>,
     /// Counts of all that matches, if they were asked for.
     pub(crate) facets: Option<Facets>,
+    /// What the ranks of the page were made of, if that was asked for.
+    pub(super) made: HashMap<RecordId, Made>,
+    /// Why each of the page has its place, in its order.
+    pub(crate) explanations: Vec<Explanation>,
 }
 
 /// The part of a query that the rows answer, and the page that is wanted.
@@ -67,10 +72,12 @@ struct Best<'a, F> {
     total: usize,
     tally: Option<Tally>,
     heap: BinaryHeap<Position>,
+    /// Of what is in the heap, if it is to be explained.
+    made: Option<HashMap<RecordId, Made>>,
 }
 
 impl<F: FnMut(u32) -> Figures> Best<'_, F> {
-    fn see(&mut self, serial: Option<u64>, score: Score) {
+    fn see(&mut self, serial: Option<u64>, at: DocAddress, score: Score) {
         let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
         if !self.wanted.takes(serial, facts, self.rows) {
             return;
@@ -91,12 +98,21 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         if self.wanted.after.is_some_and(|after| position <= after) {
             return;
         }
+        let mut gone = None;
         if !is_full {
             self.heap.push(position);
         } else if let Some(mut worst) = self.heap.peek_mut()
             && position < *worst
         {
-            *worst = position;
+            gone = Some(std::mem::replace(&mut *worst, position));
+        } else {
+            return;
+        }
+        if let Some(made) = &mut self.made {
+            if let Some(gone) = gone {
+                made.remove(&gone.id());
+            }
+            made.insert(id, Made { at, score, figures });
         }
     }
 
@@ -105,7 +121,8 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         let mut page = self.heap.into_sorted_vec();
         page.truncate(self.wanted.limit);
         let facets = self.tally.map(|tally| tally.facets(self.rows));
-        Found { total: self.total, page, more, facets, carried: None }
+        let made = self.made.unwrap_or_default();
+        Found { total: self.total, page, more, facets, made, ..Found::default() }
     }
 }
 
@@ -119,26 +136,28 @@ pub(super) fn find(
     figures: impl FnMut(u32) -> Figures,
 ) -> Result<Found, TantivyError> {
     let heap = BinaryHeap::with_capacity(wanted.limit + 2);
-    let mut best = Best { wanted, rows, figures, total: 0, tally, heap };
+    let made = wanted.query.explain.then(HashMap::new);
+    let mut best = Best { wanted, rows, figures, total: 0, tally, heap, made };
     let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;
     let readers = scoring.searcher().map_or(&[][..], Searcher::segment_readers);
-    for reader in readers {
+    for (ord, reader) in (0..).zip(readers) {
         let serials = reader.fast_fields().u64("serial")?;
         if scored {
             weight.for_each(reader, &mut |doc, score| {
                 if is_alive(reader, doc) {
-                    best.see(serials.first(doc), score);
+                    best.see(serials.first(doc), DocAddress::new(ord, doc), score);
                 }
             })?;
         } else {
-            weight.for_each_no_score(reader, &mut |docs| see_block(reader, &serials, docs, &mut best))?;
+            weight.for_each_no_score(reader, &mut |docs| see_block(ord, reader, &serials, docs, &mut best))?;
         }
     }
     Ok(best.found())
 }
 
 fn see_block<F: FnMut(u32) -> Figures>(
+    ord: SegmentOrdinal,
     reader: &SegmentReader,
     serials: &Column<u64>,
     docs: &[DocId],
@@ -149,7 +168,7 @@ fn see_block<F: FnMut(u32) -> Figures>(
         serials.first_vals(docs, &mut read[..docs.len()]);
         for (doc, serial) in docs.iter().zip(read) {
             if is_alive(reader, *doc) {
-                best.see(serial, 0.0);
+                best.see(serial, DocAddress::new(ord, *doc), 0.0);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// How much more a word in the title weighs than one in the description.
-const TITLE_BOOST: f32 = 2.0;
+pub(super) const TITLE_BOOST: f32 = 2.0;
 
 /// Stands in the index for the regions of a listing that names none; no region is called so.
 pub(super) const EVERYWHERE: &str = "*";
@@ -34,7 +34,7 @@ pub enum Words {
     /// Every word.
     #[default]
     All,
-    /// At least one; under [`Sort::Relevance`] more of them come first.
+    /// At least one; under [`Sort::Relevance`] more of them come first, and under [`Sort::Combined`] count more.
     Any,
 }
 
@@ -71,6 +71,8 @@ pub struct Query {
     pub cursor: Option<String>,
     /// Whether to count all that matches by category, tag, skill, region, scheme and price.
     pub facets: bool,
+    /// Whether to say of each hit why it stands where it stands.
+    pub explain: bool,
 }
 
 impl Default for Query {
@@ -90,6 +92,7 @@ impl Default for Query {
             limit: DEFAULT_LIMIT,
             cursor: None,
             facets: false,
+            explain: false,
         }
     }
 }
@@ -109,8 +112,7 @@ pub(super) fn build(query: &Query, reading: &Reading, fields: &Fields) -> Box<dy
     let mut clauses: Vec<Clause> = Vec::new();
     let clause = |word| {
         let clause = clause_of(word, reading.is_weighed(), fields);
-        // Two add up to the same either way.
-        if reading.is_weighed() && reading.words.len() > 2 { Box::new(Exact(clause)) } else { clause }
+        if reading.is_rounded() { Box::new(Exact(clause)) } else { clause }
     };
     let found: Vec<_> = reading.words.iter().map(clause).collect();
     match query.words {
@@ -145,16 +147,25 @@ pub(super) fn build(query: &Query, reading: &Reading, fields: &Fields) -> Box<dy
 
 /// A listing with this word anywhere, or with one that differs by a slip or two.
 fn clause_of(word: &Word, is_weighed: bool, fields: &Fields) -> Box<dyn IndexQuery> {
-    let (text, slips) = (word.text.as_str(), word.slips);
-    if slips > 0 {
-        return Box::new(FuzzyTermQuery::new(Term::from_field_text(fields.text, text), slips, true));
+    let anywhere = anywhere(word, fields);
+    if word.slips > 0 || !is_weighed {
+        return anywhere;
     }
-    if !is_weighed {
-        return term(fields.text, text);
+    Box::new(BooleanQuery::new(vec![(Occur::Must, anywhere), (Occur::Should, in_title(word, fields))]))
+}
+
+/// The word anywhere, or one that differs by a slip or two.
+pub(super) fn anywhere(word: &Word, fields: &Fields) -> Box<dyn IndexQuery> {
+    if word.slips > 0 {
+        let meant = Term::from_field_text(fields.text, &word.text);
+        return Box::new(FuzzyTermQuery::new(meant, word.slips, true));
     }
-    let title = BoostQuery::new(term(fields.title, text), TITLE_BOOST);
-    let clauses: Vec<Clause> = vec![(Occur::Must, term(fields.text, text)), (Occur::Should, Box::new(title))];
-    Box::new(BooleanQuery::new(clauses))
+    term(fields.text, &word.text)
+}
+
+/// The word in the title, where it scores more.
+pub(super) fn in_title(word: &Word, fields: &Fields) -> Box<dyn IndexQuery> {
+    Box::new(BoostQuery::new(term(fields.title, &word.text), TITLE_BOOST))
 }
 
 fn either(ways: Vec<Box<dyn IndexQuery>>) -> Box<dyn IndexQuery> {

@@ -161,6 +161,11 @@ impl Reading {
     pub(super) const fn is_weighed(&self) -> bool {
         self.counts.is_some()
     }
+
+    /// Whether the weight of each word is rounded, so that they add up exactly. Two do so in any case.
+    pub(super) const fn is_rounded(&self) -> bool {
+        self.is_weighed() && self.words.len() > 2
+    }
 }
 
 impl Bm25StatisticsProvider for Counts {

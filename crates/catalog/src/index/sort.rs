@@ -4,7 +4,7 @@ use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
 
-use super::reading::Carried;
+use super::{explain, reading::Carried};
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -21,17 +21,25 @@ pub enum Sort {
     ResponseTimeAsc,
     /// Best match of the words first.
     Relevance,
+    /// Best of match, trust, cost and speed together first: see [`Explanation`](crate::Explanation).
+    Combined,
 }
 
 /// An order of a name that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such sort; use cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance")]
+#[error("no such sort; use cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance or combined")]
 pub struct UnknownSort;
 
 impl Sort {
     /// Every order.
-    pub const ALL: [Self; 5] =
-        [Self::CostPerSuccess, Self::TrustScoreDesc, Self::PriceAsc, Self::ResponseTimeAsc, Self::Relevance];
+    pub const ALL: [Self; 6] = [
+        Self::CostPerSuccess,
+        Self::TrustScoreDesc,
+        Self::PriceAsc,
+        Self::ResponseTimeAsc,
+        Self::Relevance,
+        Self::Combined,
+    ];
 
     /// Its name in URLs and commands.
     #[must_use]
@@ -42,6 +50,7 @@ impl Sort {
             Self::PriceAsc => "price_asc",
             Self::ResponseTimeAsc => "response_time_asc",
             Self::Relevance => "relevance",
+            Self::Combined => "combined",
         }
     }
 }
@@ -56,18 +65,20 @@ impl Sort {
             Self::PriceAsc => price.units(),
             Self::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
             Self::Relevance => descending(f64::from(score)),
+            Self::Combined => descending(explain::combined(&explain::parts(price, score, figures))),
         }
     }
 
     /// Whether it matters how well the words match.
-    pub(crate) const fn weighs_words(self) -> bool {
-        matches!(self, Self::Relevance)
+    #[must_use]
+    pub const fn weighs_words(self) -> bool {
+        matches!(self, Self::Relevance | Self::Combined)
     }
 
     /// Whether the author's figures count.
     pub(crate) const fn needs_figures(self) -> bool {
         match self {
-            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc => true,
+            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc | Self::Combined => true,
             Self::PriceAsc | Self::Relevance => false,
         }
     }
@@ -94,6 +105,16 @@ impl Position {
     /// A place.
     pub(crate) const fn new(rank: u64, price: Usdc, id: RecordId) -> Self {
         Self { rank, price, id }
+    }
+
+    /// What the order is by.
+    pub(crate) const fn rank(&self) -> u64 {
+        self.rank
+    }
+
+    /// What ties go by.
+    pub(crate) const fn price(&self) -> Usdc {
+        self.price
     }
 
     /// Whose place it is.
@@ -145,7 +166,7 @@ impl Cursor {
 }
 
 /// A rank that is smaller the larger the number is.
-fn descending(number: f64) -> u64 {
+pub(super) fn descending(number: f64) -> u64 {
     // For numbers from zero up the bits sort as the numbers do.
     match number.partial_cmp(&0.0) {
         Some(Ordering::Greater) => u64::MAX - number.to_bits(),

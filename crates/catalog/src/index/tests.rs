@@ -4,7 +4,7 @@ use haggle_base::{Coded, Did};
 use proptest::prelude::*;
 
 use crate::{
-    Facet, Facets, Figures, ListingBody, MAX_COUNTED_TAGS, Origin, Query, Sort, Words,
+    Explanation, Facet, Facets, Figures, ListingBody, MAX_COUNTED_TAGS, Origin, Query, Sort, Words,
     testing::{Node, agent, list, listing, node, peer, signed_listing, text, usdc},
 };
 
@@ -421,4 +421,121 @@ async fn only_the_most_frequent_tags_are_named() {
     assert_eq!((facets.tag.distinct, facets.tag.values.len()), (31, MAX_COUNTED_TAGS));
     assert_eq!(facets.tag.values[0], ("common".to_owned(), 30));
     assert_eq!(facets.tag.values[1..3], [("tag-00".to_owned(), 1), ("tag-01".to_owned(), 1)], "equal ones by name");
+}
+
+/// The rank again, from nothing but the explanation.
+fn rank_of(why: &Explanation) -> u64 {
+    let figures = || why.figures.unwrap();
+    let descending = |number: f64| if number > 0.0 { u64::MAX - number.to_bits() } else { u64::MAX };
+    match why.sort {
+        Sort::CostPerSuccess => {
+            assert_eq!(why.cost_per_success, figures().cost_per_success(why.price));
+            why.cost_per_success.map_or(u64::MAX, haggle_base::Usdc::units)
+        }
+        Sort::TrustScoreDesc => descending(figures().trust_score),
+        Sort::PriceAsc => why.price.units(),
+        Sort::ResponseTimeAsc => figures().avg_response_ms.unwrap_or(u64::MAX),
+        Sort::Relevance => descending(f64::from(why.text)),
+        Sort::Combined => {
+            let [text, reputation, cost, speed] = why.parts[..] else { panic!("four parts: {why:?}") };
+            assert_eq!(text.value, f64::from(why.text) / (f64::from(why.text) + 10.0));
+            assert_eq!(reputation.value, figures().trust_score);
+            let units = why.cost_per_success.map(|cost| f64::from(u32::try_from(cost.units()).unwrap()));
+            assert_eq!(cost.value, units.map_or(0.0, |units| 100_000.0 / (100_000.0 + units)));
+            let time = figures().avg_response_ms.map(|time| f64::from(u32::try_from(time).unwrap()));
+            assert_eq!(speed.value, time.map_or(0.0, |time| 1_000.0 / (1_000.0 + time)));
+            descending(why.parts.iter().map(|part| part.value * part.weight).sum())
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rank_of_each_hit_follows_from_its_explanation() {
+    let node = market().await;
+    let figures = |total_calls, successes, avg_response_ms, trust_score| Figures {
+        total_calls,
+        successes,
+        avg_response_ms,
+        trust_score,
+        ..Figures::default()
+    };
+    node.ledger.0.lock().extend([
+        (agent(0).did(), figures(10, 7, Some(900), 0.9)),
+        (agent(1).did(), figures(10, 2, Some(100), 0.4)),
+        (agent(2).did(), figures(2, 0, None, 0.0)),
+    ]);
+    let any = |text: &str| Query { words: Words::Any, ..Query::words(text) };
+    for asked in [
+        Query::default(),
+        Query::words("document"),
+        Query::words("dicument digset"),
+        any("document csv news what headlnes columns"),
+        Query { category: Some("text".into()), region: Some("eu".into()), ..any("echo document") },
+    ] {
+        for sort in Sort::ALL {
+            let query = Query { sort, explain: true, ..asked.clone() };
+            let answer = node.catalog.search(&query).unwrap();
+            let explained: Vec<_> = answer.items.iter().map(|hit| hit.explanation.clone().unwrap()).collect();
+            for (hit, why) in answer.items.iter().zip(&explained) {
+                assert_eq!((why.sort, why.price), (sort, hit.listing.body().price));
+                assert_eq!(why.rank, rank_of(why), "{query:?}: {why:?}");
+                let weighed = sort.weighs_words() && asked.text.is_some();
+                assert_eq!(!why.words.is_empty(), weighed, "{why:?}");
+                let sum = why.words.iter().fold(0.0_f32, |sum, word| sum + word.score);
+                assert_eq!(sum.to_bits(), why.text.to_bits(), "{why:?}");
+                for word in &why.words {
+                    assert!((word.title + word.anywhere - word.score).abs() <= 0.5 / 1024.0, "{word:?}");
+                    assert!(word.title == 0.0 || !word.by_slip, "{word:?}");
+                }
+            }
+            let order = |at: usize| (explained[at].rank, explained[at].price, answer.items[at].listing.id());
+            assert!((1..explained.len()).all(|at| order(at - 1) < order(at)), "{sort:?}");
+            // A page in the middle says the same.
+            let pages = Query { limit: 1, ..query };
+            let mut next = None;
+            for why in &explained {
+                let page = node.catalog.search(&Query { cursor: next, ..pages.clone() }).unwrap();
+                assert_eq!(page.items[0].explanation.as_ref(), Some(why));
+                next = page.next;
+            }
+        }
+    }
+    let plain = node.catalog.search(&Query::words("document")).unwrap();
+    assert!(plain.items.iter().all(|hit| hit.explanation.is_none()), "nobody asked");
+}
+
+#[tokio::test]
+async fn the_combined_order_weighs_match_trust_cost_and_speed() {
+    let node = node().await;
+    let sell = |title: &str, price| listing(title, "text", price);
+    // All alike but for one thing each.
+    for (author, body) in [
+        (0, sell("Other words", "0.1")),
+        (1, sell("Digest of words", "0.1")),
+        (2, sell("Digest of words", "0.1")),
+        (3, sell("Digest of words", "0.05")),
+        (4, sell("Digest of words", "0.1")),
+    ] {
+        shelve(&node, author, "digest", body).await;
+    }
+    let same = Figures { total_calls: 4, successes: 4, avg_response_ms: Some(500), trust_score: 0.5, attestations: 4 };
+    for (author, figures) in [
+        (0, same),
+        (1, same),
+        (2, Figures { trust_score: 0.8, ..same }),
+        (3, same),
+        (4, Figures { avg_response_ms: Some(250), ..same }),
+    ] {
+        node.ledger.0.lock().insert(agent(author).did(), figures);
+    }
+    node.catalog.flush().await.unwrap();
+    let query = Query { sort: Sort::Combined, explain: true, ..Query::words("digest") };
+    let answer = node.catalog.search(&query).unwrap();
+    let authors: Vec<_> = answer.items.iter().map(|hit| hit.listing.author()).collect();
+    assert_eq!(authors, [2, 3, 4, 1, 0].map(|author| agent(author).did()), "trust, then cost, then speed, then match");
+    let why = answer.items[0].explanation.as_ref().unwrap();
+    let weights: Vec<_> = why.parts.iter().map(|part| (part.name, part.weight)).collect();
+    assert_eq!(weights, [("text", 0.4), ("reputation", 0.3), ("cost", 0.2), ("speed", 0.1)]);
+    assert_eq!(why.parts[1].value, 0.8);
+    assert_eq!(why.parts[2].value, 0.5, "ten cents for a success");
 }

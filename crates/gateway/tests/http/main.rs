@@ -71,6 +71,19 @@ async fn counts_come_with_a_search_only_where_they_are_asked_for() {
 }
 
 #[tokio::test]
+async fn a_search_explains_itself_only_where_it_is_asked_to() {
+    let rig = Rig::start().await;
+    for (path, rows) in [("/v1/listings", "items"), ("/agents/search", "results")] {
+        let plain: Value = rig.get(path).await.json().await.unwrap();
+        assert_eq!((plain.get("explained"), plain[rows][0].get("explanation")), (None, None), "{path}");
+        let explained: Value = rig.get(&format!("{path}?explain=true&sort=combined")).await.json().await.unwrap();
+        let part = json!({"part": "text", "value": 0.25, "weight": 0.4});
+        let expected = json!({"rank": "c01c28f5c28f5c28", "text": 0.5, "parts": [part], "score": 0.1});
+        assert_eq!(explained[rows][0]["explanation"], expected, "{path}: what the order does not go by is absent");
+    }
+}
+
+#[tokio::test]
 async fn the_seeds_register_reads_its_price_without_a_float() {
     let rig = Rig::start().await;
     let body = |price: &str| {

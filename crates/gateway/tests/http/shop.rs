@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
-    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
-    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, PriceBandView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList,
-    WalletView, WhyView,
+    DisputeRequest, EscrowView, EventView, ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery,
+    ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
+    OrderPage, OrderQuery, OrderView, PartView, PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView,
+    Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer,
+    TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -84,6 +84,7 @@ pub(crate) fn digest() -> ListingView {
         online: true,
         liveness: None,
         expires: "2026-11-27T12:00:00.000Z".to_owned(),
+        explanation: None,
     }
 }
 
@@ -119,7 +120,20 @@ impl NodeApi for Shop {
             price: vec![PriceBandView { min_price: "0.010001".parse().unwrap(), max_price: None, count: 1 }],
             ..FacetsView::default()
         });
-        Ok(ListingPage { items: vec![digest()], total: 1, complete: true, next: None, facets })
+        let is_explained = query.explain == Some(true);
+        let explained =
+            is_explained.then(|| ExplainedView { sort: "combined".to_owned(), filters: [].into(), title_weight: 2.0 });
+        let explanation = is_explained.then(|| ExplanationView {
+            rank: "c01c28f5c28f5c28".to_owned(),
+            text: Some(0.5),
+            words: Vec::new(),
+            figures: None,
+            cost_per_success: None,
+            parts: vec![PartView { part: "text".to_owned(), value: 0.25, weight: 0.4 }],
+            score: Some(0.1),
+        });
+        let items = vec![ListingView { explanation, ..digest() }];
+        Ok(ListingPage { items, total: 1, complete: true, next: None, facets, explained })
     }
     async fn listing(&self, _: &str) -> Result<ListingDetail, ApiError> {
         Err(unused())
