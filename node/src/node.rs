@@ -10,6 +10,7 @@ mod look;
 mod loops;
 mod messages;
 mod pay;
+mod prices;
 mod probe;
 mod publish;
 mod receipts;

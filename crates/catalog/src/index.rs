@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use haggle_base::{RecordId, Timestamp, Verified};
+use haggle_base::{RecordId, Timestamp, Usdc, Verified};
 use parking_lot::{Mutex, RwLock};
 use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
@@ -115,6 +115,11 @@ impl ListingIndex {
             writer.inner.delete_term(Term::from_field_u64(self.fields.serial, serial.into()));
             writer.dirty = true;
         }
+    }
+
+    /// The price of a listing that is here, findable or not yet.
+    pub(crate) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
+        self.rows.read().price_of(id)
     }
 
     /// Makes what was added findable. Blocks for some milliseconds.

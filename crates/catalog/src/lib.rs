@@ -44,6 +44,7 @@ mod index;
 pub mod liveness;
 pub mod look;
 mod ports;
+mod prices;
 mod publish;
 mod records;
 mod search;
@@ -68,6 +69,7 @@ pub use index::{
     sort::{Sort, UnknownSort},
 };
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
+pub use prices::{MAX_PRICE_CHANGES, PriceHistory, PricePoint};
 pub use search::{Answer, Hit};
 pub use sync::{
     Role, SyncReport,

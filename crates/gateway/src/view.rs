@@ -12,6 +12,7 @@ mod messages;
 mod node;
 mod orders;
 mod payments;
+mod prices;
 mod search;
 mod wallets;
 
@@ -40,6 +41,7 @@ pub use orders::{
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
 };
+pub use prices::{ListingPrices, PricePointView, PricesView};
 pub use search::{
     CountView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView, PriceBandView, WordView,
 };

@@ -11,8 +11,8 @@ use haggle_gateway::view::{
     DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
     KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
-    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    PayView, PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -300,6 +300,10 @@ impl NodeApi for Inner {
             card: serde_json::from_str(&body.agent_card).unwrap_or(Value::Null),
             notice: views::NOTICE.to_owned(),
         })
+    }
+
+    async fn prices(&self, id: &str) -> Result<PricesView, ApiError> {
+        self.price_history(id)
     }
 
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {

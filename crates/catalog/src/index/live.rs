@@ -98,6 +98,12 @@ impl Rows {
         self.rows.get(usize::try_from(serial).ok()?)?.as_ref()
     }
 
+    /// The price of a listing that has a row.
+    pub(super) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
+        let serial = *self.serials.get(id)?;
+        self.get(serial.into()).map(|facts| facts.price)
+    }
+
     /// The numbers of a row's labels.
     pub(super) fn labels_of(&self, serial: u64) -> &[u32] {
         usize::try_from(serial).ok().and_then(|at| self.drawers.get(at)).map_or(&[], |labels| labels)

@@ -84,6 +84,18 @@ async fn a_search_explains_itself_only_where_it_is_asked_to() {
 }
 
 #[tokio::test]
+async fn prices_are_listed_under_three_names() {
+    let rig = Rig::start().await;
+    for prefix in ["/v1", "", "/api/v1"] {
+        let path = format!("{prefix}/agents/did:key:z6MkexampleSeller/prices");
+        let prices: Value = rig.get(&path).await.json().await.unwrap();
+        assert_eq!(prices, json!({"agent": "did:key:z6MkexampleSeller", "listings": []}), "{path}");
+        let stranger = rig.http.get(rig.url(&path)).send().await.unwrap();
+        assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn the_seeds_register_reads_its_price_without_a_float() {
     let rig = Rig::start().await;
     let body = |price: &str| {

@@ -8,8 +8,8 @@ use haggle_gateway::view::{
     HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery,
     ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
     OrderPage, OrderQuery, OrderView, PartView, PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView,
-    Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer,
-    TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
+    PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest,
+    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -146,6 +146,9 @@ impl NodeApi for Shop {
     }
     async fn agent(&self, _: &str) -> Result<AgentView, ApiError> {
         Err(unused())
+    }
+    async fn prices(&self, id: &str) -> Result<PricesView, ApiError> {
+        Ok(PricesView { agent: id.to_owned(), listings: Vec::new() })
     }
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
         let summary = AgentSummary {
