@@ -6,6 +6,10 @@ use crate::body::ListingBody;
 
 use super::query::EVERYWHERE;
 
+/// Labels known at once of each kind that a listing may have several of: others are not counted while there are so many.
+/// Categories and skills are as many as listings at most.
+const MAX_LABELS: usize = 1 << 18;
+
 /// What a label says of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drawer {
@@ -102,10 +106,14 @@ impl Labels {
         self.known.get(number).filter(|label| label.rows > 0).map(|label| (label.drawer, &*label.text))
     }
 
-    /// The number of a label, a new one if it has none; `None` if there are four thousand million.
+    /// The number of a label, a new one if it has none; `None` if there are too many.
     fn number(&mut self, drawer: Drawer, text: &str) -> Option<u32> {
         if let Some(number) = self.number_of(drawer, text) {
             return Some(number);
+        }
+        let is_bounded = matches!(drawer, Drawer::Tag | Drawer::Region | Drawer::Scheme);
+        if is_bounded && self.numbers[drawer.at()].len() >= MAX_LABELS {
+            return None;
         }
         let label = Label { drawer, text: text.into(), rows: 0 };
         let name = Arc::clone(&label.text);
@@ -129,6 +137,22 @@ impl Labels {
 mod tests {
     use super::*;
     use crate::testing::{list, listing, text};
+
+    #[test]
+    fn tags_without_end_are_not_counted_and_skills_always_are() {
+        let mut labels = Labels::default();
+        let mut body = listing("Digest", "text", "0.1");
+        for number in 0..=MAX_LABELS / 16 {
+            body.tags = list((0..16).map(|tag| text(&format!("{number}-{tag}"))).collect());
+            labels.take_all(&body);
+        }
+        assert_eq!(labels.len(), MAX_LABELS + 4, "category, skill, region and scheme are there too");
+        body.skill = text("another");
+        assert_eq!(labels.take_all(&body).len(), 4);
+        assert!(labels.number_of(Drawer::Skill, "another").is_some(), "searches are narrowed by it");
+        body.tags = list(vec![text("0-0")]);
+        assert_eq!(labels.take_all(&body).len(), 5, "what is known is counted on");
+    }
 
     #[test]
     fn a_label_is_forgotten_with_its_last_row_and_its_number_used_again() {

@@ -124,7 +124,7 @@ async fn pages_hold(first: Vec<Sold>, changes: Vec<Vec<Change>>, query: Query) -
 #[test]
 fn what_comes_and_goes_between_pages_repeats_and_hides_nothing() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::with_cases(48) };
+    let config = ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::with_cases(32) };
     let changes = vec(vec(change(), 0..4), 0..12);
     proptest!(config, |(first in vec(sold(&VOCABULARY), 4..24), changes in changes, query in query())| {
         runtime.block_on(pages_hold(first, changes, query))?;
