@@ -2,7 +2,7 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
-use haggle_base::{RecordId, Timestamp};
+use haggle_base::{RecordId, Timestamp, Usdc};
 use tantivy::{
     DocAddress, DocId, Score, Searcher, SegmentOrdinal, SegmentReader, TantivyError,
     columnar::Column,
@@ -54,13 +54,12 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn takes(&self, serial: u64, facts: &Facts, rows: &Rows) -> bool {
+    fn takes(&self, facts: &Facts) -> bool {
         let query = self.query;
         facts.expires > self.now
             && query.min_price.is_none_or(|least| facts.price >= least)
             && query.max_price.is_none_or(|most| facts.price <= most)
             && self.writer.is_none_or(|writer| writer == facts.writer)
-            && self.skill.is_none_or(|skill| rows.labels_of(serial).contains(&skill))
     }
 }
 
@@ -70,6 +69,8 @@ struct Best<'a, F> {
     rows: &'a Rows,
     figures: F,
     total: usize,
+    /// Whether the labels of a row matter.
+    by_labels: bool,
     tally: Option<Tally>,
     heap: BinaryHeap<Position>,
     /// Of what is in the heap, if it is to be explained.
@@ -79,13 +80,10 @@ struct Best<'a, F> {
 impl<F: FnMut(u32) -> Figures> Best<'_, F> {
     fn see(&mut self, serial: Option<u64>, at: DocAddress, score: Score) {
         let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
-        if !self.wanted.takes(serial, facts, self.rows) {
+        if !self.wanted.takes(facts) || (self.by_labels && !self.look(serial, facts.price)) {
             return;
         }
         self.total += 1;
-        if let Some(tally) = &mut self.tally {
-            tally.see(self.rows.labels_of(serial), facts.price);
-        }
         let sort = self.wanted.query.sort;
         let figures = if sort.needs_figures() { (self.figures)(facts.writer) } else { Figures::default() };
         let rank = sort.rank(facts.price, score, &figures);
@@ -116,6 +114,19 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         }
     }
 
+    /// Whether a row has the skill that is asked for; if so, it is counted. Few searches need either.
+    #[cold]
+    fn look(&mut self, serial: u64, price: Usdc) -> bool {
+        let labels = self.rows.labels_of(serial);
+        if self.wanted.skill.is_some_and(|skill| !labels.contains(&skill)) {
+            return false;
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.see(labels, price);
+        }
+        true
+    }
+
     fn found(self) -> Found {
         let more = self.heap.len() > self.wanted.limit;
         let mut page = self.heap.into_sorted_vec();
@@ -137,7 +148,8 @@ pub(super) fn find(
 ) -> Result<Found, TantivyError> {
     let heap = BinaryHeap::with_capacity(wanted.limit + 2);
     let made = wanted.query.explain.then(HashMap::new);
-    let mut best = Best { wanted, rows, figures, total: 0, tally, heap, made };
+    let by_labels = tally.is_some() || wanted.skill.is_some();
+    let mut best = Best { wanted, rows, figures, total: 0, by_labels, tally, heap, made };
     let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;
     let readers = scoring.searcher().map_or(&[][..], Searcher::segment_readers);
