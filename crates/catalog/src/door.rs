@@ -37,6 +37,11 @@ impl Place {
         Self(Hash::of_parts(&[b"card\0", author.public_key()]))
     }
 
+    /// What stands for it in a store.
+    pub(crate) const fn hash(&self) -> Hash {
+        self.0
+    }
+
     /// The place of a listing and its tombstone.
     #[must_use]
     pub fn listing(author: &Did, slot: &str, category: &str) -> Self {

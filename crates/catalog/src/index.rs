@@ -2,24 +2,34 @@
 
 use std::path::Path;
 
-use haggle_base::{RecordId, Timestamp, Verified};
+use haggle_base::{RecordId, Timestamp, Usdc, Verified};
 use parking_lot::{Mutex, RwLock};
 use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
     schema::{FAST, Field, INDEXED, NumericOptions, STRING, Schema, TEXT},
 };
 
-use crate::{body::ListingBody, ports::Standing};
+use crate::{body::ListingBody, error::CatalogError, ports::Standing};
+use facets::Tally;
 use find::Wanted;
 use known::Known;
+use labels::Drawer;
 use live::Rows;
 use query::{MAX_LIMIT, Query};
-use sort::Position;
+use reading::Reading;
+use sort::Cursor;
 
+mod exact;
+pub(crate) mod explain;
+pub(crate) mod facets;
 mod find;
 mod known;
+mod labels;
+#[cfg(test)]
+mod laws;
 mod live;
 pub(crate) mod query;
+mod reading;
 pub(crate) mod sort;
 #[cfg(test)]
 mod tests;
@@ -92,8 +102,7 @@ impl ListingIndex {
     /// Adds a listing, unless it is there.
     pub(crate) fn add(&self, listing: &Verified<ListingBody>) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();
-        let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
-        let Some(serial) = self.rows.write().add(id, author, price, listing.record().expires) else { return Ok(()) };
+        let Some(serial) = self.rows.write().add(listing) else { return Ok(()) };
         writer.dirty = true;
         writer.inner.add_document(self.document(serial.into(), listing.body()))?;
         Ok(())
@@ -106,6 +115,11 @@ impl ListingIndex {
             writer.inner.delete_term(Term::from_field_u64(self.fields.serial, serial.into()));
             writer.dirty = true;
         }
+    }
+
+    /// The price of a listing that is here, findable or not yet.
+    pub(crate) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
+        self.rows.read().price_of(id)
     }
 
     /// Makes what was added findable. Blocks for some milliseconds.
@@ -121,27 +135,38 @@ impl ListingIndex {
         Ok(())
     }
 
-    /// The page of a query: what matches, after a position if one is given. `standing` says how authors have done.
+    /// The page of a query: what matches, after the page of a cursor if one is given. `standing` says how authors have done.
     pub(crate) fn find(
         &self,
         query: &Query,
-        after: Option<Position>,
+        after: Option<Cursor>,
         now: Timestamp,
         standing: &dyn Standing,
-    ) -> Result<Found, TantivyError> {
+    ) -> Result<Found, CatalogError> {
         let limit = query.limit.clamp(1, MAX_LIMIT);
         // The rows first, the searcher second: a serial that this searcher finds is not given to another listing meanwhile.
         let rows = self.rows.read();
         let searcher = self.reader.searcher();
-        let matching = query::build(query, &self.fields, &searcher)?;
-        let writer = match query.author.map(|author| rows.number_of(&author)) {
-            Some(None) => return Ok(Found::default()),
-            Some(writer) => writer,
-            None => None,
-        };
+        let carried = after.as_ref().and_then(|cursor| cursor.carried.as_ref());
+        let reading = Reading::of(query, &self.fields, &searcher, carried)?;
+        let matching = query::build(query, &reading, &self.fields);
+        let tally = query.facets.then(|| Tally::over(rows.labels()));
+        let writer = query.author.map(|author| rows.number_of(&author));
+        let skill = query.skill.as_deref().map(|skill| rows.labels().number_of(Drawer::Skill, skill));
+        if matches!(writer, Some(None)) || matches!(skill, Some(None)) {
+            return Ok(Found { facets: tally.map(|tally| tally.facets(&rows)), ..Found::default() });
+        }
         let mut known = self.known.open(standing, &rows, now);
-        let wanted = Wanted { query, writer, after, limit, now };
-        find::find(&searcher, matching.as_ref(), &rows, &wanted, |writer| known.figures(writer))
+        let after = after.map(|cursor| cursor.position);
+        let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), after, limit, now };
+        let scoring = reading.scoring(&searcher);
+        let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
+        found.carried = reading.carried();
+        if query.explain {
+            let fields = &self.fields;
+            found.explanations = explain::explain(&found.page, &found.made, query.sort, &reading, fields, &searcher)?;
+        }
+        Ok(found)
     }
 
     fn document(&self, serial: u64, body: &ListingBody) -> TantivyDocument {

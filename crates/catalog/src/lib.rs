@@ -44,6 +44,7 @@ mod index;
 pub mod liveness;
 pub mod look;
 mod ports;
+mod prices;
 mod publish;
 mod records;
 mod search;
@@ -62,10 +63,13 @@ pub use door::{AnyRecord, Entry, Place, is_senders_fault, shard_of};
 pub use error::{CatalogError, SyncError};
 pub use handle::{Catalog, CatalogEvent, CatalogStatus, Origin};
 pub use index::{
+    explain::{COST_WEIGHT, Explanation, Part, REPUTATION_WEIGHT, SPEED_WEIGHT, TEXT_WEIGHT, TITLE_WEIGHT, WordMatch},
+    facets::{Facet, Facets, MAX_COUNTED, MAX_COUNTED_TAGS, PriceBand},
     query::{DEFAULT_LIMIT, MAX_LIMIT, Query, Words},
     sort::{Sort, UnknownSort},
 };
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
+pub use prices::{MAX_PRICE_CHANGES, PriceHistory, PricePoint};
 pub use search::{Answer, Hit};
 pub use sync::{
     Role, SyncReport,

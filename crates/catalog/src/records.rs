@@ -2,12 +2,13 @@
 
 use std::ops::Bound;
 
-use haggle_base::{Blob, RecordId, Timestamp, record::MAX_RECORD_BYTES};
+use haggle_base::{Blob, Kind, RecordId, Timestamp, record::MAX_RECORD_BYTES};
 use haggle_store::{Batch, Store, StoreError, Table, tables};
 
 use crate::{
     config::CatalogConfig,
     door::Entry,
+    prices::Changes,
     shelf::{Refused, Shelf},
 };
 
@@ -68,11 +69,16 @@ pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) 
             break;
         }
         let mut batch = Batch::new();
+        let mut prices = Changes::to(store);
         for ((expires, id), ()) in expired {
+            if let Some(entry) = store.get::<Entries>(&id)?.filter(|entry| entry.kind == Kind::Listing) {
+                prices.forget(entry.place);
+            }
             batch.delete::<Bytes>(&id);
             batch.delete::<Entries>(&id);
             batch.delete::<ByExpiry>(&(expires, id));
         }
+        prices.write(&mut batch)?;
         store.commit(batch).await?;
     }
     let mut shelf = Shelf::new(config.shards, config.shard_capacity);

@@ -8,7 +8,7 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{query::Query, sort::Position},
+    index::{explain::Explanation, facets::Facets, query::Query, sort::Cursor},
     ports::Figures,
 };
 
@@ -24,6 +24,8 @@ pub struct Hit {
     pub cost_per_success: Option<Usdc>,
     /// Whether the author can be paid.
     pub binding: Binding,
+    /// Why it stands where it stands, if [`Query::explain`] asked for it.
+    pub explanation: Option<Explanation>,
 }
 
 /// A page of hits.
@@ -37,6 +39,8 @@ pub struct Answer {
     pub complete: bool,
     /// For the next page, if there is one.
     pub next: Option<String>,
+    /// Counts of what matches on all pages, if [`Query::facets`] asked for them.
+    pub facets: Option<Facets>,
 }
 
 impl Catalog {
@@ -47,14 +51,16 @@ impl Catalog {
     /// [`CatalogError::BadCursor`], [`CatalogError::Index`], [`CatalogError::Store`].
     pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
-        let after = query.cursor.as_deref().map(Position::from_cursor).transpose()?;
+        let after = query.cursor.as_deref().map(Cursor::from_text).transpose()?;
         let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref())?;
         let next = match found.page.last() {
-            Some(last) if found.more => Some(last.to_cursor()),
+            Some(last) if found.more => Some(Cursor { position: *last, carried: found.carried }.to_text()),
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());
+        let mut explanations = found.explanations.into_iter();
         for place in found.page {
+            let explanation = explanations.next();
             if let Some(AnyRecord::Listing(listing)) = shared.record(&place.id())? {
                 let figures = shared.standing.figures(&listing.author());
                 items.push(Hit {
@@ -62,9 +68,10 @@ impl Catalog {
                     binding: self.binding(&listing.author()),
                     listing,
                     figures,
+                    explanation,
                 });
             }
         }
-        Ok(Answer { items, total: found.total, complete: self.is_complete(), next })
+        Ok(Answer { items, total: found.total, complete: self.is_complete(), next, facets: found.facets })
     }
 }

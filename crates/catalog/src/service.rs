@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use haggle_base::{Coded, RecordId};
+use haggle_base::{Coded, Kind, RecordId};
 use haggle_store::Batch;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -18,6 +18,7 @@ use crate::{
     error::CatalogError,
     handle::{CatalogEvent, Origin},
     ports::Announce,
+    prices::{Changes, price_in},
     records,
     shelf::{Refused, command, event},
     state::Shared,
@@ -165,6 +166,7 @@ impl Worker {
         let now = self.shared.clock.now();
         let mut shelf = self.shared.shelf.write();
         let mut batch = Batch::new();
+        let mut prices = Changes::to(&self.shared.store);
         let mut outcomes = Vec::with_capacity(records.len());
         for record in records {
             let costed = self.shared.standing.costed(&record.author());
@@ -175,6 +177,9 @@ impl Worker {
                     if let Some(evicted) = evicted {
                         records::drop_entry(&mut batch, evicted);
                         records::refuse(&mut batch, &evicted.id, &Refused::of(evicted))?;
+                        if evicted.kind == Kind::Listing {
+                            prices.forget(evicted.place);
+                        }
                     }
                     if let Some(forgotten) = forgotten {
                         records::forget(&mut batch, forgotten);
@@ -184,6 +189,16 @@ impl Worker {
                 event::Put::Replaced { old } => {
                     records::drop_entry(&mut batch, old);
                     records::keep(&mut batch, &entry, record.bytes())?;
+                    match record {
+                        AnyRecord::Listing(listing) if old.kind == Kind::Listing => {
+                            let before = self.shared.index.price_of(&old.id).or_else(|| price_in(records, &old.id));
+                            if let Some(before) = before {
+                                prices.replace(old, before, listing, now)?;
+                            }
+                        }
+                        AnyRecord::Tombstone(_) if old.kind == Kind::Listing => prices.forget(old.place),
+                        _ => {}
+                    }
                 }
                 event::Put::OverQuota { forgotten, .. } => {
                     records::refuse(&mut batch, &entry.id, &Refused::of(&entry))?;
@@ -195,6 +210,7 @@ impl Worker {
             }
             outcomes.push(outcome);
         }
+        prices.write(&mut batch)?;
         Ok((batch, outcomes))
     }
 
@@ -244,9 +260,14 @@ impl Worker {
                 return Ok(());
             }
             let mut batch = Batch::new();
+            let mut prices = Changes::to(&self.shared.store);
             for entry in &swept.expired {
                 records::drop_entry(&mut batch, entry);
+                if entry.kind == Kind::Listing {
+                    prices.forget(entry.place);
+                }
             }
+            prices.write(&mut batch)?;
             for id in &swept.forgotten {
                 records::forget(&mut batch, id);
             }

@@ -6,8 +6,8 @@ use crate::view::{
     DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
     KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery,
     MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView,
-    PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
-    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -88,6 +88,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn agents(&self) -> Result<AgentPage, ApiError>;
     /// One agent of the market by DID, or by name when it is one of ours.
     async fn agent(&self, did: &str) -> Result<AgentView, ApiError>;
+    /// The prices that an agent's listings have had: by DID, by name when it is ours, or of one listing by its record id.
+    async fn prices(&self, id: &str) -> Result<PricesView, ApiError>;
     /// Adds an agent to this node and publishes its card and listing.
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError>;
     /// Looks at an agent before it is served, and asks it something.

@@ -43,6 +43,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/agents/probe", post(agents::probe_agent))
         .route("/v1/agents/{did}", get(agents::get_agent))
         .route("/v1/agents/{did}/logs", get(agents::read_log))
+        .route("/v1/agents/{did}/prices", get(agents::list_prices))
         .route("/v1/agents/{did}/publish", post(agents::republish_agent))
         // the trade
         .route("/v1/quotes", post(orders::ask_quote))
@@ -72,6 +73,8 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/purchase", post(keys::purchase))
         .route("/agents/invoke", post(invoke::invoke_best))
         .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
+        .route("/agents/{agent_id}/prices", get(agents::list_prices))
+        .route("/api/v1/agents/{agent_id}/prices", get(agents::list_prices))
         // the owner's messages between agents
         .route("/api/v1/a2a/discover", post(messages::discover))
         .route("/api/v1/a2a/request", post(messages::ask_service))

@@ -12,6 +12,8 @@ mod messages;
 mod node;
 mod orders;
 mod payments;
+mod prices;
+mod search;
 mod wallets;
 
 pub use invoke::{
@@ -38,6 +40,10 @@ pub use orders::{
 };
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
+};
+pub use prices::{ListingPrices, PricePointView, PricesView};
+pub use search::{
+    CountView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView, PriceBandView, WordView,
 };
 pub use wallets::{
     AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,

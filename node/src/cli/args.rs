@@ -175,6 +175,9 @@ pub(super) struct Find {
     /// Category that must match.
     #[arg(long)]
     pub(super) category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    #[arg(long)]
+    pub(super) skill: Option<String>,
     /// Tag that must be present.
     #[arg(long)]
     pub(super) tag: Option<String>,
@@ -190,7 +193,8 @@ pub(super) struct Find {
     /// Greatest price in USDC.
     #[arg(long)]
     pub(super) max_price: Option<Usdc>,
-    /// cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance.
+    /// cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, or combined (match, trust, cost and
+    /// speed together).
     #[arg(long, default_value = "cost_per_success")]
     pub(super) sort: String,
     /// At most this many (1 to 100).
@@ -199,6 +203,12 @@ pub(super) struct Find {
     /// `next` of the page before.
     #[arg(long)]
     pub(super) cursor: Option<String>,
+    /// Also count all that matches by category, tag, skill, region, payment scheme and price.
+    #[arg(long)]
+    pub(super) facets: bool,
+    /// Say of each listing why it stands where it stands.
+    #[arg(long)]
+    pub(super) explain: bool,
 }
 
 #[derive(Debug, Args)]

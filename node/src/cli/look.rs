@@ -4,7 +4,7 @@ use super::CliError;
 use super::args::{Globals, ListingCommand, PeerCommand};
 use super::client::Client;
 use super::terminal;
-use haggle_gateway::view::{HeldView, PeerList, PingView, WhyView};
+use haggle_gateway::view::{HeldView, PeerList, PingView, PricesView, WhyView};
 use serde_json::json;
 
 pub(super) async fn peers(globals: &Globals, command: PeerCommand) -> Result<(), CliError> {
@@ -51,7 +51,10 @@ async fn ping(globals: &Globals, client: &Client, peer: &str, count: u32) -> Res
 }
 
 pub(super) async fn listing(globals: &Globals, command: ListingCommand) -> Result<(), CliError> {
-    let ListingCommand::Why { id } = command;
+    let id = match command {
+        ListingCommand::Why { id } => id,
+        ListingCommand::Prices { id } => return prices(globals, &id).await,
+    };
     let why: WhyView = globals.client()?.get(&format!("/v1/listings/{id}/why")).await?;
     if globals.json {
         terminal::json(&why);
@@ -68,6 +71,29 @@ pub(super) async fn listing(globals: &Globals, command: ListingCommand) -> Resul
         _ => ("haggle publish AGENT", "if it is yours: sign and spread it anew"),
     };
     terminal::next(globals.quiet, &[(next.0.to_owned(), next.1)]);
+    Ok(())
+}
+
+async fn prices(globals: &Globals, id: &str) -> Result<(), CliError> {
+    let prices: PricesView = globals.client()?.get(&format!("/v1/agents/{id}/prices")).await?;
+    if globals.json {
+        terminal::json(&prices);
+        return Ok(());
+    }
+    if prices.listings.is_empty() {
+        terminal::line("This agent sells nothing that this node knows of.");
+    }
+    for listing in &prices.listings {
+        terminal::heading(format!("{}  {}", listing.name, terminal::short(&prices.agent)));
+        for point in &listing.prices {
+            let seen = point.seen.as_ref().map_or_else(String::new, |seen| format!(", seen {seen}"));
+            let line = format!("  {} USDC  signed {}{seen}, version {}", point.price, point.signed, point.version);
+            terminal::line(line);
+        }
+        if listing.prices.len() == 1 {
+            terminal::aside("  no other price was seen here");
+        }
+    }
     Ok(())
 }
 

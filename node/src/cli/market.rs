@@ -4,7 +4,10 @@ use super::CliError;
 use super::args::{Find, Globals, Show};
 use super::client::Client;
 use super::terminal;
-use haggle_gateway::view::{AgentView, ListingDetail, ListingPage, ListingQuery, ListingView};
+use haggle_gateway::view::{
+    AgentView, ExplainedView, ExplanationView, FacetView, FacetsView, ListingDetail, ListingPage, ListingQuery,
+    ListingView, PartView, PriceBandView, WordView,
+};
 
 pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> {
     let client = globals.client()?;
@@ -12,6 +15,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         q: args.text,
         any: args.any.then_some(true),
         category: args.category,
+        skill: args.skill,
         tag: args.tag,
         scheme: args.scheme,
         region: args.region,
@@ -20,6 +24,8 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         sort: Some(args.sort),
         limit: Some(args.limit),
         cursor: args.cursor,
+        facets: args.facets.then_some(true),
+        explain: args.explain.then_some(true),
         live: Some(true),
     };
     let page: ListingPage = client.get_with("/v1/listings", &query).await?;
@@ -35,6 +41,15 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
     }
     for listing in &page.items {
         print_listing(listing);
+        if let Some(why) = &listing.explanation {
+            print_explanation(listing, why);
+        }
+    }
+    if let Some(explained) = &page.explained {
+        print_explained(explained);
+    }
+    if let Some(facets) = &page.facets {
+        print_facets(facets);
     }
     let shown = page.items.len();
     let coverage = if page.complete { "complete" } else { "partial" };
@@ -78,6 +93,80 @@ fn print_listing(listing: &ListingView) {
     terminal::line(format!("  {}", listing.description));
     terminal::line(format!("  {}", price_line(listing)));
     terminal::aside(format!("  {}", listing.id));
+}
+
+/// The numbers that the order was made of, as sums that can be done again.
+fn print_explanation(listing: &ListingView, why: &ExplanationView) {
+    let mut rows = Vec::new();
+    if let Some(score) = why.score {
+        let part = |part: &PartView| format!("{} x {:.4} {}", part.weight, part.value, part.part);
+        let parts: Vec<_> = why.parts.iter().map(part).collect();
+        rows.push(("score", format!("{score:.4} = {}", parts.join(" + "))));
+    }
+    if let Some(text) = why.text {
+        let words: Vec<_> = why.words.iter().map(word_match).collect();
+        let sum = if words.is_empty() { String::new() } else { format!(" = {}", words.join(" + ")) };
+        rows.push(("words", format!("{text:.3}{sum}")));
+    }
+    if let Some(seen) = &why.figures {
+        let time = seen.avg_response_ms.map_or_else(|| "no time known".to_owned(), |time| format!("{time} ms"));
+        let calls =
+            format!("{} of {} calls succeeded, {time}, trust {}", seen.successes, seen.total_calls, seen.trust_score);
+        rows.push(("figures", calls));
+    }
+    if let Some(cost) = why.cost_per_success {
+        rows.push(("cost", format!("{cost} USDC a success at {} USDC a call", listing.price)));
+    }
+    rows.push(("rank", why.rank.clone()));
+    terminal::pairs(rows);
+}
+
+fn word_match(word: &WordView) -> String {
+    let slip = if word.by_slip { ", with a slip" } else { "" };
+    format!("{:.3} {} (title {:.3}, anywhere {:.3}{slip})", word.score, word.word, word.title, word.anywhere)
+}
+
+fn print_explained(explained: &ExplainedView) {
+    let filters: Vec<_> = explained.filters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let by = if filters.is_empty() { "nothing".to_owned() } else { filters.join(" ") };
+    terminal::aside(format!("sorted by {}, the lowest rank first; filtered by {by}", explained.sort));
+}
+
+fn print_facets(facets: &FacetsView) {
+    let by_word = [
+        ("category", &facets.category),
+        ("tag", &facets.tag),
+        ("skill", &facets.skill),
+        ("region", &facets.region),
+        ("scheme", &facets.scheme),
+    ];
+    for (name, facet) in by_word {
+        print_facet(name, facet);
+    }
+    terminal::heading("by price");
+    let bands: Vec<_> = facets.price.iter().filter(|band| band.count > 0).map(|band| (band_word(band), band)).collect();
+    terminal::pairs(bands.iter().map(|(word, band)| (word.as_str(), band.count.to_string())));
+}
+
+fn print_facet(name: &str, facet: &FacetView) {
+    if facet.values.is_empty() {
+        return;
+    }
+    terminal::heading(format!("by {name}"));
+    terminal::pairs(facet.values.iter().map(|seen| (seen.value.as_str(), seen.count.to_string())));
+    let left_out = facet.distinct.saturating_sub(facet.values.len() as u64);
+    if left_out > 0 {
+        terminal::aside(format!("  and {left_out} less frequent ones"));
+    }
+}
+
+/// The prices of a band, as a person says them.
+fn band_word(band: &PriceBandView) -> String {
+    match band.max_price {
+        Some(most) if most.is_zero() => "free".to_owned(),
+        Some(most) => format!("{} to {most} USDC", band.min_price),
+        None => format!("{} USDC and more", band.min_price),
+    }
 }
 
 pub(super) async fn show(globals: &Globals, args: &Show) -> Result<(), CliError> {

@@ -1,18 +1,18 @@
 //! Everything the gateway and embedding programs can ask of a running node.
 
-use super::{Inner, look, sell, views};
+use super::{Inner, sell, views};
 use crate::agents;
 use async_trait::async_trait;
 use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
-use haggle_catalog::{Binding, ListingBody, MAX_LIMIT, Query, Sort, Words};
+use haggle_catalog::{Binding, ListingBody};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChecksView, Discover,
     DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
     KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery,
-    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    PayView, PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -241,39 +241,7 @@ impl NodeApi for Inner {
     }
 
     async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError> {
-        let sort = match &query.sort {
-            Some(word) => word.parse::<Sort>().map_err(|unknown| {
-                let hint = "take cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance";
-                ApiError::bad_request("unknown_sort", unknown.to_string(), hint)
-            })?,
-            None => Sort::default(),
-        };
-        let limit = query.limit.map_or(DEFAULT_ITEMS, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
-        let answer = self
-            .catalog
-            .search(&Query {
-                text: query.q,
-                words: if query.any == Some(true) { Words::Any } else { Words::All },
-                category: query.category,
-                tags: query.tag.into_iter().collect(),
-                scheme: query.scheme,
-                region: query.region,
-                min_price: query.min_price,
-                max_price: query.max_price,
-                sort,
-                limit: limit.clamp(1, MAX_LIMIT),
-                cursor: query.cursor,
-                ..Query::default()
-            })
-            .map_err(coded)?;
-        let first = answer.items.iter().map(|hit| hit.listing.author()).take(look::FIRST_LOOKED_AT).collect();
-        self.look_for_all(first, query.live == Some(true)).await;
-        Ok(ListingPage {
-            items: answer.items.iter().map(|hit| self.listing_view(&hit.listing)).collect(),
-            total: answer.total as u64,
-            complete: answer.complete,
-            next: answer.next,
-        })
+        self.search(query).await
     }
 
     async fn why(&self, id: &str) -> Result<WhyView, ApiError> {
@@ -333,6 +301,10 @@ impl NodeApi for Inner {
             card: serde_json::from_str(&body.agent_card).unwrap_or(Value::Null),
             notice: views::NOTICE.to_owned(),
         })
+    }
+
+    async fn prices(&self, id: &str) -> Result<PricesView, ApiError> {
+        self.price_history(id)
     }
 
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {

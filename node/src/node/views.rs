@@ -114,6 +114,7 @@ impl Inner {
             online: self.is_online(&author),
             liveness: self.liveness_view(&author),
             expires: record.expires.to_rfc3339(),
+            explanation: None,
         }
     }
 

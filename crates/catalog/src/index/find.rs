@@ -1,18 +1,21 @@
 //! One pass over what matches: counted whole, and the best of it kept.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
-use haggle_base::Timestamp;
+use haggle_base::{RecordId, Timestamp, Usdc};
 use tantivy::{
-    DocId, Score, Searcher, SegmentReader, TantivyError,
+    DocAddress, DocId, Score, Searcher, SegmentOrdinal, SegmentReader, TantivyError,
     columnar::Column,
     query::{EnableScoring, Query as IndexQuery},
 };
 
 use super::{
+    explain::{Explanation, Made},
+    facets::{Facets, Tally},
     live::{Facts, Rows},
     query::Query,
-    sort::{Position, Sort},
+    reading::Carried,
+    sort::Position,
 };
 use crate::ports::Figures;
 
@@ -28,6 +31,14 @@ pub(crate) struct Found {
     pub(crate) page: Vec<Position>,
     /// Whether more follow.
     pub(crate) more: bool,
+    /// How the words were taken, for the next page.
+    pub(crate) carried: Option<Carried>,
+    /// Counts of all that matches, if they were asked for.
+    pub(crate) facets: Option<Facets>,
+    /// What the ranks of the page were made of, if that was asked for.
+    pub(super) made: HashMap<RecordId, Made>,
+    /// Why each of the page has its place, in its order.
+    pub(crate) explanations: Vec<Explanation>,
 }
 
 /// The part of a query that the rows answer, and the page that is wanted.
@@ -35,6 +46,8 @@ pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
     /// The number of the author that is asked for.
     pub(super) writer: Option<u32>,
+    /// The number of the skill that is asked for.
+    pub(super) skill: Option<u32>,
     pub(super) after: Option<Position>,
     pub(super) limit: usize,
     pub(super) now: Timestamp,
@@ -56,13 +69,18 @@ struct Best<'a, F> {
     rows: &'a Rows,
     figures: F,
     total: usize,
+    /// Whether the labels of a row matter.
+    by_labels: bool,
+    tally: Option<Tally>,
     heap: BinaryHeap<Position>,
+    /// Of what is in the heap, if it is to be explained.
+    made: Option<HashMap<RecordId, Made>>,
 }
 
 impl<F: FnMut(u32) -> Figures> Best<'_, F> {
-    fn see(&mut self, serial: Option<u64>, score: Score) {
+    fn see(&mut self, serial: Option<u64>, at: DocAddress, score: Score) {
         let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
-        if !self.wanted.takes(facts) {
+        if !self.wanted.takes(facts) || (self.by_labels && !self.look(serial, facts.price)) {
             return;
         }
         self.total += 1;
@@ -78,55 +96,80 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         if self.wanted.after.is_some_and(|after| position <= after) {
             return;
         }
+        let mut gone = None;
         if !is_full {
             self.heap.push(position);
         } else if let Some(mut worst) = self.heap.peek_mut()
             && position < *worst
         {
-            *worst = position;
+            gone = Some(std::mem::replace(&mut *worst, position));
+        } else {
+            return;
         }
+        if let Some(made) = &mut self.made {
+            if let Some(gone) = gone {
+                made.remove(&gone.id());
+            }
+            made.insert(id, Made { at, score, figures });
+        }
+    }
+
+    /// Whether a row has the skill that is asked for; if so, it is counted. Few searches need either.
+    #[cold]
+    fn look(&mut self, serial: u64, price: Usdc) -> bool {
+        let labels = self.rows.labels_of(serial);
+        if self.wanted.skill.is_some_and(|skill| !labels.contains(&skill)) {
+            return false;
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.see(labels, price);
+        }
+        true
     }
 
     fn found(self) -> Found {
         let more = self.heap.len() > self.wanted.limit;
         let mut page = self.heap.into_sorted_vec();
         page.truncate(self.wanted.limit);
-        Found { total: self.total, page, more }
+        let facets = self.tally.map(|tally| tally.facets(self.rows));
+        let made = self.made.unwrap_or_default();
+        Found { total: self.total, page, more, facets, made, ..Found::default() }
     }
 }
 
 /// Searches. `figures` says how the author of a number has done.
 pub(super) fn find(
-    searcher: &Searcher,
+    scoring: EnableScoring<'_>,
     matching: &dyn IndexQuery,
     rows: &Rows,
     wanted: &Wanted<'_>,
+    tally: Option<Tally>,
     figures: impl FnMut(u32) -> Figures,
 ) -> Result<Found, TantivyError> {
-    let mut best = Best { wanted, rows, figures, total: 0, heap: BinaryHeap::with_capacity(wanted.limit + 2) };
-    let scored = wanted.query.sort == Sort::Relevance;
-    let scoring = if scored {
-        EnableScoring::enabled_from_searcher(searcher)
-    } else {
-        EnableScoring::disabled_from_searcher(searcher)
-    };
+    let heap = BinaryHeap::with_capacity(wanted.limit + 2);
+    let made = wanted.query.explain.then(HashMap::new);
+    let by_labels = tally.is_some() || wanted.skill.is_some();
+    let mut best = Best { wanted, rows, figures, total: 0, by_labels, tally, heap, made };
+    let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;
-    for reader in searcher.segment_readers() {
+    let readers = scoring.searcher().map_or(&[][..], Searcher::segment_readers);
+    for (ord, reader) in (0..).zip(readers) {
         let serials = reader.fast_fields().u64("serial")?;
         if scored {
             weight.for_each(reader, &mut |doc, score| {
                 if is_alive(reader, doc) {
-                    best.see(serials.first(doc), score);
+                    best.see(serials.first(doc), DocAddress::new(ord, doc), score);
                 }
             })?;
         } else {
-            weight.for_each_no_score(reader, &mut |docs| see_block(reader, &serials, docs, &mut best))?;
+            weight.for_each_no_score(reader, &mut |docs| see_block(ord, reader, &serials, docs, &mut best))?;
         }
     }
     Ok(best.found())
 }
 
 fn see_block<F: FnMut(u32) -> Figures>(
+    ord: SegmentOrdinal,
     reader: &SegmentReader,
     serials: &Column<u64>,
     docs: &[DocId],
@@ -137,7 +180,7 @@ fn see_block<F: FnMut(u32) -> Figures>(
         serials.first_vals(docs, &mut read[..docs.len()]);
         for (doc, serial) in docs.iter().zip(read) {
             if is_alive(reader, *doc) {
-                best.see(serial, 0.0);
+                best.see(serial, DocAddress::new(ord, *doc), 0.0);
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use haggle_base::{Did, RecordId, Timestamp, Usdc};
+use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
+
+use super::labels::Labels;
+use crate::body::ListingBody;
 
 /// What filtering and sorting look at for every listing that matches.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,9 @@ pub(super) struct Rows {
     rows: Vec<Option<Facts>>,
     /// The ids of the rows.
     ids: Vec<RecordId>,
+    /// The labels of the rows, apart from the facts: few searches look at them.
+    drawers: Vec<Box<[u32]>>,
+    labels: Labels,
     serials: HashMap<RecordId, u32>,
     writers: Vec<Did>,
     numbers: HashMap<Did, u32>,
@@ -31,7 +37,8 @@ pub(super) struct Rows {
 
 impl Rows {
     /// A row for a listing; `None` if it has one, or if there are four thousand million.
-    pub(super) fn add(&mut self, id: RecordId, author: Did, price: Usdc, expires: Timestamp) -> Option<u32> {
+    pub(super) fn add(&mut self, listing: &Verified<ListingBody>) -> Option<u32> {
+        let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
         if self.serials.contains_key(&id) {
             return None;
         }
@@ -48,12 +55,15 @@ impl Rows {
                 next
             }
         };
-        let facts = Some(Facts { price, expires, writer });
-        match (self.rows.get_mut(serial as usize), self.ids.get_mut(serial as usize)) {
-            (Some(row), Some(name)) => (*row, *name) = (facts, id),
+        let facts = Some(Facts { price, expires: listing.record().expires, writer });
+        let labels = self.labels.take_all(listing.body());
+        let at = serial as usize;
+        match (self.rows.get_mut(at), self.ids.get_mut(at), self.drawers.get_mut(at)) {
+            (Some(row), Some(name), Some(drawers)) => (*row, *name, *drawers) = (facts, id, labels),
             _ => {
                 self.rows.push(facts);
                 self.ids.push(id);
+                self.drawers.push(labels);
             }
         }
         self.serials.insert(id, serial);
@@ -65,6 +75,9 @@ impl Rows {
         let serial = self.serials.remove(id)?;
         if let Some(row) = self.rows.get_mut(serial as usize) {
             *row = None;
+        }
+        if let Some(drawers) = self.drawers.get_mut(serial as usize) {
+            self.labels.give_back(&std::mem::take(drawers));
         }
         self.leaving.push(serial);
         Some(serial)
@@ -83,6 +96,22 @@ impl Rows {
     /// The facts of a serial, unless its listing is gone.
     pub(super) fn get(&self, serial: u64) -> Option<&Facts> {
         self.rows.get(usize::try_from(serial).ok()?)?.as_ref()
+    }
+
+    /// The price of a listing that has a row.
+    pub(super) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
+        let serial = *self.serials.get(id)?;
+        self.get(serial.into()).map(|facts| facts.price)
+    }
+
+    /// The numbers of a row's labels.
+    pub(super) fn labels_of(&self, serial: u64) -> &[u32] {
+        usize::try_from(serial).ok().and_then(|at| self.drawers.get(at)).map_or(&[], |labels| labels)
+    }
+
+    /// The labels of all rows.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// The id of a serial that has facts.
@@ -109,21 +138,28 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haggle_base::{Hash, Seed};
+    use crate::testing::{START, agent, listing, network, signed_listing};
+    use haggle_base::Signed;
 
     #[test]
     fn a_row_is_used_again_only_after_it_was_released() {
-        let author = Seed::devnet(7, 1).agent_key(0).did();
-        let id = |number: u8| RecordId::from(Hash::of(&[number]));
+        let made: Vec<_> = (0..4_u64)
+            .map(|seq| {
+                let bytes = signed_listing(&agent(0), "digest", seq, listing("Digest", "text", "0.1"));
+                Signed::<ListingBody>::from_bytes(bytes).unwrap().verify(&network(), START).unwrap()
+            })
+            .collect();
+        let id = |number: usize| made[number].id();
         let mut rows = Rows::default();
-        let add = |rows: &mut Rows, number| rows.add(id(number), author, Usdc::ZERO, Timestamp::from_secs(1));
+        let add = |rows: &mut Rows, number: usize| rows.add(&made[number]);
         assert_eq!((add(&mut rows, 0), add(&mut rows, 1)), (Some(0), Some(1)));
         assert_eq!(add(&mut rows, 0), None, "it has its row");
         assert_eq!(rows.remove(&id(0)), Some(0));
         assert!(rows.get(0).is_none() && rows.get(1).is_some() && rows.get(2).is_none());
+        assert!(rows.labels_of(0).is_empty() && !rows.labels_of(1).is_empty());
         assert_eq!(add(&mut rows, 2), Some(2), "the index may still find serial 0");
         rows.release(rows.leaving());
         assert_eq!(add(&mut rows, 3), Some(0));
-        assert_eq!((rows.writers(), rows.remove(&id(9))), (1, None));
+        assert_eq!((rows.writers(), rows.remove(&RecordId::from(haggle_base::Hash::of(b"other")))), (1, None));
     }
 }

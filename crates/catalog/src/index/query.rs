@@ -2,27 +2,22 @@
 
 use haggle_base::{Did, Usdc};
 use tantivy::{
-    Index, Searcher, TantivyError, Term,
-    query::{AllQuery, BooleanQuery, BoostQuery, FuzzyTermQuery, Occur, Query as IndexQuery, TermQuery},
+    Term,
+    query::{
+        AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, FuzzyTermQuery, Occur, Query as IndexQuery, TermQuery,
+    },
     schema::{Field, IndexRecordOption},
 };
 
-use super::{Fields, sort::Sort};
-
-/// Words of a text that count; further ones are ignored.
-const MAX_WORDS: usize = 16;
-
-/// Bytes of a word that count; longer ones are not indexed either.
-const MAX_WORD_BYTES: usize = 40;
+use super::{
+    Fields,
+    exact::Exact,
+    reading::{Reading, Word},
+    sort::Sort,
+};
 
 /// How much more a word in the title weighs than one in the description.
-const TITLE_BOOST: f32 = 2.0;
-
-/// Shortest word, in characters, that is looked for with one slip; shorter ones are too much like others.
-const SHORTEST_SLIP: usize = 4;
-
-/// Shortest word that is looked for with two.
-const LONG_WORD: usize = 8;
+pub(super) const TITLE_BOOST: f32 = 2.0;
 
 /// Stands in the index for the regions of a listing that names none; no region is called so.
 pub(super) const EVERYWHERE: &str = "*";
@@ -39,7 +34,7 @@ pub enum Words {
     /// Every word.
     #[default]
     All,
-    /// At least one; under [`Sort::Relevance`] more of them come first.
+    /// At least one; under [`Sort::Relevance`] more of them come first, and under [`Sort::Combined`] count more.
     Any,
 }
 
@@ -54,6 +49,8 @@ pub struct Query {
     pub words: Words,
     /// The primary category.
     pub category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    pub skill: Option<String>,
     /// Tags that it must all have.
     pub tags: Vec<String>,
     /// Lowest price.
@@ -72,6 +69,10 @@ pub struct Query {
     pub limit: usize,
     /// Go on after the page that gave this cursor.
     pub cursor: Option<String>,
+    /// Whether to count all that matches by category, tag, skill, region, scheme and price.
+    pub facets: bool,
+    /// Whether to say of each hit why it stands where it stands.
+    pub explain: bool,
 }
 
 impl Default for Query {
@@ -80,6 +81,7 @@ impl Default for Query {
             text: None,
             words: Words::All,
             category: None,
+            skill: None,
             tags: Vec::new(),
             min_price: None,
             max_price: None,
@@ -89,6 +91,8 @@ impl Default for Query {
             sort: Sort::default(),
             limit: DEFAULT_LIMIT,
             cursor: None,
+            facets: false,
+            explain: false,
         }
     }
 }
@@ -103,21 +107,24 @@ impl Query {
 
 type Clause = (Occur, Box<dyn IndexQuery>);
 
-/// The part of a query that the index answers. Price and author are not: the rows know them.
-pub(super) fn build(query: &Query, fields: &Fields, searcher: &Searcher) -> Result<Box<dyn IndexQuery>, TantivyError> {
+/// The part of a query that the index answers. Price, author and skill are not: the rows know them.
+pub(super) fn build(query: &Query, reading: &Reading, fields: &Fields) -> Box<dyn IndexQuery> {
     let mut clauses: Vec<Clause> = Vec::new();
-    if let Some(text) = &query.text {
-        let mut found = Vec::new();
-        for word in words(text, fields, searcher.index())? {
-            found.push(clause_of(&word, query, fields, searcher)?);
-        }
-        match query.words {
-            Words::All => clauses.extend(found.into_iter().map(|word| (Occur::Must, word))),
-            Words::Any if found.is_empty() => {}
-            Words::Any => clauses.push((Occur::Must, either(found))),
-        }
+    let clause = |word| {
+        let clause = clause_of(word, reading.is_weighed(), fields);
+        if reading.is_rounded() { Box::new(Exact(clause)) } else { clause }
+    };
+    let found: Vec<_> = reading.words.iter().map(clause).collect();
+    match query.words {
+        Words::All => clauses.extend(found.into_iter().map(|word| (Occur::Must, word))),
+        Words::Any if found.is_empty() => {}
+        Words::Any => clauses.push((Occur::Must, either(found))),
     }
-    let label = |field, text: &str| -> Clause { (Occur::Must, term(field, &text.trim().to_lowercase())) };
+    // What is filtered by has no weight.
+    let filter = |filter: Box<dyn IndexQuery>| -> Clause {
+        (Occur::Must, if reading.is_weighed() { Box::new(ConstScoreQuery::new(filter, 0.0)) } else { filter })
+    };
+    let label = |field, text: &str| filter(term(field, &text.trim().to_lowercase()));
     if let Some(category) = &query.category {
         clauses.push(label(fields.category, category));
     }
@@ -129,51 +136,36 @@ pub(super) fn build(query: &Query, fields: &Fields, searcher: &Searcher) -> Resu
     }
     if let Some(region) = &query.region {
         let there = term(fields.region, &region.trim().to_lowercase());
-        clauses.push((Occur::Must, either(vec![term(fields.region, EVERYWHERE), there])));
+        clauses.push(filter(either(vec![term(fields.region, EVERYWHERE), there])));
     }
-    Ok(match clauses.len() {
+    match clauses.len() {
         0 => Box::new(AllQuery),
         1 => clauses.swap_remove(0).1,
         _ => Box::new(BooleanQuery::new(clauses)),
-    })
+    }
 }
 
-/// The words of a text as the index splits them.
-fn words(text: &str, fields: &Fields, index: &Index) -> Result<Vec<String>, TantivyError> {
-    let mut analyzer = index.tokenizer_for_field(fields.title)?;
-    let mut stream = analyzer.token_stream(text);
-    let mut words: Vec<String> = Vec::new();
-    while words.len() < MAX_WORDS && stream.advance() {
-        let word = &stream.token().text;
-        if word.len() < MAX_WORD_BYTES && !words.contains(word) {
-            words.push(word.clone());
-        }
+/// A listing with this word anywhere, or with one that differs by a slip or two.
+fn clause_of(word: &Word, is_weighed: bool, fields: &Fields) -> Box<dyn IndexQuery> {
+    let anywhere = anywhere(word, fields);
+    if word.slips > 0 || !is_weighed {
+        return anywhere;
     }
-    Ok(words)
+    Box::new(BooleanQuery::new(vec![(Occur::Must, anywhere), (Occur::Should, in_title(word, fields))]))
 }
 
-/// A listing with this word anywhere; if there is none in the market, with one that differs by a slip or two.
-fn clause_of(
-    word: &str,
-    query: &Query,
-    fields: &Fields,
-    searcher: &Searcher,
-) -> Result<Box<dyn IndexQuery>, TantivyError> {
-    let anywhere = Term::from_field_text(fields.text, word);
-    let slips = match word.chars().count() {
-        0..SHORTEST_SLIP => 0,
-        SHORTEST_SLIP..LONG_WORD => 1,
-        _ => 2,
-    };
-    if slips > 0 && searcher.doc_freq(&anywhere)? == 0 {
-        return Ok(Box::new(FuzzyTermQuery::new(anywhere, slips, true)));
+/// The word anywhere, or one that differs by a slip or two.
+pub(super) fn anywhere(word: &Word, fields: &Fields) -> Box<dyn IndexQuery> {
+    if word.slips > 0 {
+        let meant = Term::from_field_text(fields.text, &word.text);
+        return Box::new(FuzzyTermQuery::new(meant, word.slips, true));
     }
-    if query.sort != Sort::Relevance {
-        return Ok(term(fields.text, word));
-    }
-    let title = BoostQuery::new(term(fields.title, word), TITLE_BOOST);
-    let clauses: Vec<Clause> = vec![(Occur::Must, term(fields.text, word)), (Occur::Should, Box::new(title))];
-    Ok(Box::new(BooleanQuery::new(clauses)))
+    term(fields.text, &word.text)
+}
+
+/// The word in the title, where it scores more.
+pub(super) fn in_title(word: &Word, fields: &Fields) -> Box<dyn IndexQuery> {
+    Box::new(BoostQuery::new(term(fields.title, &word.text), TITLE_BOOST))
 }
 
 fn either(ways: Vec<Box<dyn IndexQuery>>) -> Box<dyn IndexQuery> {

@@ -4,6 +4,7 @@ use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
 
+use super::{explain, reading::Carried};
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -20,17 +21,25 @@ pub enum Sort {
     ResponseTimeAsc,
     /// Best match of the words first.
     Relevance,
+    /// Best of match, trust, cost and speed together first: see [`Explanation`](crate::Explanation).
+    Combined,
 }
 
 /// An order of a name that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such sort; use cost_per_success, trust_score_desc, price_asc, response_time_asc or relevance")]
+#[error("no such sort; use cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance or combined")]
 pub struct UnknownSort;
 
 impl Sort {
     /// Every order.
-    pub const ALL: [Self; 5] =
-        [Self::CostPerSuccess, Self::TrustScoreDesc, Self::PriceAsc, Self::ResponseTimeAsc, Self::Relevance];
+    pub const ALL: [Self; 6] = [
+        Self::CostPerSuccess,
+        Self::TrustScoreDesc,
+        Self::PriceAsc,
+        Self::ResponseTimeAsc,
+        Self::Relevance,
+        Self::Combined,
+    ];
 
     /// Its name in URLs and commands.
     #[must_use]
@@ -41,6 +50,7 @@ impl Sort {
             Self::PriceAsc => "price_asc",
             Self::ResponseTimeAsc => "response_time_asc",
             Self::Relevance => "relevance",
+            Self::Combined => "combined",
         }
     }
 }
@@ -55,13 +65,20 @@ impl Sort {
             Self::PriceAsc => price.units(),
             Self::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
             Self::Relevance => descending(f64::from(score)),
+            Self::Combined => descending(explain::combined(&explain::parts(price, score, figures))),
         }
+    }
+
+    /// Whether it matters how well the words match.
+    #[must_use]
+    pub const fn weighs_words(self) -> bool {
+        matches!(self, Self::Relevance | Self::Combined)
     }
 
     /// Whether the author's figures count.
     pub(crate) const fn needs_figures(self) -> bool {
         match self {
-            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc => true,
+            Self::CostPerSuccess | Self::TrustScoreDesc | Self::ResponseTimeAsc | Self::Combined => true,
             Self::PriceAsc | Self::Relevance => false,
         }
     }
@@ -90,6 +107,16 @@ impl Position {
         Self { rank, price, id }
     }
 
+    /// What the order is by.
+    pub(crate) const fn rank(&self) -> u64 {
+        self.rank
+    }
+
+    /// What ties go by.
+    pub(crate) const fn price(&self) -> Usdc {
+        self.price
+    }
+
     /// Whose place it is.
     pub(crate) const fn id(&self) -> RecordId {
         self.id
@@ -99,27 +126,47 @@ impl Position {
     pub(crate) fn is_before(&self, rank: u64, price: Usdc) -> bool {
         (self.rank, self.price) < (rank, price)
     }
+}
 
-    /// The opaque text that stands for this place.
-    pub(crate) fn to_cursor(self) -> String {
-        format!("{:016x}{:016x}{}", self.rank, self.price.units(), self.id)
+/// Where the next page begins, and how the pages before it took the words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) position: Position,
+    pub(crate) carried: Option<Carried>,
+}
+
+impl Cursor {
+    /// The opaque text that stands for it: the place, and behind a dot each what is carried.
+    pub(crate) fn to_text(&self) -> String {
+        let Position { rank, price, id } = self.position;
+        let mut text = format!("{rank:016x}{:016x}{id}", price.units());
+        if let Some(carried) = &self.carried {
+            carried.write(&mut text);
+        }
+        text
     }
 
     /// Reads a cursor.
-    pub(crate) fn from_cursor(cursor: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, CatalogError> {
+        let (place, carried) = text.split_once('.').map_or((text, None), |(place, carried)| (place, Some(carried)));
         let number = |from: usize| {
-            let digits = cursor.get(from..from + 16)?;
+            let digits = place.get(from..from + 16)?;
             u64::from_str_radix(digits, 16).ok()
         };
         let read = || {
-            Some(Self { rank: number(0)?, price: Usdc::from_units(number(16)?), id: cursor.get(32..)?.parse().ok()? })
+            let (rank, price, id) = (number(0)?, Usdc::from_units(number(16)?), place.get(32..)?.parse().ok()?);
+            let carried = match carried {
+                Some(carried) => Some(Carried::read(carried)?),
+                None => None,
+            };
+            Some(Self { position: Position { rank, price, id }, carried })
         };
         read().ok_or(CatalogError::BadCursor)
     }
 }
 
 /// A rank that is smaller the larger the number is.
-fn descending(number: f64) -> u64 {
+pub(super) fn descending(number: f64) -> u64 {
     // For numbers from zero up the bits sort as the numbers do.
     match number.partial_cmp(&0.0) {
         Some(Ordering::Greater) => u64::MAX - number.to_bits(),

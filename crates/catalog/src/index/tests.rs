@@ -4,7 +4,7 @@ use haggle_base::{Coded, Did};
 use proptest::prelude::*;
 
 use crate::{
-    Figures, ListingBody, Origin, Query, Sort, Words,
+    Explanation, Facet, Facets, Figures, ListingBody, MAX_COUNTED_TAGS, Origin, Query, Sort, Words,
     testing::{Node, agent, list, listing, node, peer, signed_listing, text, usdc},
 };
 
@@ -239,6 +239,41 @@ async fn a_foreign_cursor_is_refused() {
         let query = Query { cursor: Some(cursor.to_owned()), ..Query::default() };
         assert_eq!(node.catalog.search(&query).unwrap_err().code(), "bad_cursor", "{cursor}");
     }
+    let query = Query { sort: Sort::Relevance, limit: 1, ..Query::words("document column") };
+    let query = Query { words: Words::Any, ..query };
+    let next = node.catalog.search(&query).unwrap().next.unwrap();
+    let (place, _) = next.split_once('.').unwrap();
+    let with = |carried: &str| Query { cursor: Some(format!("{place}{carried}")), ..query.clone() };
+    assert!(node.catalog.search(&with(".0.4.8.20.1.2.1.1")).is_ok());
+    for carried in [
+        ".",                         // no number
+        ".0",                        // nothing to weigh the words by
+        ".0.4.8.20.1.2.1",           // of another number of words
+        ".0.4.8.20.1.2.1.1.1",       // the same
+        ".0.4.8.20.1.5.1.1",         // more listings with a word than listings
+        ".0.0.8.20.0.0.0.0",         // no listings
+        ".0.100000000.8.20.1.2.1.1", // more than there can be
+        ".0.4.ffffffffffffffff.2.1.1.1.1",
+        ".0.4.8.20.1.2.1.g",
+        &".0".repeat(100_000),
+    ] {
+        let refused = node.catalog.search(&with(carried)).unwrap_err();
+        assert_eq!(refused.code(), "bad_cursor", "{}", &carried[..carried.len().min(40)]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_filtered_by_does_not_count_as_a_match() {
+    let node = market().await;
+    let titles = |query: &Query| {
+        let answer = node.catalog.search(query).unwrap();
+        answer.items.iter().map(|hit| hit.listing.body().title.to_string()).collect::<Vec<_>>()
+    };
+    let query = Query { sort: Sort::Relevance, words: Words::Any, ..Query::words("document csv says") };
+    let all = titles(&query);
+    assert_eq!(all, ["Document digest", "Column statistics", "Echo"]);
+    let narrowed = Query { region: Some("us".into()), ..query };
+    assert_eq!(titles(&narrowed), all, "of which one is offered there alone, and the others everywhere");
 }
 
 #[tokio::test]
@@ -279,4 +314,228 @@ fn any_text_is_a_query() {
     for text in ["title:digest", "\"unclosed", "a AND", "(", "price:[1 TO", "*", "digest~2", "-", "\u{0}"] {
         assert!(node.catalog.search(&Query::words(text)).is_ok());
     }
+}
+
+/// The queries that narrow `asked` to each value that its facets name, with the count that was given.
+fn narrowed(asked: &Query, facets: &Facets) -> Vec<(Query, usize)> {
+    let mut found = Vec::new();
+    let mut each = |facet: &Facet, narrow: &dyn Fn(&mut Query, String)| {
+        for (value, count) in &facet.values {
+            let mut query = asked.clone();
+            narrow(&mut query, value.clone());
+            found.push((query, *count));
+        }
+    };
+    each(&facets.category, &|query, value| query.category = Some(value));
+    each(&facets.tag, &|query, value| query.tags.push(value));
+    each(&facets.skill, &|query, value| query.skill = Some(value));
+    each(&facets.region, &|query, value| query.region = Some(value));
+    each(&facets.scheme, &|query, value| query.scheme = Some(value));
+    for band in &facets.price {
+        let most = asked.max_price.into_iter().chain(band.to).min();
+        let query = Query { min_price: asked.min_price.max(Some(band.from)), max_price: most, ..asked.clone() };
+        found.push((query, band.count));
+    }
+    found
+}
+
+#[tokio::test]
+async fn facets_count_all_that_matches_and_each_count_is_what_the_narrowed_search_finds() {
+    let node = market().await;
+    let counted = |query: &Query| {
+        let answer = node.catalog.search(&Query { facets: true, limit: 1, ..query.clone() }).unwrap();
+        (answer.total, answer.facets.unwrap())
+    };
+    let pairs =
+        |facet: &Facet| facet.values.iter().map(|(value, count)| format!("{value} {count}")).collect::<Vec<_>>();
+    let (_, facets) = counted(&Query::default());
+    assert_eq!(pairs(&facets.category), ["text 2", "crypto 1", "data 1"]);
+    assert_eq!(pairs(&facets.tag), ["fast 2", "csv 1", "news 1", "test 1", "text 1"]);
+    assert_eq!(pairs(&facets.skill), ["digest 3", "statistics 1"]);
+    assert_eq!(pairs(&facets.region), ["eu 3", "us 3", "* 2"], "two are offered everywhere");
+    assert_eq!(pairs(&facets.scheme), ["haggle-escrow 3", "exact 1"]);
+    let bands: Vec<usize> = facets.price.iter().map(|band| band.count).collect();
+    assert_eq!(bands, [1, 0, 0, 1, 1, 1, 0, 0]);
+    let edges: Vec<_> = facets.price.iter().map(|band| (band.from, band.to)).collect();
+    assert_eq!((edges[0], edges[7]), ((usdc("0"), Some(usdc("0"))), (usdc("100.000001"), None)));
+    assert!(edges.windows(2).all(|pair| pair[0].1.unwrap().units() + 1 == pair[1].0.units()));
+    for asked in [
+        Query::default(),
+        Query::words("document"),
+        Query { category: Some("text".into()), ..Query::default() },
+        Query { region: Some("eu".into()), ..Query::default() },
+        Query { min_price: Some(usdc("0.1")), max_price: Some(usdc("0.25")), ..Query::default() },
+        Query { skill: Some("digest".into()), sort: Sort::Relevance, ..Query::words("what") },
+        Query { skill: Some("Digest".into()), ..Query::default() },
+        Query { author: Some(agent(9).did()), ..Query::default() },
+    ] {
+        let (total, facets) = counted(&asked);
+        assert_eq!(facets.price.iter().map(|band| band.count).sum::<usize>(), total, "{asked:?}");
+        assert_eq!(facets.category.values.iter().map(|(_, count)| count).sum::<usize>(), total, "{asked:?}");
+        for (query, count) in narrowed(&asked, &facets) {
+            assert_eq!(node.catalog.search(&query).unwrap().total, count, "{query:?}");
+        }
+    }
+    assert_eq!(node.catalog.search(&Query::default()).unwrap().facets, None, "nobody asked");
+}
+
+#[tokio::test]
+async fn facets_follow_listings_that_come_and_go() {
+    let node = market().await;
+    let tags = || {
+        let answer = node.catalog.search(&Query { facets: true, ..Query::default() }).unwrap();
+        let facets = answer.facets.unwrap();
+        assert_eq!(facets.tag.values.iter().map(|(_, count)| count).sum::<usize>(), 2 * answer.total - 2);
+        facets.tag
+    };
+    assert_eq!(tags().values[0], ("fast".to_owned(), 2));
+    node.catalog.publish_listing(&agent(4), "more", listing("More", "text", "0.1")).await.unwrap();
+    node.catalog.flush().await.unwrap();
+    assert_eq!(tags().values[0], ("fast".to_owned(), 3));
+    for (author, name) in [(4, "more"), (0, "digest"), (1, "news")] {
+        let tombstone = crate::testing::signed_tombstone(
+            &agent(author),
+            name,
+            u64::MAX,
+            match author {
+                1 => "crypto",
+                _ => "text",
+            },
+        );
+        assert!(node.catalog.put(tombstone, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+    }
+    assert_eq!(tags(), Facet { values: vec![("csv".to_owned(), 1), ("test".to_owned(), 1)], distinct: 2 });
+}
+
+#[tokio::test]
+async fn only_the_most_frequent_tags_are_named() {
+    let node = node().await;
+    for author in 0..30 {
+        let mut body = listing("Digest", "text", "0.1");
+        let own = format!("tag-{author:02}");
+        body.tags = list(vec![text("common"), text(&own)]);
+        shelve(&node, author, "digest", body).await;
+    }
+    node.catalog.flush().await.unwrap();
+    let facets = node.catalog.search(&Query { facets: true, ..Query::default() }).unwrap().facets.unwrap();
+    assert_eq!((facets.tag.distinct, facets.tag.values.len()), (31, MAX_COUNTED_TAGS));
+    assert_eq!(facets.tag.values[0], ("common".to_owned(), 30));
+    assert_eq!(facets.tag.values[1..3], [("tag-00".to_owned(), 1), ("tag-01".to_owned(), 1)], "equal ones by name");
+}
+
+/// The rank again, from nothing but the explanation.
+fn rank_of(why: &Explanation) -> u64 {
+    let figures = || why.figures.unwrap();
+    let descending = |number: f64| if number > 0.0 { u64::MAX - number.to_bits() } else { u64::MAX };
+    match why.sort {
+        Sort::CostPerSuccess => {
+            assert_eq!(why.cost_per_success, figures().cost_per_success(why.price));
+            why.cost_per_success.map_or(u64::MAX, haggle_base::Usdc::units)
+        }
+        Sort::TrustScoreDesc => descending(figures().trust_score),
+        Sort::PriceAsc => why.price.units(),
+        Sort::ResponseTimeAsc => figures().avg_response_ms.unwrap_or(u64::MAX),
+        Sort::Relevance => descending(f64::from(why.text)),
+        Sort::Combined => {
+            let [text, reputation, cost, speed] = why.parts[..] else { panic!("four parts: {why:?}") };
+            assert_eq!(text.value, f64::from(why.text) / (f64::from(why.text) + 10.0));
+            assert_eq!(reputation.value, figures().trust_score);
+            let units = why.cost_per_success.map(|cost| f64::from(u32::try_from(cost.units()).unwrap()));
+            assert_eq!(cost.value, units.map_or(0.0, |units| 100_000.0 / (100_000.0 + units)));
+            let time = figures().avg_response_ms.map(|time| f64::from(u32::try_from(time).unwrap()));
+            assert_eq!(speed.value, time.map_or(0.0, |time| 1_000.0 / (1_000.0 + time)));
+            descending(why.parts.iter().map(|part| part.value * part.weight).sum())
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rank_of_each_hit_follows_from_its_explanation() {
+    let node = market().await;
+    let figures = |total_calls, successes, avg_response_ms, trust_score| Figures {
+        total_calls,
+        successes,
+        avg_response_ms,
+        trust_score,
+        ..Figures::default()
+    };
+    node.ledger.0.lock().extend([
+        (agent(0).did(), figures(10, 7, Some(900), 0.9)),
+        (agent(1).did(), figures(10, 2, Some(100), 0.4)),
+        (agent(2).did(), figures(2, 0, None, 0.0)),
+    ]);
+    let any = |text: &str| Query { words: Words::Any, ..Query::words(text) };
+    for asked in [
+        Query::default(),
+        Query::words("document"),
+        Query::words("dicument digset"),
+        any("document csv news what headlnes columns"),
+        Query { category: Some("text".into()), region: Some("eu".into()), ..any("echo document") },
+    ] {
+        for sort in Sort::ALL {
+            let query = Query { sort, explain: true, ..asked.clone() };
+            let answer = node.catalog.search(&query).unwrap();
+            let explained: Vec<_> = answer.items.iter().map(|hit| hit.explanation.clone().unwrap()).collect();
+            for (hit, why) in answer.items.iter().zip(&explained) {
+                assert_eq!((why.sort, why.price), (sort, hit.listing.body().price));
+                assert_eq!(why.rank, rank_of(why), "{query:?}: {why:?}");
+                let weighed = sort.weighs_words() && asked.text.is_some();
+                assert_eq!(!why.words.is_empty(), weighed, "{why:?}");
+                let sum = why.words.iter().fold(0.0_f32, |sum, word| sum + word.score);
+                assert_eq!(sum.to_bits(), why.text.to_bits(), "{why:?}");
+                for word in &why.words {
+                    assert!((word.title + word.anywhere - word.score).abs() <= 0.5 / 1024.0, "{word:?}");
+                    assert!(word.title == 0.0 || !word.by_slip, "{word:?}");
+                }
+            }
+            let order = |at: usize| (explained[at].rank, explained[at].price, answer.items[at].listing.id());
+            assert!((1..explained.len()).all(|at| order(at - 1) < order(at)), "{sort:?}");
+            // A page in the middle says the same.
+            let pages = Query { limit: 1, ..query };
+            let mut next = None;
+            for why in &explained {
+                let page = node.catalog.search(&Query { cursor: next, ..pages.clone() }).unwrap();
+                assert_eq!(page.items[0].explanation.as_ref(), Some(why));
+                next = page.next;
+            }
+        }
+    }
+    let plain = node.catalog.search(&Query::words("document")).unwrap();
+    assert!(plain.items.iter().all(|hit| hit.explanation.is_none()), "nobody asked");
+}
+
+#[tokio::test]
+async fn the_combined_order_weighs_match_trust_cost_and_speed() {
+    let node = node().await;
+    let sell = |title: &str, price| listing(title, "text", price);
+    // All alike but for one thing each.
+    for (author, body) in [
+        (0, sell("Other words", "0.1")),
+        (1, sell("Digest of words", "0.1")),
+        (2, sell("Digest of words", "0.1")),
+        (3, sell("Digest of words", "0.05")),
+        (4, sell("Digest of words", "0.1")),
+    ] {
+        shelve(&node, author, "digest", body).await;
+    }
+    let same = Figures { total_calls: 4, successes: 4, avg_response_ms: Some(500), trust_score: 0.5, attestations: 4 };
+    for (author, figures) in [
+        (0, same),
+        (1, same),
+        (2, Figures { trust_score: 0.8, ..same }),
+        (3, same),
+        (4, Figures { avg_response_ms: Some(250), ..same }),
+    ] {
+        node.ledger.0.lock().insert(agent(author).did(), figures);
+    }
+    node.catalog.flush().await.unwrap();
+    let query = Query { sort: Sort::Combined, explain: true, ..Query::words("digest") };
+    let answer = node.catalog.search(&query).unwrap();
+    let authors: Vec<_> = answer.items.iter().map(|hit| hit.listing.author()).collect();
+    assert_eq!(authors, [2, 3, 4, 1, 0].map(|author| agent(author).did()), "trust, then cost, then speed, then match");
+    let why = answer.items[0].explanation.as_ref().unwrap();
+    let weights: Vec<_> = why.parts.iter().map(|part| (part.name, part.weight)).collect();
+    assert_eq!(weights, [("text", 0.4), ("reputation", 0.3), ("cost", 0.2), ("speed", 0.1)]);
+    assert_eq!(why.parts[1].value, 0.8);
+    assert_eq!(why.parts[2].value, 0.5, "ten cents for a success");
 }

@@ -3,7 +3,9 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{AgentPage, AgentSummary, AgentView, LogQuery, LogView, NewAgent, Probe, ProbeView, Republish};
+use crate::view::{
+    AgentPage, AgentSummary, AgentView, LogQuery, LogView, NewAgent, PricesView, Probe, ProbeView, Republish,
+};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
@@ -29,6 +31,13 @@ pub(crate) async fn get_agent(
     Path(did): Path<String>,
 ) -> Result<axum::Json<AgentView>, ApiError> {
     state.api.agent(&did).await.map(axum::Json)
+}
+
+pub(crate) async fn list_prices(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<PricesView>, ApiError> {
+    state.api.prices(&id).await.map(axum::Json)
 }
 
 pub(crate) async fn republish_agent(

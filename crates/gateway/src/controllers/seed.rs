@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{Executor, ListingQuery, ListingView, NewAgent};
+use crate::view::{Executor, ExplanationView, FacetsView, ListingQuery, ListingView, NewAgent};
 use axum::extract::State;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,16 @@ use serde_json::value::RawValue;
 pub(crate) struct SearchQuery {
     category: Option<String>,
     sort: Option<String>,
+    facets: Option<bool>,
+    explain: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct SearchAnswer {
     results: Vec<SearchRow>,
+    /// Only where it is asked for: the owner's body has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facets: Option<FacetsView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,17 +33,20 @@ struct SearchRow {
     success_rate: Option<Box<RawValue>>,
     avg_response_time_ms: Option<u64>,
     cost_per_success: Box<RawValue>,
+    /// Only where it is asked for, as the counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<ExplanationView>,
 }
 
 pub(crate) async fn search_agents(
     State(state): State<AppState>,
     Query(query): Query<SearchQuery>,
 ) -> Result<axum::Json<SearchAnswer>, ApiError> {
-    let query =
-        ListingQuery { category: query.category, sort: query.sort, limit: Some(100), ..ListingQuery::default() };
+    let SearchQuery { category, sort, facets, explain } = query;
+    let query = ListingQuery { category, sort, facets, explain, limit: Some(100), ..ListingQuery::default() };
     let page = state.api.find(query).await?;
     let results = page.items.iter().map(row).collect::<Result<_, _>>()?;
-    Ok(axum::Json(SearchAnswer { results }))
+    Ok(axum::Json(SearchAnswer { results, facets: page.facets }))
 }
 
 fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {
@@ -50,6 +58,7 @@ fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {
         success_rate: rate.map(number).transpose()?,
         avg_response_time_ms: listing.reputation.avg_response_ms,
         cost_per_success: number(listing.cost_per_success.to_string())?,
+        explanation: listing.explanation.clone(),
     })
 }
 

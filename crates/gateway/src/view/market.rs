@@ -1,5 +1,6 @@
 //! Bodies about agents and listings.
 
+use super::search::{ExplainedView, ExplanationView, FacetsView};
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -242,6 +243,9 @@ pub struct ListingView {
     pub liveness: Option<LivenessView>,
     /// When the record expires.
     pub expires: String,
+    /// Why a search shows it where it shows it, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplanationView>,
 }
 
 /// `GET /v1/listings`: query parameters.
@@ -253,6 +257,8 @@ pub struct ListingQuery {
     pub any: Option<bool>,
     /// Category that must match.
     pub category: Option<String>,
+    /// The skill that is sold, letter by letter.
+    pub skill: Option<String>,
     /// Tag that must be present.
     pub tag: Option<String>,
     /// A payment scheme the listing must take.
@@ -263,12 +269,16 @@ pub struct ListingQuery {
     pub min_price: Option<Usdc>,
     /// Greatest price.
     pub max_price: Option<Usdc>,
-    /// `cost_per_success` (default), `trust_score_desc`, `price_asc`, `response_time_asc` or `relevance`.
+    /// `cost_per_success` (default), `trust_score_desc`, `price_asc`, `response_time_asc`, `relevance` or `combined`.
     pub sort: Option<String>,
     /// At most this many items (1 to 100, default 20).
     pub limit: Option<u32>,
     /// `next` of the page before.
     pub cursor: Option<String>,
+    /// Whether to count all that matches by what it could be narrowed to.
+    pub facets: Option<bool>,
+    /// Whether to say of each item why it stands where it stands.
+    pub explain: Option<bool>,
     /// Whether to look for the first agents of the answer before it is given, for two seconds at most. Otherwise they are
     /// looked for meanwhile, and the next search knows.
     pub live: Option<bool>,
@@ -285,6 +295,12 @@ pub struct ListingPage {
     pub complete: bool,
     /// Cursor of the next page.
     pub next: Option<String>,
+    /// Counts of all that matches, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facets: Option<FacetsView>,
+    /// What all explanations have in common, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained: Option<ExplainedView>,
 }
 
 /// One listing with its proof.

@@ -54,6 +54,48 @@ async fn the_seeds_search_answers_with_numbers_digit_by_digit() {
 }
 
 #[tokio::test]
+async fn counts_come_with_a_search_only_where_they_are_asked_for() {
+    let rig = Rig::start().await;
+    for path in ["/v1/listings", "/agents/search"] {
+        let plain: Value = rig.get(path).await.json().await.unwrap();
+        assert_eq!(plain.get("facets"), None, "{path}");
+        let not: Value = rig.get(&format!("{path}?facets=false")).await.json().await.unwrap();
+        assert_eq!(not, plain);
+        let counted: Value = rig.get(&format!("{path}?facets=true")).await.json().await.unwrap();
+        let band = json!({"min_price": "0.010001", "max_price": null, "count": 1});
+        assert_eq!(counted["facets"]["price"], json!([band]), "{path}");
+        assert_eq!(counted["facets"]["tag"], json!({"values": [], "distinct": 0}));
+    }
+    let unread = rig.get("/v1/listings?facets=maybe").await;
+    assert_eq!(problem(unread).await, (400, "invalid_query".to_owned()));
+}
+
+#[tokio::test]
+async fn a_search_explains_itself_only_where_it_is_asked_to() {
+    let rig = Rig::start().await;
+    for (path, rows) in [("/v1/listings", "items"), ("/agents/search", "results")] {
+        let plain: Value = rig.get(path).await.json().await.unwrap();
+        assert_eq!((plain.get("explained"), plain[rows][0].get("explanation")), (None, None), "{path}");
+        let explained: Value = rig.get(&format!("{path}?explain=true&sort=combined")).await.json().await.unwrap();
+        let part = json!({"part": "text", "value": 0.25, "weight": 0.4});
+        let expected = json!({"rank": "c01c28f5c28f5c28", "text": 0.5, "parts": [part], "score": 0.1});
+        assert_eq!(explained[rows][0]["explanation"], expected, "{path}: what the order does not go by is absent");
+    }
+}
+
+#[tokio::test]
+async fn prices_are_listed_under_three_names() {
+    let rig = Rig::start().await;
+    for prefix in ["/v1", "", "/api/v1"] {
+        let path = format!("{prefix}/agents/did:key:z6MkexampleSeller/prices");
+        let prices: Value = rig.get(&path).await.json().await.unwrap();
+        assert_eq!(prices, json!({"agent": "did:key:z6MkexampleSeller", "listings": []}), "{path}");
+        let stranger = rig.http.get(rig.url(&path)).send().await.unwrap();
+        assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn the_seeds_register_reads_its_price_without_a_float() {
     let rig = Rig::start().await;
     let body = |price: &str| {

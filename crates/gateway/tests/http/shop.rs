@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
-    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
-    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation,
-    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView,
-    WhyView,
+    DisputeRequest, EscrowView, EventView, ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage,
+    HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery,
+    ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
+    OrderPage, OrderQuery, OrderView, PartView, PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView,
+    PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest,
+    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -84,6 +84,7 @@ pub(crate) fn digest() -> ListingView {
         online: true,
         liveness: None,
         expires: "2026-11-27T12:00:00.000Z".to_owned(),
+        explanation: None,
     }
 }
 
@@ -114,8 +115,25 @@ impl NodeApi for Shop {
     async fn readiness(&self) -> Vec<Readiness> {
         vec![Readiness { check: "chain", ok: false, detail: "no RPC endpoint answers".to_owned() }]
     }
-    async fn find(&self, _: ListingQuery) -> Result<ListingPage, ApiError> {
-        Ok(ListingPage { items: vec![digest()], total: 1, complete: true, next: None })
+    async fn find(&self, query: ListingQuery) -> Result<ListingPage, ApiError> {
+        let facets = (query.facets == Some(true)).then(|| FacetsView {
+            price: vec![PriceBandView { min_price: "0.010001".parse().unwrap(), max_price: None, count: 1 }],
+            ..FacetsView::default()
+        });
+        let is_explained = query.explain == Some(true);
+        let explained =
+            is_explained.then(|| ExplainedView { sort: "combined".to_owned(), filters: [].into(), title_weight: 2.0 });
+        let explanation = is_explained.then(|| ExplanationView {
+            rank: "c01c28f5c28f5c28".to_owned(),
+            text: Some(0.5),
+            words: Vec::new(),
+            figures: None,
+            cost_per_success: None,
+            parts: vec![PartView { part: "text".to_owned(), value: 0.25, weight: 0.4 }],
+            score: Some(0.1),
+        });
+        let items = vec![ListingView { explanation, ..digest() }];
+        Ok(ListingPage { items, total: 1, complete: true, next: None, facets, explained })
     }
     async fn listing(&self, _: &str) -> Result<ListingDetail, ApiError> {
         Err(unused())
@@ -128,6 +146,9 @@ impl NodeApi for Shop {
     }
     async fn agent(&self, _: &str) -> Result<AgentView, ApiError> {
         Err(unused())
+    }
+    async fn prices(&self, id: &str) -> Result<PricesView, ApiError> {
+        Ok(PricesView { agent: id.to_owned(), listings: Vec::new() })
     }
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
         let summary = AgentSummary {

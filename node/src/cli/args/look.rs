@@ -28,4 +28,9 @@ pub(in crate::cli) enum ListingCommand {
         /// Record id of the listing.
         id: String,
     },
+    /// The prices that a listing has had, as far as this node has seen them.
+    Prices {
+        /// Record id of the listing, or DID of an agent for all it sells.
+        id: String,
+    },
 }
