@@ -4,6 +4,7 @@ pub(crate) mod agents;
 mod args;
 #[cfg(feature = "bench")]
 mod bench;
+mod channels;
 pub mod client;
 mod configure;
 #[cfg(feature = "devnet")]

@@ -237,6 +237,14 @@ fn inspecting_an_agent_is_taught_by_its_help() {
 }
 
 #[test]
+fn closing_a_channel_is_taught_by_its_help() {
+    let dir = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(text(&haggle(dir.path(), &["wallet", "close", "--help"]).stdout));
+    let both = haggle(dir.path(), &["wallet", "close", "0x00", "--force", "--at", "http://shop.example/"]);
+    assert_eq!(both.status.code(), Some(2), "either the seller is asked, or nobody");
+}
+
+#[test]
 fn an_agent_of_no_kind_or_of_two_is_a_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     for arguments in [

@@ -1,6 +1,7 @@
 //! Handlers, one file per resource: extract, one call, answer.
 
 pub(crate) mod agents;
+pub(crate) mod channels;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod invoke;

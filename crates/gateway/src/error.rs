@@ -110,7 +110,7 @@ fn status_of(code: &str) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found"
-        | "request_not_found" | "key_not_found" | "payment_not_found" => StatusCode::NOT_FOUND,
+        | "request_not_found" | "key_not_found" | "payment_not_found" | "channel_unknown" => StatusCode::NOT_FOUND,
         "answer_too_old" => StatusCode::GONE,
         "idempotency_conflict" => StatusCode::UNPROCESSABLE_ENTITY,
         "already_authorised"
@@ -130,6 +130,7 @@ fn status_of(code: &str) -> StatusCode {
         | "capacity_full"
         | "try_again"
         | "busy"
+        | "channel_busy"
         | "store_locked" => StatusCode::SERVICE_UNAVAILABLE,
         "not_delivered" | "order_expired" | "open_timeout" | "deadline_exceeded" | "unknown_outcome" | "timeout" => {
             StatusCode::GATEWAY_TIMEOUT

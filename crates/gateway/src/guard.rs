@@ -237,6 +237,8 @@ mod tests {
             "/facilitator/verify",
             "/facilitator/settle",
             "/v1/pay",
+            "/v1/channels",
+            "/v1/channels/0x00/close",
         ] {
             assert!(!is_open(closed), "{closed}");
         }

@@ -2,12 +2,13 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
-    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery,
-    MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView,
-    PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery, ChecksView,
+    CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest,
+    HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage,
+    ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
+    OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, PingView, PricesView, Probe,
+    ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -162,6 +163,10 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn transfer(&self, key: &str, request: TransferRequest) -> Result<PaymentView, ApiError>;
     /// A page of an agent's ledger.
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError>;
+    /// The prepaid channels of this node's agents.
+    async fn channels(&self, query: ChannelQuery) -> Result<ChannelPage, ApiError>;
+    /// Takes back what is left in a channel that one of this node's agents pays with; twice is once.
+    async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError>;
     /// Sells one call to whoever pays for it.
     async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError>;
     /// The facilitator's `verify`: an x402 request and its answer.

@@ -1,8 +1,8 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed, wallets,
-    x402,
+    agents, channels, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed,
+    wallets, x402,
 };
 use crate::error::ApiError;
 use crate::guard::{Guard, Watch, guard};
@@ -63,6 +63,8 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/payments/{key}/receipt", get(payments::payment_receipt))
         .route("/v1/transfers", post(payments::transfer))
         .route("/v1/wallet/history", get(payments::list_history))
+        .route("/v1/channels", get(channels::list_channels))
+        .route("/v1/channels/{id}/close", post(channels::close_channel))
         // for whoever pays
         .route("/x402/{listing}", any(x402::sell))
         .merge(facilitator())

@@ -4,6 +4,7 @@
 //! text forms of their types. Every body both serialises and deserialises, so one set of types
 //! serves the server, the command line and embedding programs.
 
+mod channels;
 mod invoke;
 mod keys;
 mod look;
@@ -16,6 +17,7 @@ mod prices;
 mod search;
 mod wallets;
 
+pub use channels::{ChannelPage, ChannelQuery, ChannelView, CloseRequest, ClosingView};
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
     LONGEST_TIMEOUT, Target,

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 mod agents;
 mod look;
+mod wallet;
 
 pub(super) use agents::{A2aCommand, AgentAdd, AgentCommand, AgentLogs, Inspect};
 pub(super) use look::{ListingCommand, PeerCommand};
+pub(super) use wallet::{Wallet, WalletCommand};
 
 const EXAMPLES: &str = "\
 First time? `haggle demo` starts a whole market on this machine and buys something on it.
@@ -104,7 +106,7 @@ pub(super) enum Command {
     Publish(Publish),
     /// Request a URL or ask an agent, and pay for it within the budget if it asks for x402.
     Pay(Pay),
-    /// Balances, reservations and budgets of this node's agents; their payments.
+    /// Balances, reservations and budgets of this node's agents; their payments and channels.
     Wallet(Wallet),
     /// Keys with which other programs call one agent, on an allowance.
     #[command(subcommand)]
@@ -279,52 +281,6 @@ pub(super) struct Pay {
     /// Which of this node's agents pays.
     #[arg(long, value_name = "DID")]
     pub(super) buyer: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Wallet {
-    #[command(subcommand)]
-    pub(super) command: Option<WalletCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum WalletCommand {
-    /// Entries of an agent's ledger, newest first.
-    History {
-        /// Which of this node's agents.
-        #[arg(long, value_name = "DID")]
-        agent: Option<String>,
-        /// Only entries of this kind, such as `paid`, `sent` or `settled`.
-        #[arg(long)]
-        kind: Option<String>,
-        /// Go on below this entry's number.
-        #[arg(long)]
-        before: Option<u64>,
-        /// Most entries (1 to 100).
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
-    },
-    /// Send USDC to an address or an agent.
-    Send {
-        /// An EVM address, or an agent's DID.
-        to: String,
-        /// How much, in USDC.
-        amount: Usdc,
-        /// Why: kept in this node's ledger, and told to the agent that is paid; an address is not told.
-        #[arg(long, visible_alias = "reason", default_value = "")]
-        memo: String,
-        /// Key of the transfer: the same key never sends twice. Default: a fresh one, printed first.
-        #[arg(long)]
-        key: Option<String>,
-        /// Which of this node's agents sends.
-        #[arg(long, value_name = "DID")]
-        from: Option<String>,
-    },
-    /// One payment or transfer by its key.
-    Payment {
-        /// The key.
-        key: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -78,9 +78,8 @@ impl CliError {
 fn exit_of(code: &str) -> Exit {
     match code {
         "peer_not_found" | "card_not_found" | "listing_not_found" | "order_not_found" | "agent_not_found"
-        | "route_not_found" | "no_such_key" | "no_home" | "payment_not_found" | "no_receipt" | "key_not_found" => {
-            Exit::NotFound
-        }
+        | "route_not_found" | "no_such_key" | "no_home" | "payment_not_found" | "no_receipt" | "key_not_found"
+        | "channel_unknown" => Exit::NotFound,
         "budget_per_call" | "budget_per_day" | "unauthorized" | "above_max_price" | "key_allowance" => Exit::Refused,
         "insufficient_funds" | "binding_missing" | "binding_expired" | "binding_invalid" | "already_authorised"
         | "refunded" => Exit::Payment,
@@ -92,8 +91,10 @@ fn exit_of(code: &str) -> Exit {
         | "unreachable"
         | "provider_unreachable"
         | "quote_refused"
+        | "refund_refused"
+        | "seller_not_there"
         | "no_agreement" => Exit::Remote,
-        "deadline_exceeded" | "open_timeout" | "timeout" | "unknown_outcome" => Exit::Timeout,
+        "deadline_exceeded" | "open_timeout" | "timeout" | "unknown_outcome" | "refund_not_seen" => Exit::Timeout,
         "usage" | "unknown_sort" | "invalid_query" | "invalid_body" | "input_too_large" | "invalid_input"
         | "bad_amount" | "too_many_decimals" => Exit::Usage,
         _ => Exit::Failure,

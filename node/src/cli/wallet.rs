@@ -1,10 +1,12 @@
-//! `wallet` and `peer`.
+//! `wallet`.
 
 use super::CliError;
 use super::args::{Globals, WalletCommand};
 use super::orders::fresh_key;
-use super::terminal;
-use haggle_gateway::view::{EntryView, HistoryPage, HistoryQuery, PaymentView, TransferRequest, WalletList};
+use super::{channels, terminal};
+use haggle_gateway::view::{
+    ChannelQuery, CloseRequest, EntryView, HistoryPage, HistoryQuery, PaymentView, TransferRequest, WalletList,
+};
 
 pub(super) async fn run(globals: &Globals, command: Option<WalletCommand>) -> Result<(), CliError> {
     match command {
@@ -19,6 +21,12 @@ pub(super) async fn run(globals: &Globals, command: Option<WalletCommand>) -> Re
             let payment: PaymentView = globals.client()?.get(&format!("/v1/payments/{key}")).await?;
             show_payment(globals, &payment);
             Ok(())
+        }
+        Some(WalletCommand::Channels { agent, after, limit }) => {
+            channels::list(globals, &ChannelQuery { agent, after, limit: Some(limit) }).await
+        }
+        Some(WalletCommand::Close { channel, at, force }) => {
+            channels::close(globals, &channel, &CloseRequest { at, force }).await
         }
     }
 }

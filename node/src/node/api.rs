@@ -7,12 +7,13 @@ use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody};
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChecksView, Discover,
-    DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
-    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
-    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
-    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChannelPage, ChannelQuery,
+    ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView,
+    HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
+    ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView, Movement,
+    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList,
+    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest,
+    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_trade::HireId;
@@ -557,6 +558,14 @@ impl NodeApi for Inner {
 
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         self.history_page(&query)
+    }
+
+    async fn channels(&self, query: ChannelQuery) -> Result<ChannelPage, ApiError> {
+        self.channel_page(&query)
+    }
+
+    async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError> {
+        self.close(id, request).await
     }
 
     async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {

@@ -1,8 +1,9 @@
 //! Paying strangers: ask, read what they want, pay within the budget, ask again; over HTTP (402) or inside A2A tasks. And
-//! direct transfers.
+//! direct transfers. And the prepaid channels behind it.
 
 mod agent;
 mod channel;
+mod closing;
 mod line;
 mod notes;
 pub(crate) mod route;
@@ -345,7 +346,7 @@ fn reason(heard: &Fetched, said: Option<&SettleResponse>) -> String {
 /// The seller did not take a voucher.
 fn not_taken(reason: &str, key: &str) -> ApiError {
     let detail = format!("the seller did not take the voucher: {reason}");
-    let hint = "the key does not pay again; look at the channel, and take a new key for a new payment";
+    let hint = "the key does not pay again; `haggle wallet channels` shows the channel; a new payment takes a new key";
     ApiError::new(StatusCode::BAD_GATEWAY, "payment_refused", detail, hint).about_order(key, hint)
 }
 

@@ -46,6 +46,8 @@ async fn a_key_calls_its_agent_and_nothing_else() {
         ("GET", "/v1/keys"),
         ("DELETE", "/v1/keys/k1"),
         ("GET", "/v1/wallet"),
+        ("GET", "/v1/channels"),
+        ("POST", "/v1/channels/0x00/close"),
         ("GET", "/metrics"),
         ("POST", "/settle"),
         ("GET", &own),

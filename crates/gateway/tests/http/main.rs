@@ -11,7 +11,7 @@ use shop::{Rig, TOKEN, problem};
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::Bound;
-use haggle_gateway::view::{Discover, EventView, Executor, MessageQuery, Target, TypedWish};
+use haggle_gateway::view::{CloseRequest, Discover, EventView, Executor, MessageQuery, Target, TypedWish};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -376,6 +376,24 @@ async fn paying_needs_a_key_and_hands_the_request_on() {
     let _asked = request.header("content-type", "application/json").body(body).send().await.unwrap();
     let paid = rig.shop.paid.lock();
     assert_eq!((paid[0].0.as_str(), paid[0].1.max_price), ("pay-1", Some("0.05".parse().unwrap())));
+}
+
+#[tokio::test]
+async fn a_channel_is_closed_as_it_was_asked_for() {
+    let rig = Rig::start().await;
+    let page: Value = rig.get("/v1/channels?agent=a&after=buys/0x01&limit=5").await.json().await.unwrap();
+    assert_eq!(page, json!({"items": [], "next": "buys/0x01"}));
+    assert_eq!(problem(rig.get("/v1/channels?side=buys").await).await, (400, "invalid_query".to_owned()));
+    let close = async |body: &str| problem(rig.post("/v1/channels/0x01/close", body).await).await;
+    assert_eq!(close(r#"{"at": "http://shop.example/x", "force": 1}"#).await, (422, "invalid_body".to_owned()));
+    assert_eq!(close(r#"{"amount": "1"}"#).await, (422, "invalid_body".to_owned()), "a channel is closed as a whole");
+    assert!(rig.shop.closed.lock().is_empty());
+    assert_eq!(close(r#"{"at": "http://shop.example/x"}"#).await, (503, "channel_busy".to_owned()));
+    assert_eq!(close(r#"{"at": null, "force": true}"#).await, (503, "channel_busy".to_owned()));
+    let closed = rig.shop.closed.lock();
+    let asked = CloseRequest { at: Some("http://shop.example/x".to_owned()), force: false };
+    assert_eq!(closed[0], ("0x01".to_owned(), asked));
+    assert_eq!(closed[1].1, CloseRequest { at: None, force: true });
 }
 
 #[tokio::test]

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChecksView, Discover, DiscoveryQuery,
-    DisputeRequest, EscrowView, EventView, ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage,
-    HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery,
-    ListingView, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
-    OrderPage, OrderQuery, OrderView, PartView, PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView,
-    PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, Reputation, TransactionQuery, TransferRequest,
-    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery, ChecksView,
+    CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView, ExplainedView,
+    ExplanationView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope,
+    KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery,
+    MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView, PayRequest,
+    PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView,
+    Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts,
+    WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -45,6 +46,7 @@ pub(crate) struct Shop {
     pub(crate) added: Mutex<Vec<NewAgent>>,
     pub(crate) hired: Mutex<Vec<String>>,
     pub(crate) paid: Mutex<Vec<(String, PayRequest)>>,
+    pub(crate) closed: Mutex<Vec<(String, CloseRequest)>>,
     pub(crate) invoked: Mutex<Vec<Invocation>>,
     pub(crate) keys: Mutex<Vec<NewKey>>,
     pub(crate) keyed: Mutex<Vec<String>>,
@@ -253,6 +255,13 @@ impl NodeApi for Shop {
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         Ok(HistoryPage { agent: query.agent.unwrap_or_default(), items: Vec::new(), next: query.before })
     }
+    async fn channels(&self, query: ChannelQuery) -> Result<ChannelPage, ApiError> {
+        Ok(ChannelPage { items: Vec::new(), next: query.after })
+    }
+    async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError> {
+        self.closed.lock().push((id.to_owned(), request));
+        Err(ApiError::of_code("channel_busy", "a call waits for its answer"))
+    }
     async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError> {
         self.discovered.lock().push(wanted);
         Ok(Vec::new())
@@ -385,6 +394,7 @@ impl Rig {
             added: Mutex::default(),
             hired: Mutex::default(),
             paid: Mutex::default(),
+            closed: Mutex::default(),
             invoked: Mutex::default(),
             keys: Mutex::default(),
             keyed: Mutex::default(),

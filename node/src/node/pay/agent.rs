@@ -46,38 +46,38 @@ struct Ask<'a> {
 
 /// A task that waits to be paid.
 #[derive(Debug, Clone)]
-struct Waiting {
-    id: String,
-    context: String,
+pub(super) struct Waiting {
+    pub(super) id: String,
+    pub(super) context: String,
 }
 
 /// What an agent answered, read for its payment.
-struct Said<'a> {
+pub(super) struct Said<'a> {
     result: &'a Value,
     message: Option<&'a Value>,
 }
 
 impl<'a> Said<'a> {
-    fn of(result: &'a Value) -> Self {
+    pub(super) fn of(result: &'a Value) -> Self {
         let status = result.get("task").and_then(|task| task.get("status"));
         let message = result.get("message").or_else(|| status?.get("message"));
         Self { result, message }
     }
 
-    fn payment(&self) -> Option<Status> {
+    pub(super) fn payment(&self) -> Option<Status> {
         self.message.and_then(Status::of)
     }
 
-    fn offer(&self) -> Option<PaymentRequired> {
+    pub(super) fn offer(&self) -> Option<PaymentRequired> {
         self.message.and_then(a2a::offer_in)
     }
 
     /// The newest settlement.
-    fn settled(&self) -> Option<SettleResponse> {
+    pub(super) fn settled(&self) -> Option<SettleResponse> {
         self.message.map(a2a::receipts_in)?.pop()
     }
 
-    fn task(&self) -> Option<Waiting> {
+    pub(super) fn task(&self) -> Option<Waiting> {
         let task = self.result.get("task")?;
         let text = |key: &str| task.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         Some(Waiting { id: text("id"), context: text("contextId") })
@@ -92,7 +92,7 @@ impl<'a> Said<'a> {
     }
 
     /// Why the payment was not taken, or the work not done, in the agent's words.
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let settled = self.settled();
         let told = settled.as_ref().and_then(SettleResponse::error_reason).map(str::to_owned);
         let code = told.or_else(|| self.message.and_then(a2a::error_in).map(str::to_owned));
@@ -297,7 +297,7 @@ impl Inner {
     }
 
     /// Waits for a task that is worked on behind its answer.
-    async fn until_done(&self, line: &Line, result: Value) -> Result<Value, A2aError> {
+    pub(super) async fn until_done(&self, line: &Line, result: Value) -> Result<Value, A2aError> {
         let Some(task) = Said::of(&result).task().filter(|_| Said::of(&result).is_at_work()) else { return Ok(result) };
         let looking = async {
             loop {

@@ -5,7 +5,7 @@
 
 mod fare;
 
-use super::Counter;
+use super::{Counter, is_refund};
 use crate::adapters::faults::points;
 use crate::node::api::coded;
 use crate::records::AgentRow;
@@ -62,13 +62,15 @@ impl Toll for Counter {
         if status == Some(Status::Rejected) {
             return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
         }
-        if coming.asked.is_none() {
+        let payload = coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
+        let is_work = !payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_refund));
+        if coming.asked.is_none() && is_work {
             check_input(&self.schemas, &stall.row, &coming.call.message).await?;
         }
-        let Some(Tendered { payment, .. }) = coming.tendered.as_mut() else {
+        let Some(payload) = payload else {
             return self.ask_for(&stall, None);
         };
-        let Ok(payload) = serde_json::from_value::<PaymentPayload>(payment.take()) else {
+        let Ok(payload) = payload else {
             return Ok(self.turned_down(stall, &Reason::Payload.into()));
         };
         match payload.accepted.scheme {
