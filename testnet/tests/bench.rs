@@ -23,6 +23,17 @@ const KEYS: [&str; 16] = [
     "growth_mib_500k",
 ];
 
+const PAY_KEYS: [&str; 8] = [
+    "voucher_verify_per_core",
+    "secp_recover_per_core",
+    "voucher_ratio",
+    "voucher_vs_alloy",
+    "paid_added_cpu_us",
+    "paid_rate_ratio",
+    "exact_verify_ratio",
+    "exact_settle_ratio",
+];
+
 const DISCOVERY_KEYS: [&str; 12] = [
     "verify_gate_ratio",
     "ingest_ratio",
@@ -54,6 +65,22 @@ fn the_bench_of_calls_prints_its_figures_as_one_object() {
     assert_eq!((&report["errors"], &report["lost"]), (&0.into(), &0.into()));
     assert!(report["p50_ms"].as_f64().unwrap() > 0.0 && report["rss_mib"].as_f64().unwrap() > 0.0);
     assert!(report["http_vs_python"].is_null(), "nothing else runs unless asked for");
+}
+
+#[test]
+fn the_bench_of_payments_prints_its_figures_as_one_object() {
+    let output = Command::new(PROGRAM).args(["bench", "pay", "--json", "--quick"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut seen: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    seen.sort_unstable();
+    let mut expected = PAY_KEYS;
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    assert!(report["exact_verify_ratio"].is_null(), "nothing else runs unless asked for");
+    for measured in ["voucher_verify_per_core", "voucher_ratio", "voucher_vs_alloy", "paid_rate_ratio"] {
+        assert!(report[measured].as_f64().is_some_and(|figure| figure > 0.0), "{report:?}");
+    }
 }
 
 #[test]

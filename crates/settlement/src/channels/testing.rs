@@ -89,6 +89,15 @@ impl MemoryChannels {
         self.state.lock().channels.get(id).copied().unwrap_or_default()
     }
 
+    /// The chain takes a deposit back, or mines it again: the channel holds `balance` now, and its payer the difference.
+    pub(crate) async fn reorganise(&self, channel: &ChannelConfig, balance: Usdc) {
+        let before = self.channel(&facts().id(channel)).balance;
+        let (more, less) = (balance.saturating_sub(before), before.saturating_sub(balance));
+        assert!(less.is_zero() || self.chain.move_tokens(CONTRACT, channel.payer, less).await);
+        assert!(more.is_zero() || self.chain.move_tokens(channel.payer, CONTRACT, more).await);
+        self.state.lock().channels.entry(facts().id(channel)).or_default().balance = balance;
+    }
+
     fn begin(&self) -> Result<(), ChainError> {
         if self.state.lock().down { Err(ChainError::Down) } else { Ok(()) }
     }

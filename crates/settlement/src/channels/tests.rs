@@ -736,3 +736,31 @@ async fn a_long_answer_is_told_again_like_a_short_one_and_leaves_with_its_vouche
     street.charged("next").await;
     assert_eq!(files(), 0);
 }
+
+#[tokio::test]
+async fn a_deposit_that_the_chain_takes_back_and_mines_again_is_booked_as_often() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    let sold = street.selling.channels(None).remove(0);
+    let held = street.contract.channel(&sold.id).balance;
+    let books = || async {
+        let accounts = street.homes[0].wallet(&street.alice).await.unwrap().accounts;
+        (accounts.available, accounts.channels)
+    };
+    assert_eq!(books().await.0 + books().await.1, 0, "nothing is booked as spent yet");
+    street.contract.reorganise(&sold.channel, usdc(0)).await;
+    street.selling.read_again(&[sold.id]).await.unwrap();
+    street.charged("second").await;
+    assert_eq!(street.buying.channels(None).iter().filter(|channel| channel.open).count(), 1, "on another channel");
+    let without = books().await;
+    street.contract.reorganise(&sold.channel, held).await;
+    street.buying.tick().await.unwrap();
+    let again = books().await;
+    assert_eq!(
+        i64::try_from(held.units()).unwrap(),
+        without.0 - again.0,
+        "what was there again is in the channel again"
+    );
+    assert_eq!(-(again.0 + again.1), 2 * i64::try_from(PRICE.units()).unwrap(), "and two calls are spent");
+    street.check().await;
+}

@@ -261,15 +261,16 @@ fn book(change: &mut Change<'_>, id: &B256, row: &mut BuyerRow, look: Look) -> R
     retire(change, row);
     let key = || format!("channel/{id}").try_into().ok();
     let paid_in = row.paid_in();
-    let returned = paid_in.saturating_sub(row.seen.balance).max(row.returned);
-    let back = returned.saturating_sub(row.returned);
+    // less than before if the chain took back what returned it, or mined a deposit again that it had taken back
+    let returned = paid_in.saturating_sub(row.seen.balance);
+    let (back, undone) = (returned.saturating_sub(row.returned), row.returned.saturating_sub(returned));
+    let about = || About { kind: EntryKind::ChannelReturned, order: None, key: key() };
+    change.post(&agent, about(), &[(Account::Channels, Side::Out, back), (Account::Available, Side::In, back)])?;
+    change.post(&agent, about(), &[(Account::Channels, Side::In, undone), (Account::Available, Side::Out, undone)])?;
     if !back.is_zero() {
-        let about = About { kind: EntryKind::ChannelReturned, order: None, key: key() };
-        let moves = [(Account::Channels, Side::Out, back), (Account::Available, Side::In, back)];
-        change.post(&agent, about, &moves)?;
         change.events.push(PaymentEvent::ChannelReturned { agent, channel: *id, amount: back });
-        row.returned = returned;
     }
+    row.returned = returned;
     let nothing_left = row.seen.balance == row.seen.claimed && row.pending().is_none();
     let over = row.standing == Standing::Closing && nothing_left;
     // What is neither claimed nor returned in the end was never charged.
