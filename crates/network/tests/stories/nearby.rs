@@ -1,14 +1,8 @@
-//! Nodes on the same local network find each other by multicast DNS. Loopback carries none, so this takes a network of
-//! its own:
-//!
-//! ```text
-//! unshare -rn sh -c 'ip link set lo up multicast on && ip address add 192.168.77.1/24 dev lo
-//!     ip route add 224.0.0.0/4 dev lo && cargo nextest run -p haggle-network --run-ignored only nearby'
-//! ```
+//! Nodes on the same local network find each other by multicast DNS. Loopback carries none, so this takes a network of its own.
 
 use haggle_network::NetworkConfig;
 
-use crate::lab::{start, until};
+use crate::lab::{in_a_network_of_its_own, start, until};
 
 fn at_home(config: &mut NetworkConfig) {
     config.listen = vec!["/ip4/0.0.0.0/tcp/0".to_owned()];
@@ -17,8 +11,10 @@ fn at_home(config: &mut NetworkConfig) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "multicasts: for a network of its own"]
 async fn two_nodes_at_home_find_each_other_and_leave_another_network_alone() {
+    if !in_a_network_of_its_own("nearby::two_nodes_at_home_find_each_other_and_leave_another_network_alone") {
+        return;
+    }
     let foreign = start(3, &[], |config| {
         at_home(config);
         config.network = "devnet-8/1".parse().unwrap();
