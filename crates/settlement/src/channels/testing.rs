@@ -46,6 +46,7 @@ struct Contract {
     down: bool,
     lose_answers: bool,
     refuse_transfer: bool,
+    refuse_deposits: bool,
     sent: usize,
     unsent: HashMap<Address, Usdc>,
 }
@@ -79,6 +80,11 @@ impl MemoryChannels {
     /// The token refuses to pay receivers.
     pub(crate) fn refuse_transfer(&self, refuse: bool) {
         self.state.lock().refuse_transfer = refuse;
+    }
+
+    /// The token refuses what payers signed.
+    pub(crate) fn refuse_deposits(&self, refuse: bool) {
+        self.state.lock().refuse_deposits = refuse;
     }
 
     pub(crate) fn sent(&self) -> usize {
@@ -136,6 +142,9 @@ impl ChannelChain for MemoryChannels {
         let digest = facts().deposit_digest(channel.payer, &id, &deposit.terms);
         if deposit.signature.verify(&digest, channel.payer).is_err() {
             return Err(refused("InvalidSignature"));
+        }
+        if self.state.lock().refuse_deposits {
+            return Err(refused("Blacklisted"));
         }
         if self.chain.now().await? >= deposit.terms.valid_before {
             return Err(refused("AuthorizationExpired"));

@@ -501,6 +501,14 @@ async fn a_refund_is_sent_once_and_told_again() {
     assert_eq!(again.rest["amount"], "4980");
     let state = BatchSettled::of(&again).unwrap().channel_state.unwrap();
     assert_eq!((state.balance.to_usdc(), state.refund_nonce.as_str()), (Some(PRICE), "1"));
+    let (mut other, sent) = (refund, street.contract.sent());
+    other.payload["amount"] = "7".into();
+    let refusal = street.serve("close", &other).await.unwrap_err();
+    assert_eq!(
+        (refusal.code, street.contract.sent()),
+        (code::REFUND_NOTHING, sent),
+        "once for each sum that was charged"
+    );
     assert_eq!(street.buying.refunded(&id, &again).await.unwrap(), usdc(4_980));
     street.check().await;
 }
@@ -678,6 +686,20 @@ async fn a_channel_that_was_sent_back_is_left_and_the_key_pays_on_another() {
 }
 
 #[tokio::test]
+async fn a_part_that_is_left_for_a_key_may_still_be_claimed_so_it_does_not_pay_elsewhere() {
+    let street = Street::open().await;
+    street.charged("first").await;
+    street.selling.claim(None).await.unwrap();
+    let before = street.selling.channels(None).remove(0);
+    street.contract.reorganise(&before.channel, usdc(30)).await;
+    street.selling.read_again(&[before.id]).await.unwrap();
+    assert_eq!(street.call("second").await, Next::Over, "ten of its twenty are there");
+    assert!(matches!(street.pay("second").await, Err(SettlementError::KeyUsed)));
+    street.charged("third").await;
+    street.check().await;
+}
+
+#[tokio::test]
 async fn a_deposit_pays_the_agent_whose_channel_it_is_and_nobody_else() {
     let street = Street::open().await;
     let payment = street.pay("first").await.unwrap().payment;
@@ -696,6 +718,11 @@ async fn deposits_that_never_come_leave_no_row() {
     assert_eq!(refused(street.selling.take(&street.sale("first"), &broke).await), code::DEPOSIT_FAILED);
     assert_eq!(street.selling.channels(None), []);
     assert!(street.chain.move_tokens(super::testing::CONTRACT, alice, purse).await);
+    // or the chain refuses it although the money is there
+    street.contract.refuse_deposits(true);
+    assert_eq!(refused(street.selling.take(&street.sale("first"), &broke).await), code::DEPOSIT_FAILED);
+    assert_eq!(street.selling.channels(None), []);
+    street.contract.refuse_deposits(false);
     street.serve("first", &broke).await.unwrap();
     assert_eq!(street.selling.channels(None).len(), 1, "once it is there, it counts");
 }

@@ -117,16 +117,20 @@ impl Buying {
         }
     }
 
-    /// The seller says that the channel does not hold what was signed. If the chain says so too, the channel is used no more:
-    /// nothing is paid into it again, so what was signed on it is worth nothing, and the key pays anew elsewhere.
+    /// The seller says that the channel does not hold what was signed. If the chain says so too, the channel is used no more,
+    /// and nothing is paid into it again. The key pays anew elsewhere if nothing of its price is in the channel: a seller can
+    /// claim a part of what a voucher allows, so what is there may still be taken for this key.
     async fn emptied(&self, agent: &Did, id: B256, out: &InFlight) -> Result<Next, SettlementError> {
         let seen = self.look(id).await?;
-        if seen.balance >= out.max && seen.withdrawal.is_none() {
-            // the seller has not seen yet what we see
-            return Ok(Next::Later);
+        if seen.balance >= out.max {
+            // without a withdrawal of ours the seller has not seen yet what we see
+            return Ok(if seen.withdrawal.is_none() { Next::Later } else { self.let_go(id, out) });
         }
         tracing::warn!(channel.id = %id, "a channel holds less than was signed: it was sent back, or taken back by the chain");
         self.end(id).await?;
+        if seen.balance > out.max.saturating_sub(out.price) {
+            return Ok(self.let_go(id, out));
+        }
         self.free(id, out, None);
         self.forget(agent, &out.key).await?;
         Ok(Next::Anew)
