@@ -5,7 +5,7 @@
 
 use haggle_base::{Coded, Side};
 use haggle_trade::{OrderFacts, OrderProof};
-use haggle_x402::{PaymentFacts, PaymentProof};
+use haggle_x402::{ChannelProof, ChannelProven, PaymentFacts, PaymentProof};
 use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -15,6 +15,8 @@ use std::fmt;
 pub const ORDER: &str = "haggle-order-receipt/1";
 /// `kind` of the receipt of a payment over x402.
 pub const PAYMENT: &str = "haggle-payment-receipt/1";
+/// `kind` of the receipt of a prepaid channel.
+pub const CHANNEL: &str = "haggle-channel-receipt/1";
 /// Largest file read.
 pub const MAX_BYTES: u64 = 64 * 1024;
 
@@ -59,7 +61,7 @@ impl ReceiptError {
     }
 
     fn malformed(detail: impl Into<String>) -> Self {
-        let hint = "give a file that `haggle receipt order` or `haggle receipt payment` wrote";
+        let hint = "give a file that `haggle receipt order`, `payment` or `channel` wrote";
         Self { code: "receipt_malformed", hint, detail: detail.into() }
     }
 
@@ -97,6 +99,15 @@ pub fn of_payment(proof: &PaymentProof) -> Result<Value, ReceiptError> {
     file(PAYMENT, &facts, proof)
 }
 
+/// The file of a channel's receipt.
+///
+/// # Errors
+/// The proof does not hold.
+pub fn of_channel(proof: &ChannelProof) -> Result<Value, ReceiptError> {
+    let facts = proof.check().map_err(|error| ReceiptError::of(&error))?;
+    file(CHANNEL, &facts, proof)
+}
+
 /// Checks a file without asking anybody: signatures, hashes, amounts, and that its plain fields say what is signed.
 ///
 /// # Errors
@@ -109,25 +120,40 @@ pub fn verify(text: &str) -> Result<Checked, ReceiptError> {
             let proof: OrderProof = proof_of(&given)?;
             let facts = proof.check().map_err(|error| ReceiptError::of(&error))?;
             compare(&given, &file(ORDER, &facts, &proof)?)?;
-            Ok(checked(ORDER, order_signers(&facts), &facts.tx.to_string(), fields(&facts)?))
+            Ok(checked(ORDER, order_signers(&facts), of_tx(&facts.tx.to_string()), fields(&facts)?))
         }
         Some(PAYMENT) => {
             let proof: PaymentProof = proof_of(&given)?;
             let facts = proof.check().map_err(|error| ReceiptError::of(&error))?;
             compare(&given, &file(PAYMENT, &facts, &proof)?)?;
-            Ok(checked(PAYMENT, payment_signers(&facts), &facts.transaction, fields(&facts)?))
+            Ok(checked(PAYMENT, payment_signers(&facts), of_tx(&facts.transaction), fields(&facts)?))
+        }
+        Some(CHANNEL) => {
+            let proof: ChannelProof = proof_of(&given)?;
+            let facts = proof.check().map_err(|error| ReceiptError::of(&error))?;
+            compare(&given, &file(CHANNEL, &facts, &proof)?)?;
+            let channel = facts.channel;
+            let not_checked = format!(
+                "that channel {channel} held the money, and what became of it: only the chain knows. Both may have gone on \
+                 trading after this receipt"
+            );
+            Ok(checked(CHANNEL, channel_signers(&facts, &proof), not_checked, fields(&facts)?))
         }
         Some(other) => Err(ReceiptError::malformed(format!("this version knows no receipt of kind {other:?}"))),
         None => Err(ReceiptError::malformed("the file has no kind")),
     }
 }
 
-fn checked(kind: &'static str, signed: Vec<SignedBy>, tx: &str, facts: Map<String, Value>) -> Checked {
-    let not_checked = match tx {
+const fn checked(kind: &'static str, signed: Vec<SignedBy>, not_checked: String, facts: Map<String, Value>) -> Checked {
+    Checked { valid: true, kind, signed, facts, not_checked }
+}
+
+/// What cannot be checked of a receipt that names this transaction.
+fn of_tx(tx: &str) -> String {
+    match tx {
         "" => "that the money moved: the seller names no transaction, and only the chain knows".to_owned(),
         tx => format!("that transaction {tx} stands on the chain: only the chain knows"),
-    };
-    Checked { valid: true, kind, signed, facts, not_checked }
+    }
 }
 
 fn order_signers(facts: &OrderFacts) -> Vec<SignedBy> {
@@ -146,6 +172,13 @@ fn order_signers(facts: &OrderFacts) -> Vec<SignedBy> {
 fn payment_signers(facts: &PaymentFacts) -> Vec<SignedBy> {
     vec![
         SignedBy { what: "transfer", role: "buyer", by: facts.payer.to_string() },
+        SignedBy { what: "receipt", role: "seller", by: facts.pay_to.to_string() },
+    ]
+}
+
+fn channel_signers(facts: &ChannelProven, proof: &ChannelProof) -> Vec<SignedBy> {
+    vec![
+        SignedBy { what: "voucher", role: "buyer", by: proof.channel.payer_authorizer.to_string() },
         SignedBy { what: "receipt", role: "seller", by: facts.pay_to.to_string() },
     ]
 }

@@ -1,10 +1,13 @@
 //! What is left in a prepaid channel comes back: from the seller, asked where it sells or over A2A, and without it.
 
 use haggle::cli::CliError;
-use haggle::view::{AgentSummary, ChannelPage, ChannelView, CloseRequest, ClosingView, PayRequest, PayView};
+use haggle::receipt::{self, Checked};
+use haggle::view::{
+    AgentSummary, ChannelPage, ChannelReceiptRequest, ChannelView, CloseRequest, ClosingView, PayRequest, PayView,
+};
 use haggle_base::{Timestamp, Usdc};
 use haggle_testnet::{DOCUMENT, Stage};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -99,6 +102,15 @@ impl Trade {
         self.close(node, id, at, false).await.expect_err("it is not closed").code
     }
 
+    /// A channel's receipt at a node, checked; or the code of what went wrong.
+    async fn receipt(&self, node: usize, id: &str, at: Option<&str>) -> Result<Checked, String> {
+        let client = self.stage.node(node).client().expect("the node is up");
+        let request = ChannelReceiptRequest { at: at.map(str::to_owned) };
+        let file: Result<Value, CliError> = client.post(&format!("/v1/channels/{id}/receipt"), &request).await;
+        let file = file.map_err(|error| error.code)?;
+        Ok(receipt::verify(&file.to_string()).expect("it holds with no node and no network"))
+    }
+
     async fn buyer_holds(&self) -> Usdc {
         self.stage.buyer(2).await.1
     }
@@ -149,6 +161,32 @@ async fn a_seller_sends_back_what_is_left() {
     assert_eq!(closed.returned, Some(second.balance.saturating_sub(two())));
     let spent = Usdc::from_units(2 * two().units());
     assert_eq!((trade.buyer_holds().await, trade.seller_holds().await), (had.saturating_sub(spent), spent));
+    trade.stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_show_what_a_channel_came_to_and_it_stays_open() {
+    let trade = Trade::begin().await;
+    let bought = trade.buy_two("receipt").await;
+    let (shop, did) = (trade.shop.as_str(), trade.seller.did.as_str());
+    for (node, at) in [(2, Some(shop)), (2, Some(did)), (1, None)] {
+        let checked = trade.receipt(node, &bought.id, at).await.expect("there is one");
+        assert_eq!(checked.kind, receipt::CHANNEL);
+        let fact = |name: &str| checked.facts[name].as_str().expect("a text").to_owned();
+        assert_eq!((fact("channel"), fact("charged")), (bought.id.clone(), two().to_string()));
+        assert_eq!((fact("seller"), fact("pay_to")), (did.to_owned(), trade.seller.payment_address.to_lowercase()));
+        assert_eq!(checked.signed.iter().map(|one| one.what).collect::<Vec<_>>(), ["voucher", "receipt"]);
+    }
+    let (elsewhere, unknown) = (shop.replace("digest", "nothing"), format!("0x{}", "00".repeat(32)));
+    for (node, id, at, code) in [
+        (2, &bought.id, None, "seller_not_named"),
+        (1, &bought.id, Some(shop), "invalid_request"),
+        (2, &bought.id, Some(elsewhere.as_str()), "seller_not_there"),
+        (1, &unknown, None, "channel_unknown"),
+    ] {
+        assert_eq!(trade.receipt(node, id, at).await.expect_err("there is none"), code);
+    }
+    assert_eq!(trade.channel(2, &bought.id).await, bought, "nothing was paid, and it stays open");
     trade.stage.end().await;
 }
 

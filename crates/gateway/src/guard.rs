@@ -239,6 +239,7 @@ mod tests {
             "/v1/pay",
             "/v1/channels",
             "/v1/channels/0x00/close",
+            "/v1/channels/0x00/receipt",
         ] {
             assert!(!is_open(closed), "{closed}");
         }

@@ -2,12 +2,12 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery, ChecksView,
-    CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView, HireRequest,
-    HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail, ListingPage,
-    ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus,
-    OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, PingView, PricesView, Probe,
-    ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery,
+    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
+    ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey,
+    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, PingView, PricesView,
+    Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
     VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
@@ -167,6 +167,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn channels(&self, query: ChannelQuery) -> Result<ChannelPage, ApiError>;
     /// Takes back what is left in a channel that one of this node's agents pays with; twice is once.
     async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError>;
+    /// What a channel came to, signed by its seller, as a file that anybody can check.
+    async fn channel_receipt(&self, id: &str, request: ChannelReceiptRequest) -> Result<Value, ApiError>;
     /// Sells one call to whoever pays for it.
     async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError>;
     /// The facilitator's `verify`: an x402 request and its answer.

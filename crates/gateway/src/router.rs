@@ -65,6 +65,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/wallet/history", get(payments::list_history))
         .route("/v1/channels", get(channels::list_channels))
         .route("/v1/channels/{id}/close", post(channels::close_channel))
+        .route("/v1/channels/{id}/receipt", post(channels::channel_receipt))
         // for whoever pays
         .route("/x402/{listing}", any(x402::sell))
         .merge(facilitator())

@@ -17,7 +17,7 @@ mod prices;
 mod search;
 mod wallets;
 
-pub use channels::{ChannelPage, ChannelQuery, ChannelView, CloseRequest, ClosingView};
+pub use channels::{ChannelPage, ChannelQuery, ChannelReceiptRequest, ChannelView, CloseRequest, ClosingView};
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
     LONGEST_TIMEOUT, Target,

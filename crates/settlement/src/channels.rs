@@ -26,6 +26,8 @@ mod selling;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod receipts;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

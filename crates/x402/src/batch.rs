@@ -1,7 +1,7 @@
 //! The scheme `batch-settlement` on EVM: a channel is funded once, every call is paid by a cumulative voucher on it.
 //!
-//! The page is `docs/protocols/x402-batch.md`. A payload is one of three ([`BatchPayload`]): a deposit with the channel's
-//! first voucher, a voucher, or the wish to have back what is left. The typed objects are views: what this version does not
+//! The page is `docs/protocols/x402-batch.md`. A payload is one of four ([`BatchPayload`]): a deposit with the channel's
+//! first voucher, a voucher, the wish to have back what is left, or the wish for a receipt. The typed objects are views: what this version does not
 //! know stays in the [`PaymentPayload`] or the `extra` it came in.
 
 use alloy_primitives::{Address, B256, U256};
@@ -17,6 +17,7 @@ use crate::{
 pub mod code;
 mod facts;
 pub mod purchase;
+pub mod receipt;
 mod wire;
 
 pub use facts::ChannelFacts;
@@ -199,6 +200,13 @@ pub enum BatchPayload {
         /// How much of it; everything if it is not said.
         amount: Option<Usdc>,
     },
+    /// The payer wants the seller's word about what was charged. Not of the standard: see [`receipt`].
+    Receipt {
+        /// The channel.
+        channel: ChannelConfig,
+        /// Over exactly what was charged: it pays for nothing.
+        voucher: SignedVoucher,
+    },
 }
 
 impl BatchPayload {
@@ -221,7 +229,10 @@ impl BatchPayload {
     #[must_use]
     pub const fn channel(&self) -> &ChannelConfig {
         match self {
-            Self::Deposit { channel, .. } | Self::Voucher { channel, .. } | Self::Refund { channel, .. } => channel,
+            Self::Deposit { channel, .. }
+            | Self::Voucher { channel, .. }
+            | Self::Refund { channel, .. }
+            | Self::Receipt { channel, .. } => channel,
         }
     }
 
@@ -229,7 +240,10 @@ impl BatchPayload {
     #[must_use]
     pub const fn voucher(&self) -> &SignedVoucher {
         match self {
-            Self::Deposit { voucher, .. } | Self::Voucher { voucher, .. } | Self::Refund { voucher, .. } => voucher,
+            Self::Deposit { voucher, .. }
+            | Self::Voucher { voucher, .. }
+            | Self::Refund { voucher, .. }
+            | Self::Receipt { voucher, .. } => voucher,
         }
     }
 
@@ -275,7 +289,7 @@ pub fn batch_requirement(
     })
 }
 
-/// The answer to a voucher, a deposit or a refund that stands. `transaction` is empty for a voucher.
+/// The answer to a voucher, a deposit, a refund or the wish for a receipt that stands. `transaction` is empty for a voucher.
 ///
 /// # Errors
 /// None in practice: the parts can always be written.

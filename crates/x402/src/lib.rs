@@ -48,6 +48,7 @@ mod words;
 pub use batch::{
     BatchExtra, BatchPayload, BatchSettled, ChannelFacts, ChannelState, Deposit, DepositTerms, SignedVoucher,
     VoucherState,
+    receipt::{ChannelProof, ChannelProven, ChannelReceipt},
 };
 pub use chain::{BadChainRef, ChainRef};
 pub use choose::choose;

@@ -285,6 +285,31 @@ def verify_exact():
         check(json.loads(base64.b64decode(vectors[header])) == vectors[value], f"exact: {header}")
 
 
+def verify_channel_receipt():
+    vectors = load("channel-receipt.json")
+    file = vectors["file"]
+    proof = file["proof"]
+    terms, said = proof["channel"], proof["receipt"]
+    deployed = {"version": "1", "chainId": proof["chain_id"], "verifyingContract": proof["contract"]}
+    domain = {**deployed, "name": "x402 Batch Settlement"}
+    names = "payer payerAuthorizer receiver receiverAuthorizer token".split()
+    config = dict.fromkeys(names, "address") | {"withdrawDelay": "uint40", "salt": "bytes32"}
+    snake = "payer payer_authorizer receiver receiver_authorizer token withdraw_delay salt".split()
+    channel = dict(zip(config, (terms[name] for name in snake)))
+    identity = signed(vectors["payer_secret"], domain, {"ChannelConfig": config}, "ChannelConfig", channel)[0]
+    check(identity == file["channel"], "channel receipt: the channel's id")
+    voucher = {"channelId": "bytes32", "maxClaimableAmount": "uint128"}
+    message = {"channelId": identity, "maxClaimableAmount": said["charged"]}
+    made = signed(vectors["payer_secret"], domain, {"Voucher": voucher}, "Voucher", message)
+    check(made[1] == proof["voucher"], "channel receipt: the voucher")
+    fields = {"channelId": "bytes32", "seller": "string", "charged": "uint128", "claimed": "uint128"}
+    fields |= {"issuedAt": "uint256"}
+    domain = {**deployed, "name": "haggle channel receipt"}
+    message = {**said, "channelId": identity}
+    made = signed(vectors["receiver_secret"], domain, {"ChannelReceipt": fields}, "ChannelReceipt", message)
+    check(made[1] == said["signature"], "channel receipt: the receipt")
+
+
 class Refused(Exception):
     """Why a card counts for nothing, as a code."""
 
@@ -521,7 +546,7 @@ def verify_syncs():
 
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
-             verify_negotiation, verify_exact, verify_messages, verify_looks,
+             verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
              verify_syncs)
     for part in parts:
         part()

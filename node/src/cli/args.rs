@@ -327,6 +327,15 @@ pub(super) enum ReceiptCommand {
         /// The payment's key.
         key: String,
     },
+    /// Print the receipt of a prepaid channel: what was charged on it in all, signed by both sides. The payer's node asks the
+    /// seller for its signature; the seller's node has everything.
+    Channel {
+        /// The channel's id: `haggle wallet channels` names them.
+        channel: String,
+        /// Where the seller sells: the URL that was paid for, or the DID of an agent of the market.
+        #[arg(long, value_name = "URL|DID")]
+        at: Option<String>,
+    },
     /// Check a receipt: signatures, hashes, amounts. Needs no node, no network and no keys.
     Verify {
         /// The file, or - for standard input.

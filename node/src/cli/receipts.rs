@@ -5,6 +5,7 @@ use super::args::{Globals, ReceiptCommand};
 use super::terminal;
 use crate::receipt::{self, Checked};
 use haggle_base::Coded;
+use haggle_gateway::view::ChannelReceiptRequest;
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
@@ -13,19 +14,27 @@ pub(super) async fn run(globals: &Globals, command: ReceiptCommand) -> Result<()
     match command {
         ReceiptCommand::Order { id } => write(globals, &format!("/v1/orders/{id}/receipt")).await,
         ReceiptCommand::Payment { key } => write(globals, &format!("/v1/payments/{key}/receipt")).await,
+        ReceiptCommand::Channel { channel, at } => {
+            let request = ChannelReceiptRequest { at };
+            print(globals, &globals.client()?.post(&format!("/v1/channels/{channel}/receipt"), &request).await?);
+            Ok(())
+        }
         ReceiptCommand::Verify { file } => verify(globals, &file),
     }
 }
 
-/// Prints a receipt as the file it is: with `--json` on one line, else for people too.
 async fn write(globals: &Globals, path: &str) -> Result<(), CliError> {
-    let receipt: Value = globals.client()?.get(path).await?;
-    if globals.json {
-        terminal::json(&receipt);
-    } else {
-        terminal::line(serde_json::to_string_pretty(&receipt).unwrap_or_default());
-    }
+    print(globals, &globals.client()?.get(path).await?);
     Ok(())
+}
+
+/// Prints a receipt as the file it is: with `--json` on one line, else for people too.
+fn print(globals: &Globals, receipt: &Value) {
+    if globals.json {
+        terminal::json(receipt);
+    } else {
+        terminal::line(serde_json::to_string_pretty(receipt).unwrap_or_default());
+    }
 }
 
 fn verify(globals: &Globals, file: &Path) -> Result<(), CliError> {

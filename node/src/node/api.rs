@@ -8,8 +8,8 @@ use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
 use haggle_catalog::{Binding, ListingBody};
 use haggle_gateway::view::{
     AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChannelPage, ChannelQuery,
-    ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView,
-    HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
+    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
+    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
     ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView, Movement,
     NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList,
     PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest,
@@ -566,6 +566,10 @@ impl NodeApi for Inner {
 
     async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError> {
         self.close(id, request).await
+    }
+
+    async fn channel_receipt(&self, id: &str, request: ChannelReceiptRequest) -> Result<Value, ApiError> {
+        self.receipt_of_channel(id, request).await
     }
 
     async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {

@@ -80,7 +80,7 @@ impl Counter {
         };
         let input = serde_json::to_vec(&ordered.input).map_err(|cause| ApiError::internal(&cause))?;
         let schema = ordered.served.row.input_schema.as_ref().map(|schema| schema.as_str().to_owned());
-        let is_work = !is_refund(&payload);
+        let is_work = !is_wish(&payload);
         if is_work && schema::check_aside(schema, input).await.map_err(coded)? != schema::Fit::Fits {
             return Err(ApiError::bad_request(
                 "schema_mismatch",
@@ -169,10 +169,11 @@ impl Counter {
     }
 }
 
-/// Whether a payment only asks for what is left in its channel. No work is done for it, so it needs no input that fits.
-fn is_refund(payload: &PaymentPayload) -> bool {
+/// Whether a payment only asks for what is left in its channel, or for a receipt of it. No work is done for it, so it needs no
+/// input that fits.
+fn is_wish(payload: &PaymentPayload) -> bool {
     payload.accepted.scheme == Scheme::BatchSettlement
-        && payload.payload.get("type").and_then(Value::as_str) == Some("refund")
+        && matches!(payload.payload.get("type").and_then(Value::as_str), Some("refund" | "receipt"))
 }
 
 /// The input of a call: a JSON body, a text body, or the query's parameters.

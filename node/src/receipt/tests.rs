@@ -2,12 +2,15 @@
 
 use super::*;
 use alloy_primitives::{Address, B256};
+use haggle_base::eip712::channel::{ChannelConfig, channel_domain, channel_id, voucher_digest};
 use haggle_base::{PaymentKey, Seed, Timestamp, TokenFacts, Usdc};
 use haggle_x402::exact::{self, ExactAuthorization};
 use haggle_x402::extensions::offer_receipt::{self, Receipt, Signed};
-use haggle_x402::{ChainRef, ExactFacts, PaymentFlow, Resource, SettleResponse};
+use haggle_x402::{ChainRef, ChannelFacts, ChannelReceipt, ExactFacts, PaymentFlow, Resource, SettleResponse};
 use serde_json::json;
 use std::time::Duration;
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 fn key(index: u32) -> PaymentKey {
     Seed::devnet(7, index).payment_key(0)
@@ -22,8 +25,7 @@ fn payment() -> Value {
         symbol: "USDC".to_owned(),
         decimals: 6,
     };
-    let (facts, now, price) =
-        (ExactFacts::new(31_337, token), Timestamp::from_secs(1_795_000_000), Usdc::from_units(20_000));
+    let (facts, now, price) = (ExactFacts::new(31_337, token), NOW, Usdc::from_units(20_000));
     let (alice, bob) = (key(0), key(1));
     let entry =
         exact::requirement(&facts, bob.address(), price, Duration::from_secs(300), &PaymentFlow::Upfront).unwrap();
@@ -36,6 +38,35 @@ fn payment() -> Value {
     let signature = bob.sign_digest(&offer_receipt::Statement::digest(&receipt));
     offer_receipt::put_receipt(&mut answer, &Signed::new(receipt, &signature)).unwrap();
     of_payment(&PaymentProof::of(&payload, &answer).unwrap()).unwrap()
+}
+
+/// The receipt of a channel on which two cents were charged, and one was claimed.
+fn channel() -> Value {
+    let (alice, bob, contract) = (key(0), key(1), Address::repeat_byte(0xcc));
+    let config = ChannelConfig {
+        payer: alice.address(),
+        payerAuthorizer: alice.address(),
+        receiver: bob.address(),
+        receiverAuthorizer: key(2).address(),
+        token: Address::repeat_byte(0x70),
+        withdrawDelay: alloy_primitives::aliases::U40::from(86_400),
+        salt: B256::repeat_byte(0x5a),
+    };
+    let token = TokenFacts {
+        address: config.token,
+        name: "USD Coin".to_owned(),
+        version: "2".to_owned(),
+        symbol: "USDC".to_owned(),
+        decimals: 6,
+    };
+    let facts = ChannelFacts::new(31_337, contract, Address::repeat_byte(0xc0), token);
+    let domain = channel_domain(31_337, contract);
+    let id = channel_id(&config, &domain);
+    let (charged, claimed) = (Usdc::from_units(20_000), Usdc::from_units(10_000));
+    let said = ("did:key:z6MkuzcHtEw8cJ5CYEvL7ESWhSw5x38TidzBFf7X8SL5mtq2", charged, claimed, NOW);
+    let receipt = ChannelReceipt::sign(&facts, &id, said, |digest| Ok::<_, ()>(bob.sign_digest(digest))).unwrap();
+    let voucher = alice.sign_digest(&voucher_digest(&id, 20_000, &domain));
+    of_channel(&ChannelProof { chain_id: 31_337, contract, channel: (&config).into(), voucher, receipt }).unwrap()
 }
 
 fn complaint(file: &Value) -> (&'static str, String) {
@@ -54,8 +85,69 @@ fn a_receipt_says_who_signed_what_and_what_only_the_chain_knows() {
 }
 
 #[test]
+fn a_receipt_of_a_channel_says_what_both_sides_signed() {
+    let file = channel();
+    let checked = verify(&file.to_string()).unwrap();
+    assert_eq!((&checked.facts["charged"], &checked.facts["claimed"]), (&json!("0.02"), &json!("0.01")));
+    let signed: Vec<_> = checked.signed.iter().map(|one| (one.what, one.role, one.by.clone())).collect();
+    let addresses = (key(0).address().to_string(), key(1).address().to_string());
+    assert_eq!(signed, [("voucher", "buyer", addresses.0), ("receipt", "seller", addresses.1)]);
+    assert!(checked.not_checked.contains(checked.facts["channel"].as_str().unwrap()), "{}", checked.not_checked);
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocols/vectors/channel-receipt.json");
+    let secret = |index| format!("0x{}", alloy_primitives::hex::encode(*key(index).secret_bytes()));
+    let vector = json!({
+        "about": "The file of a channel's receipt (docs/protocols/receipts.md), and the keys that signed it.",
+        "payer_secret": secret(0),
+        "receiver_secret": secret(1),
+        "file": file,
+    });
+    let text = format!("{}\n", serde_json::to_string_pretty(&vector).unwrap());
+    if std::env::var_os("HAGGLE_WRITE_VECTORS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text, "HAGGLE_WRITE_VECTORS=1 writes it anew");
+}
+
+#[test]
+fn every_part_of_a_channels_proof_is_signed() {
+    let whole = channel();
+    let forged = |path: &str, value: Value| {
+        let mut edited = whole.clone();
+        *edited["proof"].pointer_mut(path).unwrap() = value;
+        complaint(&edited).0
+    };
+    assert_eq!(forged("/chain_id", json!(1)), "receipt_forged");
+    assert_eq!(forged("/contract", json!(Address::repeat_byte(1))), "receipt_forged");
+    for field in ["payer", "payer_authorizer", "receiver", "receiver_authorizer", "token"] {
+        assert_eq!(forged(&format!("/channel/{field}"), json!(key(3).address())), "receipt_forged", "{field}");
+    }
+    assert_eq!(forged("/channel/withdraw_delay", json!(1)), "receipt_forged");
+    assert_eq!(forged("/channel/withdraw_delay", json!(u64::MAX)), "receipt_malformed");
+    assert_eq!(forged("/channel/salt", json!(B256::ZERO)), "receipt_forged");
+    for (field, value) in [
+        ("charged", json!("1")),
+        ("claimed", json!("1")),
+        ("issuedAt", json!(u64::MAX)),
+        ("seller", json!("did:key:z6Mk")),
+        ("signature", whole["proof"]["voucher"].clone()),
+    ] {
+        assert_eq!(forged(&format!("/receipt/{field}"), value), "receipt_forged", "{field}");
+    }
+    assert_eq!(forged("/voucher", whole["proof"]["receipt"]["signature"].clone()), "receipt_forged");
+    assert_eq!(forged("/receipt/charged", json!("18446744073709551616")), "receipt_malformed");
+    assert_eq!(forged("/receipt/seller", json!("x".repeat(257))), "receipt_malformed");
+    assert_eq!(forged("/receipt/seller", json!("\u{1b}[2J")), "receipt_malformed");
+}
+
+#[test]
 fn every_plain_field_that_says_something_else_is_named() {
-    let whole = payment();
+    for whole in [payment(), channel()] {
+        each_plain_field_is_held_against_the_proof(&whole);
+    }
+}
+
+fn each_plain_field_is_held_against_the_proof(whole: &Value) {
     let plain: Vec<String> =
         whole.as_object().unwrap().keys().filter(|name| *name != "proof" && *name != "kind").cloned().collect();
     assert!(plain.len() >= 9, "{plain:?}");

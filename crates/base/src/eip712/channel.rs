@@ -1,7 +1,8 @@
 //! What is signed for prepaid channels: the types of the x402 scheme `batch-settlement` on EVM.
 //!
 //! A channel's id is the digest of its [`ChannelConfig`]. The payer's [`Voucher`] says how much of it may be claimed in
-//! all; the receiver's authoriser signs [`Refund`] and [`ClaimBatch`] where somebody else sends them.
+//! all; the receiver's authoriser signs [`Refund`] and [`ClaimBatch`] where somebody else sends them. No contract reads a
+//! [`ChannelReceipt`], by which the receiver says what it charged: it has a domain of its own.
 
 use std::sync::LazyLock;
 
@@ -14,6 +15,10 @@ use super::{Domain, digest, domain};
 pub const CHANNEL_NAME: &str = "x402 Batch Settlement";
 /// Version of the channel contract's domain.
 pub const CHANNEL_VERSION: &str = "1";
+/// Name of the domain of a channel's receipts.
+pub const RECEIPT_NAME: &str = "haggle channel receipt";
+/// Version of the domain of a channel's receipts.
+pub const RECEIPT_VERSION: &str = "1";
 
 sol! {
     /// Everything about a channel that never changes.
@@ -72,12 +77,33 @@ sol! {
         /// In the order in which they are claimed.
         ClaimEntry[] claims;
     }
+
+    /// The receiver says what a channel came to.
+    #[derive(Debug, PartialEq, Eq)]
+    struct ChannelReceipt {
+        /// Which channel.
+        bytes32 channelId;
+        /// Who sold on it, as it calls itself: its DID.
+        string seller;
+        /// Charged in all, base units.
+        uint128 charged;
+        /// Claimed of that when the receiver last looked at the chain, base units.
+        uint128 claimed;
+        /// Unix seconds.
+        uint256 issuedAt;
+    }
 }
 
 /// The domain of a channel contract: channels, vouchers, refunds and claims.
 #[must_use]
 pub fn channel_domain(chain_id: u64, channel: Address) -> Domain {
     domain(CHANNEL_NAME, CHANNEL_VERSION, chain_id, Some(channel))
+}
+
+/// The domain of the receipts of a contract's channels.
+#[must_use]
+pub fn receipt_domain(chain_id: u64, channel: Address) -> Domain {
+    domain(RECEIPT_NAME, RECEIPT_VERSION, chain_id, Some(channel))
 }
 
 /// The channel's id: its digest in the domain of the contract that holds it.

@@ -3,8 +3,9 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{ChannelPage, ChannelQuery, CloseRequest, ClosingView};
+use crate::view::{ChannelPage, ChannelQuery, ChannelReceiptRequest, CloseRequest, ClosingView};
 use axum::extract::{Path, State};
+use serde_json::Value;
 
 pub(crate) async fn list_channels(
     State(state): State<AppState>,
@@ -20,4 +21,13 @@ pub(crate) async fn close_channel(
     Json(request): Json<CloseRequest>,
 ) -> Result<axum::Json<ClosingView>, ApiError> {
     state.api.close_channel(&id, request).await.map(axum::Json)
+}
+
+/// Needs no key: nothing is paid.
+pub(crate) async fn channel_receipt(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Json(request): Json<ChannelReceiptRequest>,
+) -> Result<axum::Json<Value>, ApiError> {
+    state.api.channel_receipt(&id, request).await.map(axum::Json)
 }

@@ -65,6 +65,16 @@ pub struct CloseRequest {
     pub force: bool,
 }
 
+/// `POST /v1/channels/{id}/receipt`: the proof of what a channel came to, as a file that anybody can check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelReceiptRequest {
+    /// Where the seller sells, to ask it for its signature: the URL that was paid for, or the DID of an agent of the market.
+    /// Not for a channel that an agent of this node is paid by.
+    #[serde(default)]
+    pub at: Option<String>,
+}
+
 /// How a channel stands after it was closed, or while that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosingView {

@@ -48,6 +48,7 @@ async fn a_key_calls_its_agent_and_nothing_else() {
         ("GET", "/v1/wallet"),
         ("GET", "/v1/channels"),
         ("POST", "/v1/channels/0x00/close"),
+        ("POST", "/v1/channels/0x00/receipt"),
         ("GET", "/metrics"),
         ("POST", "/settle"),
         ("GET", &own),

@@ -397,6 +397,17 @@ async fn a_channel_is_closed_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_channels_receipt_is_asked_for_at_a_place_or_at_none() {
+    let rig = Rig::start().await;
+    let asked = rig.post("/v1/channels/0x01/receipt", r#"{"at": "did:key:z6Mk"}"#).await;
+    assert_eq!(asked.json::<Value>().await.unwrap(), json!({"channel": "0x01", "at": "did:key:z6Mk"}));
+    let own = rig.post("/v1/channels/0x01/receipt", "{}").await;
+    assert_eq!(own.json::<Value>().await.unwrap(), json!({"channel": "0x01", "at": null}));
+    let wrong = rig.post("/v1/channels/0x01/receipt", r#"{"force": true}"#).await;
+    assert_eq!(problem(wrong).await, (422, "invalid_body".to_owned()));
+}
+
+#[tokio::test]
 async fn whoever_pays_needs_no_token_and_gets_what_the_node_says() {
     let rig = Rig::start().await;
     let url = rig.url("/x402/digest?deep=1");

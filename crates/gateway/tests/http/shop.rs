@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery, ChecksView,
-    CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView, ExplainedView,
-    ExplanationView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope,
-    KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody, MessageQuery,
-    MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView, PayRequest,
-    PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView,
-    Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts,
-    WalletList, WalletView, WhyView,
+    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery,
+    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
+    EventView, ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
+    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
+    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView,
+    PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest,
+    QuoteView, Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView,
+    WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -261,6 +261,9 @@ impl NodeApi for Shop {
     async fn close_channel(&self, id: &str, request: CloseRequest) -> Result<ClosingView, ApiError> {
         self.closed.lock().push((id.to_owned(), request));
         Err(ApiError::of_code("channel_busy", "a call waits for its answer"))
+    }
+    async fn channel_receipt(&self, id: &str, request: ChannelReceiptRequest) -> Result<Value, ApiError> {
+        Ok(serde_json::json!({"channel": id, "at": request.at}))
     }
     async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError> {
         self.discovered.lock().push(wanted);

@@ -155,7 +155,9 @@ impl World {
                 assert_eq!(answer.unwrap(), key.as_bytes(), "everybody gets its own answer");
                 Answer::Settled(*settled)
             }
-            Ok(Taken::AtWork(_) | Taken::Returned(_)) => panic!("nobody is at work, nothing was to be refunded"),
+            Ok(Taken::AtWork(_) | Taken::Returned(_) | Taken::Receipt(_)) => {
+                panic!("nobody is at work or wished anything")
+            }
             Err(refusal) => Answer::Refused(self.street.refusal(&refusal)),
         };
         self.answers.push((key, answer));

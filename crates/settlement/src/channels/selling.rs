@@ -17,7 +17,7 @@ use haggle_store::{Blobs, Store};
 use haggle_x402::{
     BatchExtra, BatchPayload, BatchSettled, ChannelState, PaymentPayload, PaymentRequirements, SettleResponse,
     SignedVoucher,
-    batch::{self, PurchaseNumber, code, purchase},
+    batch::{self, PurchaseNumber, code, purchase, receipt},
 };
 
 use super::{
@@ -31,6 +31,7 @@ use slot::{Admit, Asked, AtWork, Slot};
 mod charge;
 mod claim;
 mod deposit;
+mod receipts;
 mod refund;
 pub(crate) mod slot;
 
@@ -70,6 +71,8 @@ pub enum Taken {
     AtWork(Waiting),
     /// The payer wanted its money back, and has it. There is no work to do.
     Returned(Box<SettleResponse>),
+    /// The payer wanted a receipt of the channel, which is in the settlement. There is no work to do.
+    Receipt(Box<SettleResponse>),
 }
 
 /// Waits for work that somebody else is doing.
@@ -241,7 +244,10 @@ impl Selling {
             asset_transfer_method: None,
             channel_state: None,
             voucher_state: None,
-            rest: Map::from_iter([(purchase::ANNOUNCED.to_owned(), true.into())]),
+            rest: [purchase::ANNOUNCED, receipt::ANNOUNCED]
+                .map(|word| (word.to_owned(), true.into()))
+                .into_iter()
+                .collect(),
         };
         let timeout = inner.config.deposit_timeout.as_secs();
         batch::batch_requirement(&inner.config.facts, pay_to, amount, &extra, timeout)
@@ -249,7 +255,7 @@ impl Selling {
     }
 
     /// Decides about a payment. A voucher on a known channel is decided without the chain; a deposit is brought to the chain
-    /// first; a refund is sent.
+    /// first; a refund is sent; a receipt is signed.
     ///
     /// # Errors
     /// A [`Refusal`], in the standard's words.
@@ -277,6 +283,7 @@ impl Selling {
                 self.take_deposit(sale, channel, voucher, deposit, purchase).await
             }
             BatchPayload::Refund { channel, voucher, amount } => self.refund(sale, &channel, &voucher, amount).await,
+            BatchPayload::Receipt { channel, voucher } => self.inner.receipt(sale, &channel, &voucher),
         }
     }
 
@@ -386,7 +393,7 @@ impl Inner {
             BatchPayload::Voucher { channel, voucher } | BatchPayload::Deposit { channel, voucher, .. } => {
                 (channel, voucher)
             }
-            BatchPayload::Refund { .. } => return None,
+            BatchPayload::Refund { .. } | BatchPayload::Receipt { .. } => return None,
         };
         let slot = self.known(channel, voucher).ok().flatten()?;
         if !self.config.facts.is_signed_by(voucher, channel.payerAuthorizer) {

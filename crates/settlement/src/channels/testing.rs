@@ -366,7 +366,7 @@ impl Street {
                 assert_eq!(answer.as_deref(), Some(key.as_bytes()), "a repeat gets its own answer");
                 Ok(*settled)
             }
-            Taken::Returned(settled) => Ok(*settled),
+            Taken::Returned(settled) | Taken::Receipt(settled) => Ok(*settled),
             Taken::AtWork(_) => panic!("nobody else is at work"),
         }
     }

@@ -73,7 +73,7 @@ async fn the_same_payment_delivered_many_times_does_the_work_once() {
                     assert_eq!(answer.unwrap(), b"answer");
                     return *settled;
                 }
-                Taken::Returned(_) => panic!("no refund"),
+                Taken::Returned(_) | Taken::Receipt(_) => panic!("no wish"),
             }
         }
     });

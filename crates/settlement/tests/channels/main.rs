@@ -73,7 +73,7 @@ async fn one_deposit_delivered_at_once_by_many_is_one_transaction() {
                 Taken::Work(ticket) => return Some(street.selling.worked(ticket, b"done").await.unwrap()),
                 Taken::AtWork(waiting) => waiting.over().await,
                 Taken::Answered { .. } => return None,
-                Taken::Returned(_) => panic!("no refund"),
+                Taken::Returned(_) | Taken::Receipt(_) => panic!("no wish"),
             }
         }
     });

@@ -137,7 +137,7 @@ impl Seller {
                     waiting.over().await;
                     continue;
                 }
-                Ok(channels::Taken::Returned(_)) => panic!("nobody asked for a refund"),
+                Ok(channels::Taken::Returned(_) | channels::Taken::Receipt(_)) => panic!("nobody asked for that"),
                 Err(refusal) => {
                     let requirement = self.selling.requirement(&self.keys.agent, PRICE).unwrap();
                     let entry = refusal.correct(requirement).unwrap();

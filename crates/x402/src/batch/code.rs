@@ -24,7 +24,7 @@ pub const PAYER_AUTHORIZER_MISSING: &str = "invalid_batch_settlement_evm_authori
 pub const TOKEN_MISMATCH: &str = "invalid_batch_settlement_evm_token_mismatch";
 /// The channel's withdraw delay is not the one that was asked for.
 pub const DELAY_MISMATCH: &str = "invalid_batch_settlement_evm_withdraw_delay_mismatch";
-/// The payload is none of deposit, voucher and refund, or lacks a field.
+/// The payload is none of deposit, voucher, refund and receipt, or lacks a field.
 pub const PAYLOAD_TYPE: &str = "invalid_batch_settlement_evm_payload_type";
 /// The entry that was chosen is not the one that is asked for.
 pub const REQUIREMENTS: &str = "invalid_payment_requirements";

@@ -28,6 +28,7 @@ pub(super) fn read(payload: &Value) -> Result<BatchPayload, X402Error> {
             let amount = payload.contains_key("amount").then(|| amount(payload, "amount")).transpose()?;
             Ok(BatchPayload::Refund { channel, voucher, amount })
         }
+        "receipt" => Ok(BatchPayload::Receipt { channel, voucher }),
         _ => Err(MALFORMED),
     }
 }
@@ -39,6 +40,7 @@ pub(super) fn write(payload: &BatchPayload) -> Value {
         BatchPayload::Deposit { .. } => "deposit",
         BatchPayload::Voucher { .. } => "voucher",
         BatchPayload::Refund { .. } => "refund",
+        BatchPayload::Receipt { .. } => "receipt",
     };
     object.insert("type".to_owned(), kind.into());
     object.insert(
@@ -77,7 +79,7 @@ pub(super) fn write(payload: &BatchPayload) -> Value {
         BatchPayload::Refund { amount: Some(amount), .. } => {
             object.insert("amount".to_owned(), amount.units().to_string().into());
         }
-        BatchPayload::Voucher { .. } | BatchPayload::Refund { amount: None, .. } => {}
+        BatchPayload::Voucher { .. } | BatchPayload::Refund { amount: None, .. } | BatchPayload::Receipt { .. } => {}
     }
     Value::Object(object)
 }

@@ -1,5 +1,6 @@
-//! The prepaid channels of this node: what they hold, and how what is left in them comes back.
+//! The prepaid channels of this node: what they hold, what they came to, and how what is left in them comes back.
 
+mod receipts;
 mod shop;
 
 use super::PENDING;
@@ -13,7 +14,7 @@ use haggle_settlement::channels::{BoughtChannel, Buying, SoldChannel};
 use haggle_x402::SettleResponse;
 use haggle_x402::batch::code;
 use http::StatusCode;
-use shop::Heard;
+use shop::{Heard, Wish};
 use std::time::Duration;
 
 /// Times a seller is asked for the rest in one call: corrected, or once more because the channel was busy.
@@ -84,10 +85,10 @@ impl Inner {
     /// sells on it.
     async fn ask_back(&self, buying: &Buying, channel: &BoughtChannel, at: &str) -> Result<Usdc, ApiError> {
         let (agent, id) = (&channel.agent, &channel.id);
-        let mut shop = self.shop_at(channel, at).await?;
+        let mut shop = self.shop_at(channel, at, Wish::Refund).await?;
         for _ in 0..ASKS {
             let payment = buying.refund(agent, id, shop.entry(), shop.offer()).await.map_err(closing)?;
-            match self.hand_in(&mut shop, &payment).await? {
+            match self.hand_in(&mut shop, &payment, Wish::Refund).await? {
                 Heard::Settled(said) => return self.until_back(buying, id, &said).await,
                 Heard::Busy => tokio::time::sleep(self.config.chain.poll.min(PENDING)).await,
                 Heard::Refused { word, said, offer } => match (word.as_str(), said, offer) {

@@ -97,7 +97,9 @@ impl Counter {
                         ApiError::of_code("answer_too_old", "this call was answered, and its answer was long");
                     return unsold(&problem, Some(&settled));
                 }
-                Ok(channels::Taken::Returned(settled)) => return sold(b"{}".to_vec(), &settled),
+                Ok(channels::Taken::Returned(settled) | channels::Taken::Receipt(settled)) => {
+                    return sold(b"{}".to_vec(), &settled);
+                }
                 Ok(channels::Taken::AtWork(waiting)) => {
                     waiting.over().await;
                     continue;

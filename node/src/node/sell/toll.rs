@@ -5,7 +5,7 @@
 
 mod fare;
 
-use super::{Counter, is_refund};
+use super::{Counter, is_wish};
 use crate::adapters::faults::points;
 use crate::node::api::coded;
 use crate::records::AgentRow;
@@ -63,7 +63,7 @@ impl Toll for Counter {
             return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
         }
         let payload = coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
-        let is_work = !payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_refund));
+        let is_work = !payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_wish));
         if coming.asked.is_none() && is_work {
             check_input(&self.schemas, &stall.row, &coming.call.message).await?;
         }
@@ -163,6 +163,10 @@ impl Counter {
                 Ok(channels::Taken::Returned(settled)) => {
                     let told = a2a::completed(a2a::with_receipt(stall.receipts.clone(), &settled));
                     return Ok(stall.end(TaskState::Completed, "what was left in the channel is sent back", told));
+                }
+                Ok(channels::Taken::Receipt(said)) => {
+                    let told = a2a::completed(a2a::with_receipt(stall.receipts.clone(), &said));
+                    return Ok(stall.end(TaskState::Completed, "what was charged on the channel is signed", told));
                 }
                 Ok(channels::Taken::AtWork(waiting)) => waiting.over().await,
                 Err(refusal) if refusal.later => return Err(later(refusal.code, "the channel is busy")),

@@ -62,6 +62,34 @@ impl Buying {
         Ok(payload.into_payment(requirement.clone(), offer))
     }
 
+    /// Asks the seller for a receipt of a channel. Nothing is stored and nothing is paid: the voucher that goes with it is over
+    /// what was charged already. `corrected` is the seller's answer to the last wish, if it charged something else: it is
+    /// believed for this wish if it proves it.
+    ///
+    /// # Errors
+    /// `channel_unknown`; `wallet_missing`; `rpc_down` if the chain has to be asked and does not answer.
+    pub async fn receipt_wish(
+        &self,
+        agent: &Did,
+        channel: &B256,
+        requirement: &PaymentRequirements,
+        offer: Option<&PaymentRequired>,
+        corrected: Option<&PaymentRequired>,
+    ) -> Result<PaymentPayload, SettlementError> {
+        let slot = self.inner.slot(channel, |slot| slot.clone()).filter(|slot| slot.row.agent == *agent);
+        let slot = slot.ok_or(SettlementError::ChannelUnknown)?;
+        let proven = match corrected {
+            Some(answer) => self.shown(*channel, answer).await?,
+            None => None,
+        };
+        let charged = proven.unwrap_or_else(|| slot.base());
+        let digest = self.inner.config.facts.voucher_digest(channel, charged);
+        let signature = self.inner.settlement.inner.wallet.sign(agent, &digest)?;
+        let voucher = pay::signed(*channel, charged, signature);
+        let payload = BatchPayload::Receipt { channel: slot.row.channel, voucher };
+        Ok(payload.into_payment(requirement.clone(), offer))
+    }
+
     /// The seller says that it sent back what was left: reads what the chain says, and books it. Returns what came back in
     /// all.
     ///

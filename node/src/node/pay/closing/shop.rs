@@ -1,6 +1,7 @@
-//! The seller that is asked for the rest of a channel: behind a URL that asks for payments, or as an agent of the market.
+//! The seller that is asked about a channel, for the rest of it or for a receipt: behind a URL that asks for payments, or as an agent of the market.
 
 use super::WITHOUT_THE_SELLER;
+use super::receipts::UNSIGNED;
 use crate::node::Inner;
 use crate::node::api::coded;
 use crate::node::invoke::fresh_key;
@@ -20,7 +21,42 @@ use haggle_x402::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Map, json};
 
-/// How long a deposit would be good; a refund has none.
+/// What a seller is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// What is left in the channel.
+    Refund,
+    /// Its word about what was charged.
+    Receipt,
+}
+
+impl Wish {
+    /// What can be done where the seller does not help.
+    const fn otherwise(self) -> &'static str {
+        match self {
+            Self::Refund => WITHOUT_THE_SELLER,
+            Self::Receipt => UNSIGNED,
+        }
+    }
+
+    /// The beginning of a message's id.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Refund => "refund",
+            Self::Receipt => "receipt",
+        }
+    }
+
+    /// As an agent is told.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Refund => "Please send back what is left in the channel.",
+            Self::Receipt => "Please sign what was charged on the channel.",
+        }
+    }
+}
+
+/// How long a deposit would be good; a wish has none.
 const TIMEOUT_SECONDS: u64 = 60;
 
 /// Where the seller of a channel is asked.
@@ -48,9 +84,9 @@ impl Shop {
     }
 }
 
-/// What a seller answers to the wish for a refund.
+/// What a seller answers to a wish.
 pub(super) enum Heard {
-    /// It says that it sent back what was left.
+    /// It says that it did what was wished for.
     Settled(SettleResponse),
     /// It did not.
     Refused {
@@ -83,9 +119,9 @@ impl Heard {
 
 impl Inner {
     /// Finds out how the seller of a channel is asked at a place. Nothing is signed for it.
-    pub(super) async fn shop_at(&self, channel: &BoughtChannel, at: &str) -> Result<Shop, ApiError> {
+    pub(super) async fn shop_at(&self, channel: &BoughtChannel, at: &str, wish: Wish) -> Result<Shop, ApiError> {
         if let Ok(did) = at.parse::<Did>() {
-            return self.agent_shop(channel, &did).await;
+            return self.agent_shop(channel, &did, wish).await;
         }
         for method in [Method::GET, Method::POST] {
             let errand =
@@ -103,7 +139,7 @@ impl Inner {
             let Some(entry) = entry.map(Box::new) else { break };
             return Ok(Shop::Url { errand, offer, entry });
         }
-        Err(not_there(at, channel))
+        Err(not_there(at, channel, wish))
     }
 
     /// Whether an entry is paid on such a channel.
@@ -117,8 +153,8 @@ impl Inner {
 
     /// An agent says what it costs in its listing, and a task that only asks for the price would have to fit its schema:
     /// the entry is made from listing and channel.
-    async fn agent_shop(&self, channel: &BoughtChannel, did: &Did) -> Result<Shop, ApiError> {
-        let missing = || not_there(&did.to_string(), channel);
+    async fn agent_shop(&self, channel: &BoughtChannel, did: &Did, wish: Wish) -> Result<Shop, ApiError> {
+        let missing = || not_there(&did.to_string(), channel, wish);
         let (file, terms) = (&self.file, &channel.channel);
         let contracts = file.channels.ok_or_else(missing)?;
         let asked = self.offers.lock().get(did).filter(|entry| self.is_of(channel, entry)).cloned();
@@ -145,8 +181,14 @@ impl Inner {
         Ok(Shop::Agent { line, entry: Box::new(entry), task: None })
     }
 
-    /// Shows a seller the wish for a refund.
-    pub(super) async fn hand_in(&self, shop: &mut Shop, payment: &PaymentPayload) -> Result<Heard, ApiError> {
+    /// Shows a seller the wish.
+    pub(super) async fn hand_in(
+        &self,
+        shop: &mut Shop,
+        payment: &PaymentPayload,
+        wish: Wish,
+    ) -> Result<Heard, ApiError> {
+        let not_heard = |problem: ApiError| ApiError { hint: wish.otherwise().into(), ..problem };
         match shop {
             Shop::Url { errand, .. } => {
                 let value = header::encode(payment).map_err(coded)?;
@@ -157,18 +199,18 @@ impl Inner {
                 Ok(Heard::of(said, again, || format!("status {}, and no word of a settlement", heard.status)))
             }
             Shop::Agent { line, task, .. } => {
-                let mut wish = json!({
-                    "messageId": fresh_key("refund")?,
+                let mut said = json!({
+                    "messageId": fresh_key(wish.name())?,
                     "role": "ROLE_USER",
-                    "parts": [message::text("Please send back what is left in the channel.")],
+                    "parts": [message::text(wish.words())],
                     "extensions": [a2a::URI],
                     "metadata": a2a::submitted(payment),
                 });
-                if let (Some(task), Some(fields)) = (task.as_ref(), wish.as_object_mut()) {
+                if let (Some(task), Some(fields)) = (task.as_ref(), said.as_object_mut()) {
                     fields.insert("taskId".to_owned(), json!(task.id));
                     fields.insert("contextId".to_owned(), json!(task.context));
                 }
-                let body = message::object([("message", wish), ("configuration", json!({ "historyLength": 0 }))]);
+                let body = message::object([("message", said), ("configuration", json!({ "historyLength": 0 }))]);
                 let heard = match self.say(line, methods::SEND_MESSAGE, body).await {
                     Ok(heard) => self.until_done(line, heard).await,
                     Err(error) => Err(error),
@@ -187,16 +229,16 @@ impl Inner {
     }
 }
 
-/// What a broken way means for a refund that was asked for.
-fn not_heard(problem: ApiError) -> ApiError {
-    ApiError { hint: WITHOUT_THE_SELLER.into(), ..problem }
-}
-
-fn not_there(at: &str, channel: &BoughtChannel) -> ApiError {
+fn not_there(at: &str, channel: &BoughtChannel, wish: Wish) -> ApiError {
     let shown: String = at.chars().filter(|letter| !letter.is_control()).take(200).collect();
     let detail = format!("nobody at {shown} sells for vouchers to {}", channel.channel.receiver);
-    let hint = "the channel stays as it was; name the URL that was paid for on it, or take the rest without the seller: \
-                `haggle wallet close CHANNEL --force`";
+    let hint = match wish {
+        Wish::Refund => {
+            "the channel stays as it was; name the URL that was paid for on it, or take the rest without the seller: \
+             `haggle wallet close CHANNEL --force`"
+        }
+        Wish::Receipt => "name the URL that was paid for on the channel, or the DID of the agent that sells",
+    };
     ApiError::new(StatusCode::BAD_GATEWAY, "seller_not_there", detail, hint)
 }
 
