@@ -28,6 +28,8 @@ mod laws;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

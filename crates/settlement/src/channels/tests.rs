@@ -728,21 +728,6 @@ async fn deposits_that_never_come_leave_no_row() {
 }
 
 #[tokio::test]
-async fn what_was_paid_for_is_answered_whatever_it_costs_by_now() {
-    let street = Street::open().await;
-    street.charged("first").await;
-    let paid = street.pay("second").await.unwrap().payment;
-    let settled = street.serve("second", &paid).await.unwrap();
-    let dearer = super::ChannelSale { amount: usdc(30), ..street.sale("second") };
-    let Ok(Taken::Answered { answer, settled: again }) = street.selling.take(&dearer, &paid).await else {
-        panic!("it is answered")
-    };
-    assert_eq!((answer.as_deref(), *again), (Some(b"second".as_slice()), settled));
-    let unpaid = super::ChannelSale { amount: usdc(30), ..street.sale("third") };
-    assert_eq!(refused(street.selling.take(&unpaid, &paid).await), code::REQUIREMENTS);
-}
-
-#[tokio::test]
 async fn a_long_answer_is_told_again_like_a_short_one_and_leaves_with_its_voucher() {
     let mut street = Street::open().await;
     street.charged("first").await;

@@ -75,7 +75,7 @@ impl Buying {
     /// Pays what is asked on a channel with its receiver: on a free one with enough in it, else by filling one up, else by
     /// opening one within the agent's budget, else it waits until one comes free. The voucher is stored before this returns.
     ///
-    /// The same key gives the same payment again, as long as it is not known how the first one ended.
+    /// The same key gives the same payment again, as long as it is not known how the first one ended, over the price of then.
     ///
     /// # Errors
     /// `payment_key_used` if the key has paid, or may have; `channel_terms`; `channels_full`; the budget's errors if a deposit is needed and
@@ -165,13 +165,12 @@ impl Buying {
         });
         let slot = shown.flatten().ok_or(SettlementError::KeyUsed)?;
         let out = slot.vouchers.in_flight.as_ref().ok_or(SettlementError::KeyUsed)?;
-        if requirement.amount.to_usdc() != Some(out.price) {
-            return Err(SettlementError::KeyUsed);
-        }
         if slot.taken {
             return Ok(None);
         }
-        Ok(Some(Signed::of(&slot, paid.channel, out).paying(requirement, offer, true)))
+        // whatever it costs by now: this is what it was asked for, and a seller that took it answers it
+        let then = PaymentRequirements { amount: out.price.into(), ..requirement.clone() };
+        Ok(Some(Signed::of(&slot, paid.channel, out).paying(&then, offer, true)))
     }
 
     fn choose(&self, wanted: &Wanted, may_open: bool) -> Choice {
