@@ -6,7 +6,8 @@
 use haggle_base::{Coded, Side};
 use haggle_trade::{OrderFacts, OrderProof};
 use haggle_x402::{ChannelProof, ChannelProven, PaymentFacts, PaymentProof};
-use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -208,9 +209,9 @@ struct Plain(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Plain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
+        struct Object;
 
-        impl<'de> Visitor<'de> for Once {
+        impl<'de> Visitor<'de> for Object {
             type Value = Plain;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,7 +220,7 @@ impl<'de> Deserialize<'de> for Plain {
 
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Plain, A::Error> {
                 let mut plain = Map::new();
-                while let Some((name, value)) = fields.next_entry::<String, Value>()? {
+                while let Some((name, Once(value))) = fields.next_entry::<String, Once>()? {
                     if plain.contains_key(&name) {
                         return Err(de::Error::custom(format_args!("{name} stands in it twice")));
                     }
@@ -229,7 +230,55 @@ impl<'de> Deserialize<'de> for Plain {
             }
         }
 
-        deserializer.deserialize_map(Once)
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A JSON value whose objects, at every depth, say every field once. Receipts hold no numbers below zero and no fractions.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Once;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a whole number, a truth value, null, a list or an object")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Once, E> {
+                Ok(Once(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Once(item)) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Once(list.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Once, A::Error> {
+                let Plain(fields) = Plain::deserialize(MapAccessDeserializer::new(fields))?;
+                Ok(Once(fields.into()))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
     }
 }
 

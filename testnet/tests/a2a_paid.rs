@@ -2,12 +2,16 @@
 //! comes.
 
 use haggle::cli::CliError;
-use haggle::view::{PayRequest, PayView};
-use haggle_base::{B256, Clock as _, PaymentKey, SystemClock, Usdc};
+use haggle::view::{ChannelPage, ChannelReceiptRequest, PayRequest, PayView};
+use haggle_base::eip712::channel::{channel_domain, voucher_digest};
+use haggle_base::{B256, Clock as _, PaymentKey, Seed, SystemClock, Usdc};
 use haggle_devchain::DevAccount;
 use haggle_testnet::{DOCUMENT, Stage};
 use haggle_x402::exact::{self, ExactAuthorization};
-use haggle_x402::{ExactFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Scheme, a2a};
+use haggle_x402::{
+    BatchPayload, ChannelProof, ExactFacts, PaymentPayload, PaymentRequired, PaymentRequirements, Scheme,
+    SignedVoucher, a2a,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -237,5 +241,69 @@ async fn a_node_pays_a_stranger_inside_the_task_on_both_rails() {
     assert_eq!(stage.holds(seller).await, Usdc::from_units(2 * PRICE.units()));
     let own = pay(&stage, "own", &want(&stage.buyer(2).await.0, "exact")).await;
     assert!(own.is_err(), "nobody pays oneself");
+    stage.end().await;
+}
+
+/// The wish for a receipt of node 2's only channel, with a voucher over `sum`, signed with that node's own key.
+async fn wish(stage: &Stage, agent: &str, asked: &PaymentRequired, sum: u64) -> PaymentPayload {
+    let client = stage.node(2).client().expect("the node is up");
+    let page: ChannelPage = client.get("/v1/channels").await.expect("the node answers");
+    let id = &page.items[0].id;
+    let request = ChannelReceiptRequest { at: Some(agent.to_owned()) };
+    let file: Value = client.post(&format!("/v1/channels/{id}/receipt"), &request).await.expect("the agent signs");
+    let proof: ChannelProof = serde_json::from_value(file["proof"].clone()).expect("a proof");
+    let key = Seed::devnet(7, 2).payment_key(0);
+    assert_eq!(key.address(), proof.channel.payer);
+    let channel_id = id.parse().expect("an id");
+    let domain = channel_domain(proof.chain_id, proof.contract);
+    let signature = key.sign_digest(&voucher_digest(&channel_id, sum.into(), &domain));
+    let voucher = SignedVoucher { channel_id, max_claimable: Usdc::from_units(sum), signature };
+    let is_channel = |entry: &&PaymentRequirements| entry.scheme == Scheme::BatchSettlement;
+    let entry = asked.accepts.iter().find(is_channel).expect("vouchers are taken");
+    let channel = proof.channel.config().expect("terms");
+    BatchPayload::Receipt { channel, voucher }.into_payment(entry.clone(), Some(asked))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_takes_nobodys_work_away_and_brings_no_input_past_the_schema() {
+    let stage = Stage::of(PROGRAM, 2).await;
+    let agent = stage.serve(1, "digest", 1).await;
+    pay(&stage, "channel", &want(&agent.did, "channel")).await.expect("the agent takes vouchers");
+    let account = DevAccount::numbered(5);
+    let payer = PaymentKey::from_bytes(&account.key().0).expect("the account has a key");
+    stage.mint(payer.address(), Usdc::from_units(1_000_000)).await;
+    let node = stage.node(2).client().expect("the node is up");
+    let (url, token) = (format!("{}/a2a/{}", node.base(), agent.did), node.token().to_owned());
+    let caller = Caller { http: reqwest::Client::new(), url, token, extensions: Some(a2a::URI) };
+
+    // a task that waits to be paid goes on waiting
+    let waits = caller.task(question("w-1")).await;
+    let asked = offer(&waits);
+    let good = wish(&stage, &agent.did, &asked, PRICE.units()).await;
+    let refused = caller.send(reply(&waits, &good)).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    let mut payment = reply(&waits, &signed(&stage, &payer, &asked, 21));
+    payment["messageId"] = json!("pay-2");
+    let paid = caller.task(payment).await;
+    assert_eq!(paid["status"]["state"], "TASK_STATE_COMPLETED", "{paid}");
+    assert!(paid["artifacts"][0]["parts"][0]["data"]["words"].is_number(), "{paid}");
+
+    // in a task of its own it is answered, whatever its parts say
+    let misfit = |id: &str, payload: &PaymentPayload| {
+        let mut message = paid_question(id, payload);
+        message["parts"] = json!([{"data": {"nothing": 1}}]);
+        message
+    };
+    let told = caller.task(misfit("w-2", &good)).await;
+    assert_eq!(told["status"]["state"], "TASK_STATE_COMPLETED", "{told}");
+    assert!(a2a::receipts_in(said(&told))[0].rest["extra"]["channelReceipt"]["signature"].is_string(), "{told}");
+
+    // and a task that began with a wish is not worked for with parts that do not fit
+    let corrected = caller.task(misfit("w-3", &wish(&stage, &agent.did, &asked, 1).await)).await;
+    let again = offer(&corrected);
+    let refused = caller.send(reply(&corrected, &signed(&stage, &payer, &again, 22))).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    assert!(refused.to_string().contains("input schema"), "{refused}");
+    assert_eq!(stage.holds(agent.payment_address.parse().expect("an address")).await, PRICE, "one payment by transfer");
     stage.end().await;
 }

@@ -328,7 +328,8 @@ pub(super) enum ReceiptCommand {
         key: String,
     },
     /// Print the receipt of a prepaid channel: what was charged on it in all, signed by both sides. The payer's node asks the
-    /// seller for its signature; the seller's node has everything.
+    /// seller for its signature; the seller's node has everything. Whoever has the file of an open channel can have what is
+    /// left in it sent back to its payer.
     Channel {
         /// The channel's id: `haggle wallet channels` names them.
         channel: String,

@@ -229,7 +229,7 @@ impl Inner {
             Some(purchase) => self.receipt_of_payment(&purchase),
             None if self.by_any(|agent| self.voucher_view(agent, key))?.is_some() => Err(nothing(
                 "a payment by voucher has no receipt of its own",
-                "its channel has one: `haggle receipt channel CHANNEL`; `haggle wallet payment KEY` names the channel",
+                "its channel has one: `haggle receipt channel CHANNEL --at URL|DID`; `haggle wallet payment KEY` names the channel",
             )),
             None => Err(unknown_payment(key)),
         }

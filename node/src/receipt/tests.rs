@@ -4,6 +4,7 @@ use super::*;
 use alloy_primitives::{Address, B256};
 use haggle_base::eip712::channel::{ChannelConfig, channel_domain, channel_id, voucher_digest};
 use haggle_base::{PaymentKey, Seed, Timestamp, TokenFacts, Usdc};
+use haggle_x402::batch::receipt::Said;
 use haggle_x402::exact::{self, ExactAuthorization};
 use haggle_x402::extensions::offer_receipt::{self, Receipt, Signed};
 use haggle_x402::{ChainRef, ChannelFacts, ChannelReceipt, ExactFacts, PaymentFlow, Resource, SettleResponse};
@@ -42,9 +43,14 @@ fn payment() -> Value {
 
 /// The receipt of a channel on which two cents were charged, and one was claimed.
 fn channel() -> Value {
+    of_channel(&channel_of(key(0).address(), Usdc::from_units(10_000))).unwrap()
+}
+
+/// The same of a channel in this payer's name, of which so much was claimed.
+fn channel_of(payer: Address, claimed: Usdc) -> ChannelProof {
     let (alice, bob, contract) = (key(0), key(1), Address::repeat_byte(0xcc));
     let config = ChannelConfig {
-        payer: alice.address(),
+        payer,
         payerAuthorizer: alice.address(),
         receiver: bob.address(),
         receiverAuthorizer: key(2).address(),
@@ -62,11 +68,12 @@ fn channel() -> Value {
     let facts = ChannelFacts::new(31_337, contract, Address::repeat_byte(0xc0), token);
     let domain = channel_domain(31_337, contract);
     let id = channel_id(&config, &domain);
-    let (charged, claimed) = (Usdc::from_units(20_000), Usdc::from_units(10_000));
-    let said = ("did:key:z6MkuzcHtEw8cJ5CYEvL7ESWhSw5x38TidzBFf7X8SL5mtq2", charged, claimed, NOW);
-    let receipt = ChannelReceipt::sign(&facts, &id, said, |digest| Ok::<_, ()>(bob.sign_digest(digest))).unwrap();
+    let charged = Usdc::from_units(20_000);
+    let seller = "did:key:z6MkuzcHtEw8cJ5CYEvL7ESWhSw5x38TidzBFf7X8SL5mtq2".parse().unwrap();
+    let said = Said { seller, charged, claimed, issued_at: NOW.as_secs() };
+    let receipt = ChannelReceipt::sign(&facts, &id, &said, |digest| Ok::<_, ()>(bob.sign_digest(digest))).unwrap();
     let voucher = alice.sign_digest(&voucher_digest(&id, 20_000, &domain));
-    of_channel(&ChannelProof { chain_id: 31_337, contract, channel: (&config).into(), voucher, receipt }).unwrap()
+    ChannelProof { chain_id: 31_337, contract, channel: (&config).into(), voucher, receipt }
 }
 
 fn complaint(file: &Value) -> (&'static str, String) {
@@ -119,25 +126,39 @@ fn every_part_of_a_channels_proof_is_signed() {
     };
     assert_eq!(forged("/chain_id", json!(1)), "receipt_forged");
     assert_eq!(forged("/contract", json!(Address::repeat_byte(1))), "receipt_forged");
-    for field in ["payer", "payer_authorizer", "receiver", "receiver_authorizer", "token"] {
+    for field in ["receiver", "receiver_authorizer", "token"] {
         assert_eq!(forged(&format!("/channel/{field}"), json!(key(3).address())), "receipt_forged", "{field}");
+    }
+    for field in ["payer", "payer_authorizer"] {
+        assert_eq!(forged(&format!("/channel/{field}"), json!(key(3).address())), "receipt_mismatch", "{field}");
     }
     assert_eq!(forged("/channel/withdraw_delay", json!(1)), "receipt_forged");
     assert_eq!(forged("/channel/withdraw_delay", json!(u64::MAX)), "receipt_malformed");
     assert_eq!(forged("/channel/salt", json!(B256::ZERO)), "receipt_forged");
     for (field, value) in [
-        ("charged", json!("1")),
+        ("charged", json!("10001")),
         ("claimed", json!("1")),
         ("issuedAt", json!(u64::MAX)),
-        ("seller", json!("did:key:z6Mk")),
+        ("seller", json!("did:key:z6MkrGMbwC6JV9Rp1q3DRKYJe3nu7JZj8ZpyZ8HZDeTR4Tdc")),
         ("signature", whole["proof"]["voucher"].clone()),
     ] {
         assert_eq!(forged(&format!("/receipt/{field}"), value), "receipt_forged", "{field}");
     }
     assert_eq!(forged("/voucher", whole["proof"]["receipt"]["signature"].clone()), "receipt_forged");
     assert_eq!(forged("/receipt/charged", json!("18446744073709551616")), "receipt_malformed");
-    assert_eq!(forged("/receipt/seller", json!("x".repeat(257))), "receipt_malformed");
-    assert_eq!(forged("/receipt/seller", json!("\u{1b}[2J")), "receipt_malformed");
+    assert_eq!(forged("/receipt/seller", json!("the good shop")), "receipt_malformed");
+    let twice = whole.to_string().replacen("\"charged\":\"20000\"", "\"charged\":\"9\",\"charged\":\"20000\"", 1);
+    assert_ne!(twice, whole.to_string());
+    assert!(verify(&twice).unwrap_err().to_string().contains("charged stands in it twice"));
+    let deep = format!("{{\"kind\":\"{CHANNEL}\",\"proof\":{}", "[".repeat(60_000));
+    assert_eq!(verify(&deep).unwrap_err().code(), "receipt_malformed", "however deep it is");
+}
+
+#[test]
+fn nobody_is_named_as_payer_who_signed_nothing_and_no_more_is_claimed_than_charged() {
+    let code = |proof: &ChannelProof| of_channel(proof).unwrap_err().code();
+    assert_eq!(code(&channel_of(key(5).address(), Usdc::ZERO)), "receipt_mismatch");
+    assert_eq!(code(&channel_of(key(0).address(), Usdc::from_units(20_001))), "receipt_mismatch");
 }
 
 #[test]

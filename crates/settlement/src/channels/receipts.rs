@@ -1,16 +1,21 @@
 //! Stories of what a channel came to, as both sides sign it.
 
 use haggle_base::Did;
-use haggle_x402::{ChannelProof, PaymentPayload, PaymentProofError, SettleResponse, batch::code, batch::receipt};
+use haggle_x402::{
+    ChannelProof, PaymentPayload, PaymentProofError, PaymentRequired, SettleResponse, batch::code, batch::receipt,
+};
 use serde_json::json;
 
-use super::testing::{PRICE, Street, facts};
+use super::{
+    Taken,
+    testing::{PRICE, Street, facts},
+};
 use crate::{SettlementError, ports::Wallet as _, testing::usdc};
 
 /// Alice's wish for a receipt of her first channel.
 async fn wish(street: &Street) -> PaymentPayload {
     let channel = street.buying.channels(None)[0].id;
-    street.buying.receipt_wish(&street.alice, &channel, &street.requirement(), None, None).await.unwrap()
+    street.buying.receipt_wish(&street.alice, &channel, &street.requirement(), None, None).await.unwrap().unwrap()
 }
 
 /// The sum, as Alice wishes to have it signed.
@@ -34,7 +39,7 @@ async fn both_sides_prove_what_a_channel_came_to_and_nobody_is_charged_for_it() 
         let proven = proof.check().unwrap();
         assert_eq!((proven.charged, proven.claimed), (usdc(60), usdc(0)));
         assert_eq!(proven.channel, street.buying.channels(None)[0].id);
-        assert_eq!(*proven.seller, *street.bob.to_string());
+        assert_eq!(proven.seller, street.bob);
         assert_eq!(proven.payer, street.keys.address(&street.alice).unwrap());
         assert_eq!(proven.pay_to, street.keys.address(&street.bob).unwrap());
     }
@@ -48,22 +53,41 @@ async fn both_sides_prove_what_a_channel_came_to_and_nobody_is_charged_for_it() 
     street.check().await;
 }
 
+/// The wish of a payer that was told another sum by a seller's answer; `None` if it does not believe it.
+async fn wish_again(street: &Street, answer: &PaymentRequired) -> Option<PaymentPayload> {
+    let channel = street.buying.channels(None)[0].id;
+    let entry = street.requirement();
+    street.buying.receipt_wish(&street.alice, &channel, &entry, None, Some(answer)).await.unwrap()
+}
+
 #[tokio::test]
-async fn a_payer_that_believes_something_else_is_corrected_and_forgets_no_voucher_that_is_out() {
+async fn a_voucher_that_is_out_is_not_handed_over_by_a_wish_and_not_forgotten() {
     let street = Street::open().await;
     street.charged("first").await;
     let out = street.pay("waits for its answer").await.unwrap().payment;
     let asked = wish(&street).await;
-    assert_eq!(sum(&asked), "40", "what is out may be charged");
+    assert_eq!(sum(&asked), "20");
+    let said = street.serve("receipt", &asked).await.unwrap();
+    assert_eq!(ChannelProof::of(&facts(), &asked, &said).unwrap().check().unwrap().charged, PRICE);
+    let Ok(Taken::Work(ticket)) = street.selling.take(&street.sale("work"), &out).await else { panic!("work") };
+    street.serve("receipt", &asked).await.unwrap();
+    drop(ticket);
+    assert_eq!(street.pay("waits for its answer").await.unwrap().payment, out, "the same key, the same voucher");
+}
+
+#[tokio::test]
+async fn a_payer_that_does_not_know_of_its_last_call_is_corrected() {
+    let mut street = Street::open().await;
+    street.charged("first").await;
+    street.restart_alice().await;
+    let asked = wish(&street).await;
+    assert_eq!(sum(&asked), "0", "what the answer said is stored with the next voucher");
     let refusal = street.serve("receipt", &asked).await.unwrap_err();
     assert_eq!(refusal.code, code::CUMULATIVE_MISMATCH);
-    let channel = street.buying.channels(None)[0].id;
-    let (entry, answer) = (street.requirement(), street.refusal(&refusal));
-    let corrected = street.buying.receipt_wish(&street.alice, &channel, &entry, None, Some(&answer)).await.unwrap();
+    let corrected = wish_again(&street, &street.refusal(&refusal)).await.unwrap();
     assert_eq!(sum(&corrected), "20");
     let said = street.serve("receipt", &corrected).await.unwrap();
     assert_eq!(ChannelProof::of(&facts(), &corrected, &said).unwrap().check().unwrap().charged, PRICE);
-    assert_eq!(street.pay("waits for its answer").await.unwrap().payment, out, "the same key, the same voucher");
 }
 
 #[tokio::test]
@@ -88,14 +112,20 @@ async fn a_seller_that_lies_about_the_sum_is_not_signed_for_and_not_believed() {
     let bare = street.serve("first again", &street.pay("second").await.unwrap().payment).await.unwrap();
     assert_eq!(of(&bare), PaymentProofError::NoReceipt, "an answer to a call has none");
 
-    // what it cannot prove to have charged is not signed
+    // what it cannot prove to have charged is not signed for, and neither is less than it charged
     let refusal = street.serve("receipt", &asked).await.unwrap_err();
-    let mut lie = street.refusal(&refusal);
-    let entry = lie.accepts.iter_mut().find(|entry| entry.rest["extra"].get("voucherState").is_some()).unwrap();
-    entry.rest["extra"]["voucherState"]["signedMaxClaimable"] = json!("4000");
-    entry.rest["extra"]["channelState"]["chargedCumulativeAmount"] = json!("4000");
-    let again = street.buying.receipt_wish(&street.alice, &channel, &street.requirement(), None, Some(&lie)).await;
-    assert_eq!(sum(&again.unwrap()), "40", "what it has signed itself");
+    let honest = street.refusal(&refusal);
+    assert_eq!(sum(&wish_again(&street, &honest).await.unwrap()), "40");
+    for (charged, shown) in [("4000", "4000"), ("20", "40"), ("19", "19")] {
+        let mut lie = honest.clone();
+        let entry = lie.accepts.iter_mut().find(|entry| entry.rest["extra"].get("voucherState").is_some()).unwrap();
+        entry.rest["extra"]["voucherState"]["signedMaxClaimable"] = json!(shown);
+        entry.rest["extra"]["channelState"]["chargedCumulativeAmount"] = json!(charged);
+        assert_eq!(wish_again(&street, &lie).await, None, "{charged} and {shown}");
+    }
+    let mut bare = honest;
+    bare.accepts.retain(|entry| entry.rest["extra"].get("voucherState").is_none());
+    assert_eq!(wish_again(&street, &bare).await, None, "on the chain nothing is claimed");
 
     // and nobody else is told
     let stranger: Did = street.bob;

@@ -6,7 +6,7 @@
 
 use alloy_primitives::{Address, B256, U256, aliases::U40};
 use haggle_base::{
-    EvmSignature, Timestamp, Usdc,
+    Did, EvmSignature, Timestamp, Usdc,
     eip712::{self, channel},
 };
 use serde::{Deserialize, Serialize};
@@ -18,15 +18,26 @@ use crate::{Atomic, ChainRef, PaymentPayload, PaymentProofError, PaymentRequirem
 pub const ANNOUNCED: &str = "channelReceipts";
 /// In `extra` of a settlement: the receipt.
 pub const FIELD: &str = "channelReceipt";
-/// Longest name of a seller in a receipt, in bytes.
-const MAX_SELLER: usize = 256;
+
+/// What a receiver says of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    /// Who sold.
+    pub seller: Did,
+    /// Charged in all.
+    pub charged: Usdc,
+    /// Claimed of that when the receiver last looked at the chain.
+    pub claimed: Usdc,
+    /// When it says so, Unix seconds.
+    pub issued_at: u64,
+}
 
 /// What a receiver says of a channel, signed by the address that is paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelReceipt {
-    /// Who sold, as it calls itself: its DID. At most 256 bytes.
-    pub seller: Box<str>,
+    /// Who sold, as it calls itself.
+    pub seller: Did,
     /// Charged in all.
     pub charged: Atomic,
     /// Claimed of that when the receiver last looked at the chain.
@@ -45,13 +56,12 @@ impl ChannelReceipt {
     pub fn sign<E>(
         facts: &ChannelFacts,
         id: &B256,
-        said: (&str, Usdc, Usdc, Timestamp),
+        said: &Said,
         sign: impl FnOnce(&B256) -> Result<EvmSignature, E>,
     ) -> Result<Self, E> {
-        let (seller, charged, claimed, at) = said;
         let signature = sign(&digest(facts.chain_id(), facts.contract(), id, said))?;
-        let (charged, claimed) = (charged.into(), claimed.into());
-        Ok(Self { seller: seller.into(), charged, claimed, issued_at: at.as_secs(), signature })
+        let Said { seller, charged, claimed, issued_at } = *said;
+        Ok(Self { seller, charged: charged.into(), claimed: claimed.into(), issued_at, signature })
     }
 
     /// The receipt that a seller put into its answer, if there is one.
@@ -62,14 +72,13 @@ impl ChannelReceipt {
     }
 }
 
-fn digest(chain_id: u64, contract: Address, id: &B256, said: (&str, Usdc, Usdc, Timestamp)) -> B256 {
-    let (seller, charged, claimed, at) = said;
+fn digest(chain_id: u64, contract: Address, id: &B256, said: &Said) -> B256 {
     let receipt = channel::ChannelReceipt {
         channelId: *id,
-        seller: seller.to_owned(),
-        charged: charged.units().into(),
-        claimed: claimed.units().into(),
-        issuedAt: U256::from(at.as_secs()),
+        seller: said.seller.to_string(),
+        charged: said.charged.units().into(),
+        claimed: said.claimed.units().into(),
+        issuedAt: U256::from(said.issued_at),
     };
     eip712::digest(&receipt, &channel::receipt_domain(chain_id, contract))
 }
@@ -86,7 +95,7 @@ pub fn is_announced(requirement: &PaymentRequirements) -> bool {
 pub struct ProvenChannel {
     /// Deposits, and gets back what is not claimed.
     pub payer: Address,
-    /// Signs the vouchers.
+    /// Signs the vouchers: in a proof the payer itself, because another's signature would prove nothing of the payer.
     pub payer_authorizer: Address,
     /// Is paid.
     pub receiver: Address,
@@ -115,7 +124,11 @@ impl From<&channel::ChannelConfig> for ProvenChannel {
 }
 
 impl ProvenChannel {
-    fn config(&self) -> Result<channel::ChannelConfig, PaymentProofError> {
+    /// The terms, as their digest is taken.
+    ///
+    /// # Errors
+    /// [`PaymentProofError::Malformed`] if the delay has more than 40 bits.
+    pub fn config(&self) -> Result<channel::ChannelConfig, PaymentProofError> {
         let delay = U40::try_from(self.withdraw_delay);
         Ok(channel::ChannelConfig {
             payer: self.payer,
@@ -162,7 +175,7 @@ pub struct ChannelProven {
     /// Who was paid.
     pub pay_to: Address,
     /// Who sold, as it calls itself.
-    pub seller: Box<str>,
+    pub seller: Did,
     /// How much in all.
     pub charged: Usdc,
     /// How much of it the seller had claimed, as far as it knew.
@@ -197,7 +210,8 @@ impl ChannelProof {
     /// Checks both signatures, and that they are over the same channel and the same sum.
     ///
     /// # Errors
-    /// The first [`PaymentProofError`] found.
+    /// The first [`PaymentProofError`] found. A channel whose vouchers somebody else signs for the payer cannot be checked
+    /// without a chain.
     pub fn check(&self) -> Result<ChannelProven, PaymentProofError> {
         let malformed = |part| PaymentProofError::Malformed { part };
         let config = self.channel.config()?;
@@ -206,17 +220,17 @@ impl ChannelProof {
         let said = &self.receipt;
         let charged = said.charged.to_usdc().ok_or(malformed("receipt"))?;
         let claimed = said.claimed.to_usdc().ok_or(malformed("receipt"))?;
-        if said.seller.len() > MAX_SELLER || said.seller.chars().any(char::is_control) {
-            return Err(malformed("receipt"));
+        if claimed > charged {
+            return Err(PaymentProofError::Mismatch { field: "claimed" });
+        }
+        if config.payer != config.payerAuthorizer {
+            return Err(PaymentProofError::Mismatch { field: "payer" });
         }
         let voucher = channel::voucher_digest(&id, charged.units().into(), &domain);
-        // a channel without an authoriser has none: no key has the zero address
-        let (by, part) = ("the payer's authoriser", "voucher");
-        self.voucher
-            .verify(&voucher, config.payerAuthorizer)
-            .map_err(|_| PaymentProofError::BadSignature { part, by })?;
-        let at = Timestamp::from_secs(said.issued_at);
-        let receipt = digest(self.chain_id, self.contract, &id, (&said.seller, charged, claimed, at));
+        let (by, part) = ("the payer", "voucher");
+        self.voucher.verify(&voucher, config.payer).map_err(|_| PaymentProofError::BadSignature { part, by })?;
+        let (seller, issued_at) = (said.seller, said.issued_at);
+        let receipt = digest(self.chain_id, self.contract, &id, &Said { seller, charged, claimed, issued_at });
         let (by, part) = ("the address that is paid", "receipt");
         said.signature.verify(&receipt, config.receiver).map_err(|_| PaymentProofError::BadSignature { part, by })?;
         Ok(ChannelProven {
@@ -226,10 +240,10 @@ impl ChannelProof {
             channel: id,
             payer: config.payer,
             pay_to: config.receiver,
-            seller: said.seller.clone(),
+            seller,
             charged,
             claimed,
-            issued_at: at.to_rfc3339(),
+            issued_at: Timestamp::from_secs(issued_at).to_rfc3339(),
         })
     }
 }

@@ -28,6 +28,8 @@ use std::sync::Arc;
 const SHORT: usize = 16 * 1024;
 /// What the toll keeps with a waiting task: the settlements so far.
 const RECEIPTS: &str = "receipts";
+/// What the toll keeps with a waiting task that began with a wish.
+const WISH: &str = "wish";
 
 /// One message that has to be paid.
 struct Stall {
@@ -36,6 +38,8 @@ struct Stall {
     task: String,
     /// Settlements that the task has seen.
     receipts: Vec<Value>,
+    /// Whether the task began with a wish for a refund or a receipt, so that its message was not held against the schema.
+    began_with_wish: bool,
 }
 
 #[async_trait]
@@ -53,20 +57,26 @@ impl Toll for Counter {
             Some(Value::Array(receipts)) => receipts,
             _ => Vec::new(),
         };
-        let stall = Stall {
+        let began_with_wish = coming.memo.remove(WISH).is_some();
+        let mut stall = Stall {
             sale: sale(&served.row, asked, &coming.call)?,
             task: coming.call.task_id.clone(),
             receipts,
+            began_with_wish,
             row: served.row,
         };
         if status == Some(Status::Rejected) {
             return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
         }
         let payload = coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
-        let is_work = !payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_wish));
-        if coming.asked.is_none() && is_work {
-            check_input(&self.schemas, &stall.row, &coming.call.message).await?;
+        let is_wish = payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_wish));
+        if is_wish && coming.asked.is_some() && !stall.began_with_wish {
+            return Err(A2aError::invalid_params("message", "this task waits to be paid: wish in a task of its own"));
         }
+        if !is_wish && (coming.asked.is_none() || stall.began_with_wish) {
+            check_input(&self.schemas, &stall.row, coming.asked.as_ref().unwrap_or(&coming.call.message)).await?;
+        }
+        stall.began_with_wish |= is_wish;
         let Some(payload) = payload else {
             return self.ask_for(&stall, None);
         };
@@ -219,6 +229,9 @@ impl Stall {
         if !self.receipts.is_empty() {
             metadata.insert(a2a::RECEIPTS.to_owned(), self.receipts.clone().into());
             memo.insert(RECEIPTS.to_owned(), self.receipts.clone().into());
+        }
+        if self.began_with_wish {
+            memo.insert(WISH.to_owned(), true.into());
         }
         let words = format!("This costs {} USDC. Pay one of the ways in {}.", self.sale.amount, a2a::REQUIRED);
         Passage::Ask { message: self.message(&words, metadata), memo }

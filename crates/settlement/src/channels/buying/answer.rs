@@ -159,7 +159,7 @@ impl Buying {
     /// # Errors
     /// `channel_unknown`; `rpc_down` if the chain has to be asked and does not answer.
     pub async fn refund_refused(&self, channel: &B256, answer: &PaymentRequired) -> Result<(), SettlementError> {
-        if let Some(charged) = self.shown(*channel, answer).await? {
+        if let Some((charged, _)) = self.shown(*channel, answer).await? {
             self.inner.slot(channel, |slot| {
                 slot.vouchers.charged = charged;
                 slot.vouchers.in_flight = None;
@@ -168,12 +168,16 @@ impl Buying {
         Ok(())
     }
 
-    /// What an answer proves to have been charged on a channel.
-    pub(super) async fn shown(&self, channel: B256, answer: &PaymentRequired) -> Result<Option<Usdc>, SettlementError> {
+    /// What an answer proves to have been charged on a channel, and the voucher that proves it.
+    pub(super) async fn shown(
+        &self,
+        channel: B256,
+        answer: &PaymentRequired,
+    ) -> Result<Option<(Usdc, Usdc)>, SettlementError> {
         let extras = answer.accepts.iter().filter_map(|entry| BatchExtra::of(entry).ok());
         let extra = extras.into_iter().find(|extra| extra.channel_state.is_some());
         let (state, proof) = extra.map_or((None, None), |extra| (extra.channel_state, extra.voucher_state));
-        Ok(self.proven(channel, state, proof).await?.map(|(charged, _)| charged))
+        self.proven(channel, state, proof).await
     }
 
     /// The voucher of a key that is not answered.

@@ -64,7 +64,8 @@ impl Buying {
 
     /// Asks the seller for a receipt of a channel. Nothing is stored and nothing is paid: the voucher that goes with it is over
     /// what was charged already. `corrected` is the seller's answer to the last wish, if it charged something else: it is
-    /// believed for this wish if it proves it.
+    /// believed for this wish if it shows our voucher over just that. `None` if it does not, or names less than it charged
+    /// before.
     ///
     /// # Errors
     /// `channel_unknown`; `wallet_missing`; `rpc_down` if the chain has to be asked and does not answer.
@@ -75,19 +76,22 @@ impl Buying {
         requirement: &PaymentRequirements,
         offer: Option<&PaymentRequired>,
         corrected: Option<&PaymentRequired>,
-    ) -> Result<PaymentPayload, SettlementError> {
+    ) -> Result<Option<PaymentPayload>, SettlementError> {
         let slot = self.inner.slot(channel, |slot| slot.clone()).filter(|slot| slot.row.agent == *agent);
         let slot = slot.ok_or(SettlementError::ChannelUnknown)?;
-        let proven = match corrected {
-            Some(answer) => self.shown(*channel, answer).await?,
-            None => None,
-        };
-        let charged = proven.unwrap_or_else(|| slot.base());
+        // what is out may never have arrived: the seller gets no voucher from us here that it does not have
+        let mut charged = slot.vouchers.charged;
+        if let Some(answer) = corrected {
+            match self.shown(*channel, answer).await? {
+                Some((said, shown)) if said == shown && said >= charged => charged = said,
+                _ => return Ok(None),
+            }
+        }
         let digest = self.inner.config.facts.voucher_digest(channel, charged);
         let signature = self.inner.settlement.inner.wallet.sign(agent, &digest)?;
         let voucher = pay::signed(*channel, charged, signature);
         let payload = BatchPayload::Receipt { channel: slot.row.channel, voucher };
-        Ok(payload.into_payment(requirement.clone(), offer))
+        Ok(Some(payload.into_payment(requirement.clone(), offer)))
     }
 
     /// The seller says that it sent back what was left: reads what the chain says, and books it. Returns what came back in

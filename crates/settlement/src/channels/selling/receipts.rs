@@ -5,14 +5,17 @@ use alloy_primitives::B256;
 use haggle_base::{Did, EvmSignature, Usdc, eip712::channel::ChannelConfig};
 use haggle_x402::{
     BatchSettled, ChannelProof, ChannelReceipt, SignedVoucher,
-    batch::{self, code, receipt},
+    batch::{
+        self, code,
+        receipt::{self, Said},
+    },
 };
 
 use super::{ChannelSale, Inner, Map, Selling, Slot, Taken};
 use crate::{SettlementError, channels::refusal::Refusal};
 
 impl Selling {
-    /// The proof of what a channel paid an agent of this home; `None` while nothing is charged on it.
+    /// The proof of what a channel paid an agent of this home; `None` if no voucher of it is held.
     ///
     /// # Errors
     /// `channel_unknown`; `wallet_missing` if the agent's key is not here.
@@ -22,7 +25,7 @@ impl Selling {
         let (agent, config, standing, voucher) = {
             let open = slot.lock();
             let Some(held) = &open.held else { return Ok(None) };
-            (open.row.agent, open.row.channel.clone(), (held.charged, open.row.seen.claimed), held.signature)
+            (open.row.agent, open.row.channel.clone(), standing(&open), held.signature)
         };
         let receipt = inner.say(&agent, channel, standing)?;
         let facts = &inner.config.facts;
@@ -64,15 +67,17 @@ impl Inner {
 
     fn say(&self, agent: &Did, id: &B256, standing: (Usdc, Usdc)) -> Result<ChannelReceipt, SettlementError> {
         let (charged, claimed) = standing;
-        let said = (agent.to_string(), self.settlement.inner.clock.now());
+        let issued_at = self.settlement.inner.clock.now().as_secs();
         let sign = |digest: &B256| -> Result<EvmSignature, SettlementError> {
             Ok(self.settlement.inner.wallet.sign(agent, digest)?)
         };
-        ChannelReceipt::sign(&self.config.facts, id, (&said.0, charged, claimed, said.1), sign)
+        ChannelReceipt::sign(&self.config.facts, id, &Said { seller: *agent, charged, claimed, issued_at }, sign)
     }
 }
 
-/// Charged and claimed.
+/// Charged and claimed. A home that was restored from an old copy holds a voucher that was overtaken: what was claimed was
+/// charged.
 fn standing(slot: &Slot) -> (Usdc, Usdc) {
-    (slot.charged(), slot.row.seen.claimed)
+    let (charged, claimed) = (slot.charged(), slot.row.seen.claimed);
+    (charged, claimed.min(charged))
 }

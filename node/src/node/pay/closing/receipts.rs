@@ -6,16 +6,17 @@ use crate::node::Inner;
 use crate::node::api::coded;
 use crate::node::receipts::nothing;
 use crate::receipt;
-use haggle_base::B256;
+use haggle_base::{B256, Coded as _, Did};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::ChannelReceiptRequest;
+use haggle_settlement::SettlementError;
 use haggle_settlement::channels::{BoughtChannel, Buying};
-use haggle_x402::batch::receipt::is_announced;
-use haggle_x402::{ChannelFacts, ChannelProof, PaymentRequired, batch::code};
+use haggle_x402::batch::{code, receipt::is_announced};
+use haggle_x402::{ChannelFacts, ChannelProof, PaymentPayload, PaymentProofError, PaymentRequired, SettleResponse};
 use serde_json::Value;
 
 /// What stands without the seller's word.
-pub(super) const UNSIGNED: &str = "nothing was paid or changed; the channel's claim on the chain is the other proof";
+pub(super) const UNSIGNED: &str = "nothing was paid or changed; `haggle wallet channels` shows what was charged, and the claim on the chain proves it";
 
 impl Inner {
     /// The receipt of a channel of this node; see [`haggle_gateway::NodeApi::channel_receipt`].
@@ -32,25 +33,27 @@ impl Inner {
         }
         let channel: B256 = id.parse().map_err(|_| unknown(id))?;
         let bought = |buying: &Buying| buying.channels(None).into_iter().find(|known| known.id == channel);
-        if let Some((buying, bought)) = self.buying.as_ref().and_then(|buying| Some((buying, bought(buying)?))) {
-            let at = at.ok_or_else(not_named)?;
-            let proof = self.ask_receipt(buying, &bought, &at).await?;
-            return receipt::of_channel(&proof).map_err(coded);
-        }
-        let selling = self.counter.channels().ok_or_else(|| unknown(id))?;
-        let proof = selling.receipt(&channel).map_err(|error| match error {
-            haggle_settlement::SettlementError::ChannelUnknown => unknown(id),
-            error => coded(error),
-        })?;
-        if at.is_some() {
-            return Err(wrong("an agent of this node is paid by this channel: nobody else is asked for its receipt"));
-        }
-        receipt::of_channel(&proof.ok_or_else(uncharged)?).map_err(coded)
+        let buying = self.buying.as_ref().ok_or_else(super::channels_off)?;
+        let sold = self.counter.channels().map(|selling| selling.receipt(&channel));
+        let proof = match (sold, bought(buying), at) {
+            (Some(Ok(_)), None, Some(_)) => {
+                return Err(wrong(
+                    "an agent of this node is paid by this channel: nobody else is asked for its receipt",
+                ));
+            }
+            // also if an agent of this node pays: then both sides are here
+            (Some(Ok(proof)), _, _) => proof.ok_or_else(unheld)?,
+            (_, Some(bought), Some(at)) => self.ask_receipt(buying, &bought, &at).await?,
+            (_, Some(_), None) => return Err(not_named()),
+            (Some(Err(SettlementError::ChannelUnknown)) | None, None, _) => return Err(unknown(id)),
+            (Some(Err(error)), None, _) => return Err(coded(error)),
+        };
+        receipt::of_channel(&proof).map_err(coded)
     }
 
     /// Asks the seller for its word. Nothing is paid and nothing is stored.
     async fn ask_receipt(&self, buying: &Buying, channel: &BoughtChannel, at: &str) -> Result<ChannelProof, ApiError> {
-        if channel.charged.is_zero() {
+        if channel.signed.is_zero() {
             return Err(uncharged());
         }
         let (agent, id) = (&channel.agent, &channel.id);
@@ -64,9 +67,9 @@ impl Inner {
         let mut corrected: Option<PaymentRequired> = None;
         for _ in 0..ASKS {
             let wish = buying.receipt_wish(agent, id, shop.entry(), shop.offer(), corrected.as_ref()).await;
-            let wish = wish.map_err(closing)?;
+            let wish = wish.map_err(closing)?.ok_or_else(|| not_signed("it names another sum than it charged"))?;
             match self.hand_in(&mut shop, &wish, Wish::Receipt).await? {
-                Heard::Settled(said) => return ChannelProof::of(&facts, &wish, &said).map_err(coded),
+                Heard::Settled(said) => return proven(&facts, &wish, &said, at),
                 Heard::Busy => tokio::time::sleep(self.config.chain.poll.min(PENDING)).await,
                 Heard::Refused { word, offer: Some(offer), .. }
                     if matches!(word.as_str(), code::CUMULATIVE_MISMATCH | code::BELOW_CLAIMED) =>
@@ -76,8 +79,41 @@ impl Inner {
                 Heard::Refused { word, .. } => return Err(not_signed(&word)),
             }
         }
-        Err(ApiError { hint: UNSIGNED.into(), ..ApiError::of_code("try_again", "the seller is busy") })
+        match corrected {
+            Some(_) => Err(not_signed("it names another sum each time")),
+            None => Err(ApiError { hint: UNSIGNED.into(), ..ApiError::of_code("try_again", "the seller is busy") }),
+        }
     }
+}
+
+/// What the seller's answer proves; an agent that was named has to be the one that signed.
+fn proven(
+    facts: &ChannelFacts,
+    wish: &PaymentPayload,
+    said: &SettleResponse,
+    at: &str,
+) -> Result<ChannelProof, ApiError> {
+    let proof = ChannelProof::of(facts, wish, said).map_err(|error| match error {
+        PaymentProofError::NoReceipt => nothing("the seller's answer holds no receipt", UNSIGNED),
+        error => not_good(error.code(), error.to_string()),
+    })?;
+    if proof.receipt.charged.to_usdc().is_none_or(|charged| charged.is_zero()) {
+        return Err(uncharged());
+    }
+    match at.parse::<Did>() {
+        Ok(named) if named != proof.receipt.seller => {
+            Err(not_good("receipt_mismatch", format!("the receipt is by {}", proof.receipt.seller)))
+        }
+        _ => Ok(proof),
+    }
+}
+
+fn not_good(code: &'static str, detail: String) -> ApiError {
+    ApiError::new(http::StatusCode::BAD_GATEWAY, code, detail, UNSIGNED)
+}
+
+fn unheld() -> ApiError {
+    nothing("this node holds no voucher of the channel", "what was claimed of it stands on the chain")
 }
 
 fn uncharged() -> ApiError {

@@ -237,7 +237,9 @@ fn not_there(at: &str, channel: &BoughtChannel, wish: Wish) -> ApiError {
             "the channel stays as it was; name the URL that was paid for on it, or take the rest without the seller: \
              `haggle wallet close CHANNEL --force`"
         }
-        Wish::Receipt => "name the URL that was paid for on the channel, or the DID of the agent that sells",
+        Wish::Receipt => {
+            "name the URL that was paid for on the channel, or the DID of the agent that sells: `--at URL|DID`"
+        }
     };
     ApiError::new(StatusCode::BAD_GATEWAY, "seller_not_there", detail, hint)
 }
