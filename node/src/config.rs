@@ -81,6 +81,8 @@ pub struct P2p {
     /// Whether peers are asked to dial this node's addresses, and are answered when they ask, so that only those that
     /// work are told as public.
     pub autonat: bool,
+    /// Whether a home router is asked to open the ports that this node listens on.
+    pub upnp: bool,
     /// Most connections at once.
     pub max_connections: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
@@ -237,6 +239,7 @@ impl Default for P2p {
             relay: false,
             mdns: true,
             autonat: true,
+            upnp: true,
             max_connections: 120,
             gossip: true,
             sync: true,

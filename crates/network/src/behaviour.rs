@@ -25,6 +25,7 @@ use crate::error::NetworkError;
 use crate::guard::Guard;
 use crate::lane::Lane;
 use crate::local::Local;
+use crate::mapping::Mapping;
 use crate::protocol;
 use crate::reach::{Answering, Asking};
 use crate::relay::{self as relaying, Holders};
@@ -87,6 +88,7 @@ pub(crate) struct Behaviour {
     pub(crate) mdns: Toggle<Local>,
     pub(crate) asking: Toggle<Asking>,
     pub(crate) answering: Toggle<Answering>,
+    pub(crate) mapping: Toggle<Mapping>,
 }
 
 /// Builds the swarm: TCP with noise and yamux, QUIC, DNS, circuits through relays, and the behaviours.
@@ -192,6 +194,7 @@ fn behaviour(
         mdns: Toggle::from((config.mdns && !config.hide_listen_addrs).then(|| Local::new(local))),
         asking: Toggle::from((config.autonat && !config.hide_listen_addrs).then(|| Asking::new(config.loopback_ok))),
         answering: Toggle::from(config.autonat.then(|| Answering::new(config.loopback_ok))),
+        mapping: Toggle::from((config.upnp && !config.hide_listen_addrs).then(Mapping::new)),
     })
 }
 

@@ -41,6 +41,8 @@ pub struct NetworkConfig {
     /// Whether peers are asked to dial this node's addresses, so that only those that work are told as external ones,
     /// and are answered when they ask (AutoNAT v2). This node itself does not ask while its listen addresses are hidden.
     pub autonat: bool,
+    /// Whether a home router is asked to open this node's ports (UPnP). Not while the listen addresses are hidden.
+    pub upnp: bool,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
     /// Most established connections, all peers together.
@@ -94,6 +96,7 @@ impl NetworkConfig {
             relay: None,
             mdns: false,
             autonat: false,
+            upnp: false,
             topics: Vec::new(),
             max_connections: 64,
             target_peers: 8,
@@ -148,6 +151,7 @@ impl fmt::Debug for NetworkConfig {
             .field("relay", &self.relay)
             .field("mdns", &self.mdns)
             .field("autonat", &self.autonat)
+            .field("upnp", &self.upnp)
             .field("topics", &self.topics.len())
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)

@@ -52,6 +52,7 @@ mod handle;
 mod inbox;
 mod lane;
 mod local;
+mod mapping;
 mod metrics;
 mod nearby;
 mod proof;

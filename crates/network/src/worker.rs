@@ -89,6 +89,8 @@ pub(crate) struct Worker {
     nearby: Nearby,
     /// Where connected peers see this node.
     seen_at: HashMap<PeerId, IpAddr>,
+    /// What the router says it opened, each address with its port.
+    mapped: Vec<Multiaddr>,
     /// When to look next at whether others can dial this node.
     look_at_reach: Duration,
     /// Callers that wait for a peer to be connected.
@@ -125,6 +127,7 @@ impl Worker {
             discovery: Discovery::default(),
             nearby: Nearby::default(),
             seen_at: HashMap::new(),
+            mapped: Vec::new(),
             look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
@@ -258,6 +261,7 @@ impl Worker {
             BehaviourEvent::Mdns(event) => self.on_mdns(event),
             BehaviourEvent::Asking(verdict) => self.on_verdict(&verdict),
             BehaviourEvent::Answering(event) => Self::on_tried(&event),
+            BehaviourEvent::Mapping(event) => self.on_mapping(event),
             BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
                 match never {}
             }

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 38] = [
+pub const EXPLANATIONS: [Explanation; 39] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -22,6 +22,7 @@ pub const EXPLANATIONS: [Explanation; 38] = [
     row("p2p.relay", "whether this node carries bytes for others that nobody can dial; it takes a public address"),
     row("p2p.mdns", "whether nodes on the same local network are found by multicast DNS"),
     row("p2p.autonat", "whether peers are asked to dial this node, and are answered when they ask"),
+    row("p2p.upnp", "whether a home router is asked to open this node's ports (UPnP)"),
     row("p2p.max_connections", "most connections at once"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled with peers; off leaves gossip alone"),

@@ -87,6 +87,7 @@ impl NodeBuilder {
         if self.local {
             config.p2p.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned(), "/ip4/127.0.0.1/udp/0/quic-v1".to_owned()];
             config.p2p.mdns = false;
+            config.p2p.upnp = false;
             config.gateway.listen = SocketAddr::from(([127, 0, 0, 1], 0));
             config.chain.poll = Duration::from_millis(100);
         }

@@ -311,6 +311,7 @@ async fn start_network(
         relay: config.p2p.relay.then(RelayLimits::default),
         mdns: config.p2p.mdns && looks_out,
         autonat: config.p2p.autonat && !file.is_devnet(),
+        upnp: config.p2p.upnp && looks_out,
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,

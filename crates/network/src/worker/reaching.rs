@@ -7,6 +7,7 @@ use std::time::Duration;
 use haggle_base::PeerId;
 use libp2p::Multiaddr;
 use libp2p::autonat::v2::server;
+use libp2p::upnp;
 
 use super::Worker;
 use crate::address;
@@ -33,6 +34,9 @@ impl Worker {
         if let Some(answering) = self.swarm.behaviour_mut().answering.as_mut() {
             answering.tend(elapsed);
         }
+        if let Some(mapping) = self.swarm.behaviour_mut().mapping.as_mut() {
+            mapping.tend(elapsed);
+        }
         if elapsed < self.look_at_reach || !self.swarm.behaviour().asking.is_enabled() {
             return;
         }
@@ -47,14 +51,15 @@ impl Worker {
         }
     }
 
-    /// The addresses that others may be able to dial: open ones that this node listens on, and its ports behind the
-    /// addresses that peers see.
+    /// The addresses that others may be able to dial: open ones that this node listens on, those that the router says
+    /// it opened, and this node's ports behind the addresses that peers see.
     fn claims(&self) -> Vec<Multiaddr> {
         let one_machine = self.config.loopback_ok;
         let mut listeners: Vec<_> = self.swarm.listeners().filter(|addr| !address::is_relayed(addr)).collect();
         listeners.sort_unstable();
         let mut claims: Vec<Multiaddr> = Vec::new();
         claims.extend(listeners.iter().filter(|addr| address::is_public(addr, one_machine)).copied().cloned());
+        claims.extend(self.mapped.iter().cloned());
         for ip in self.open_ips().into_iter().chain(self.most_seen()) {
             claims.extend(listeners.iter().filter_map(|addr| address::with_ip(addr, ip)));
         }
@@ -81,6 +86,41 @@ impl Worker {
         let mut votes: Vec<_> = votes.into_iter().collect();
         votes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
         votes.into_iter().take(MAX_SEEN).map(|(ip, _)| ip)
+    }
+
+    /// The router has opened a port, or closed it. If nobody is asked to try it, its word has to do.
+    pub(super) fn on_mapping(&mut self, event: upnp::Event) {
+        let has_asking = self.swarm.behaviour().asking.is_enabled();
+        match event {
+            upnp::Event::NewExternalAddr { external_addr: addr, .. } => {
+                if self.mapped.len() >= MAX_CLAIMS || self.mapped.contains(&addr) || !address::is_public(&addr, false) {
+                    return;
+                }
+                tracing::info!("the router has opened {addr} for this node");
+                self.mapped.push(addr.clone());
+                if !has_asking {
+                    self.swarm.add_external_address(addr);
+                    self.on_listeners_changed();
+                }
+            }
+            upnp::Event::ExpiredExternalAddr { external_addr: addr, .. } => {
+                tracing::info!("the router keeps {addr} open no longer");
+                self.mapped.retain(|known| *known != addr);
+                if !has_asking {
+                    self.swarm.remove_external_address(&addr);
+                    self.on_listeners_changed();
+                }
+            }
+            upnp::Event::GatewayNotFound => tracing::debug!("no router opens ports here"),
+            upnp::Event::NonRoutableGateway => {
+                tracing::info!("the router here stands behind another one: no port is opened");
+            }
+        }
+    }
+
+    /// Whether the router says that it opened a port, and nobody is asked to try it.
+    pub(super) fn is_opened_by_router(&self) -> bool {
+        !self.mapped.is_empty() && !self.swarm.behaviour().asking.is_enabled()
     }
 
     /// A peer has tried an address of this node.

@@ -55,7 +55,7 @@ impl Worker {
     /// Whether others cannot be expected to reach this node at an address of its own: the operator says that they can,
     /// or peers have tried, or what it listens on tells.
     fn is_hidden(&self) -> bool {
-        if self.config.relay.is_some() || !self.config.external.is_empty() {
+        if self.config.relay.is_some() || !self.config.external.is_empty() || self.is_opened_by_router() {
             return false;
         }
         match self.shared.reach() {
