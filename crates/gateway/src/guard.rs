@@ -4,7 +4,8 @@ use crate::error::ApiError;
 use crate::ports::NodeApi;
 use crate::view::KeyScope;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use haggle_a2a_transport::CallerScope;
@@ -44,11 +45,14 @@ impl Guard {
 
     /// Checks Host and Origin: a page of another site must not reach the node through a browser.
     ///
+    /// A request may name its host in the URI, too; whatever it names has to be this gateway.
+    ///
     /// # Errors
     /// `wrong_host` or `wrong_origin`.
-    pub fn check_site(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let host = text(headers, header::HOST);
-        if !host.is_some_and(|host| self.allows(host)) {
+    pub fn check_site(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        let given = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        let mut hosts = given.chain(uri.authority().map(Authority::as_str)).peekable();
+        if hosts.peek().is_none() || !hosts.all(|host| self.allows(host)) {
             return Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 "wrong_host",
@@ -132,7 +136,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Lets a request in, or says which bought key it shows.
     fn look_at(&self, request: &Request) -> Result<Option<String>, ApiError> {
-        self.guard.check_site(request.headers())?;
+        self.guard.check_site(request.uri(), request.headers())?;
         if is_open(request.uri().path()) {
             return Ok(None);
         }
@@ -186,8 +190,28 @@ pub(crate) async fn guard(State(watch): State<Watch>, mut request: Request, next
 
 #[cfg(test)]
 mod tests {
-    use super::{is_for_keys, is_open};
-    use axum::http::Method;
+    use super::{Guard, is_for_keys, is_open};
+    use axum::http::{HeaderMap, Method, Uri, header};
+
+    #[test]
+    fn every_host_that_a_request_names_has_to_be_the_gateway_and_one_is_named() {
+        let guard = Guard::new("hgl_token", ([127, 0, 0, 1], 7411).into());
+        let passes = |uri: &'static str, hosts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, host.parse().unwrap());
+            }
+            guard.check_site(&Uri::from_static(uri), &headers).is_ok()
+        };
+        assert!(passes("/livez", &["localhost:7411"]));
+        assert!(passes("http://127.0.0.1:7411/livez", &[]));
+        assert!(passes("http://127.0.0.1:7411/livez", &["localhost:7411"]));
+        assert!(!passes("/livez", &[]));
+        assert!(!passes("/livez", &["localhost:7411", "evil.example"]));
+        assert!(!passes("http://evil.example/livez", &["localhost:7411"]));
+        assert!(!passes("http://localhost:7411/livez", &["evil.example"]));
+        assert!(!passes("http://user@localhost:7411/livez", &[]));
+    }
 
     #[test]
     fn a_bought_key_gets_no_further_than_a_call_of_an_agent() {

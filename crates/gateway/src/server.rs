@@ -1,18 +1,31 @@
-//! Binding, serving and stopping: the one place that calls `axum::serve`.
+//! Binding, serving and stopping.
+//!
+//! The gateway speaks HTTP/1.1 alone. `axum::serve` also answers HTTP/2 as soon as any crate of the program switches it on
+//! in hyper, and what the guard and the limits say is said of HTTP/1.1.
 
 use crate::guard::Guard;
 use crate::ports::NodeApi;
 use crate::router::router;
 use crate::state::AppState;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::Listener;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 /// A bound gateway that does not serve yet: its address is known, its node is not needed.
 #[derive(Debug)]
@@ -52,15 +65,45 @@ impl Bound {
         let stopping = CancellationToken::new();
         let state = AppState { api, registry, stopping: stopping.clone() };
         let app = router(state, Guard::new(token, self.address), a2a);
-        let until = stopping.clone();
-        let serving = tokio::spawn(async move {
-            let stop = until.cancelled_owned();
-            let app = app.into_make_service_with_connect_info::<SocketAddr>();
-            if let Err(cause) = axum::serve(self.listener, app).with_graceful_shutdown(stop).await {
-                tracing::error!(error.cause = %cause, "the gateway stopped serving: {cause}");
-            }
-        });
+        let serving = tokio::spawn(serve(self.listener, app, stopping.clone()));
         Gateway { address: self.address, stopping, serving: Some(serving) }
+    }
+}
+
+/// Takes connections until the gateway stops, then waits for the requests that are under way.
+async fn serve(mut listener: TcpListener, app: Router, stopping: CancellationToken) {
+    let open = TaskTracker::new();
+    loop {
+        // axum's listener waits and tries again where the system refuses a connection
+        let (stream, from) = tokio::select! {
+            () = stopping.cancelled() => break,
+            taken = Listener::accept(&mut listener) => taken,
+        };
+        open.spawn(answer(stream, from, app.clone(), stopping.clone()));
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
+}
+
+/// Answers what comes over one connection.
+async fn answer(stream: TcpStream, from: SocketAddr, app: Router, stopping: CancellationToken) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(from));
+        app.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(cause) = ended {
+        tracing::debug!(error.cause = %cause, "a connection of {from} ended: {cause}");
     }
 }
 

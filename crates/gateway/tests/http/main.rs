@@ -15,6 +15,7 @@ use haggle_gateway::view::{CloseRequest, Discover, EventView, Executor, MessageQ
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn nobody_passes_without_the_token() {
@@ -32,6 +33,17 @@ async fn a_page_of_another_site_is_turned_away_even_with_the_token() {
     assert_eq!(problem(rebound.send().await.unwrap()).await, (403, "wrong_host".to_owned()));
     let foreign = rig.http.get(rig.url("/v1/listings")).bearer_auth(TOKEN).header("origin", "https://evil.example");
     assert_eq!(problem(foreign.send().await.unwrap()).await, (403, "wrong_origin".to_owned()));
+}
+
+#[tokio::test]
+async fn http_2_is_not_spoken_even_where_it_is_compiled_in() {
+    let rig = Rig::start().await;
+    let mut stream = tokio::net::TcpStream::connect(rig.address()).await.unwrap();
+    // the preface of a client that knows what the server speaks, and its settings
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // closed without a word, or reset, for it has not read everything
+    let answer = stream.read(&mut [0; 64]).await;
+    assert!(matches!(answer, Ok(0) | Err(_)), "{answer:?}");
 }
 
 #[tokio::test]

@@ -416,6 +416,10 @@ impl Rig {
         Self { gateway, shop, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.gateway.address())
     }
