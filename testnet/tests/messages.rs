@@ -6,6 +6,7 @@
 use haggle_base::Usdc;
 use haggle_testnet::{DOCUMENT, Stage};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// The price of a digest with its fee.
@@ -163,6 +164,14 @@ async fn each_typed_message_of_the_owners_marketplace_gets_its_response() {
     assert_eq!((&found["type"], &found["count"]), (&json!("search_response"), &json!(1)), "{found}");
     assert_eq!((&found["results"][0]["id"], &found["results"][0]["price"]), (&listed["listing_id"], &json!("0.1")));
 
+    // the same by the owner's search, in which nought is a value
+    let search = async |query: &str| stage.get(2, &format!("/api/v1/services/search?{query}")).await;
+    let same = search("service_type=data-processing&min_price=0.1&max_price=5.0&min_reputation=0").await;
+    assert_eq!((&same["results"], &same["count"]), (&found["results"], &json!(1)), "{same}");
+    for query in ["service_type=storage", "max_price=0", "min_price=0.100001", "min_reputation=1"] {
+        assert_eq!(search(query).await, json!({"results": [], "count": 0}), "{query}");
+    }
+
     let (_, none) = say(2, json!({"type": "purchase_request", "listing_id": "no such listing"})).await;
     assert_eq!((&none["status"], &none["reason"]), (&json!("failed"), &json!("Listing not found or inactive")));
     let purchase = json!({
@@ -176,6 +185,12 @@ async fn each_typed_message_of_the_owners_marketplace_gets_its_response() {
     let order = bought["order_id"].as_str().unwrap();
     assert_eq!(say(2, purchase).await.1["order_id"], order, "the same message is the same purchase");
     stage.until_state(2, order, "settled").await;
+    let rated = async {
+        while search("min_reputation=1").await["count"] != 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), rated).await.expect("the success is counted");
     let (_, complete) = say(2, json!({"type": "order_complete", "order_id": order})).await;
     let expected =
         json!({"type": "order_complete_response", "status": "success", "order_id": order, "state": "settled"});

@@ -192,6 +192,7 @@ impl Past {
             attestations: number % 50 + 1,
             total_calls: number % 50 + 1,
             successes: number % 40,
+            net: 0,
             avg_response_ms: Some(number % 900),
             trust_score: (number % 100) as f64 / 100.0,
         };

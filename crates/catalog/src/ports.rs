@@ -97,6 +97,8 @@ pub struct Figures {
     pub total_calls: u64,
     /// Finished calls that the buyer released the payment for.
     pub successes: u64,
+    /// Successes less the calls that failed by the provider's fault.
+    pub net: i64,
     /// Mean time to an answer in milliseconds, if any is known.
     pub avg_response_ms: Option<u64>,
     /// 0 to 1.

@@ -13,6 +13,7 @@ pub(crate) mod node;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod seed;
+pub(crate) mod services;
 pub(crate) mod typed;
 pub(crate) mod wallets;
 pub(crate) mod x402;

@@ -1,8 +1,8 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, channels, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed, typed,
-    wallets, x402,
+    agents, channels, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed,
+    services, typed, wallets, x402,
 };
 use crate::error::ApiError;
 use crate::guard::{Guard, Watch, guard};
@@ -78,6 +78,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
         .route("/agents/{agent_id}/prices", get(agents::list_prices))
         .route("/api/v1/agents/{agent_id}/prices", get(agents::list_prices))
+        .route("/api/v1/services/search", get(services::search_services))
         // the owner's messages between agents
         .route("/api/v1/a2a/discover", post(messages::discover))
         .route("/api/v1/a2a/request", post(messages::ask_service))

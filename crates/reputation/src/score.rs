@@ -81,6 +81,15 @@ pub struct Figures {
     pub rating: Option<Score>,
 }
 
+impl Figures {
+    /// What the owner's signals add up to, one for every success and one against for every failure; nothing for a newcomer.
+    #[must_use]
+    pub fn net(&self) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.successes) - signed(self.failures)
+    }
+}
+
 /// `success_rate * 0.5 + (1 - avg_response_ms / 1000) * 0.2 + uptime_24h * 0.3`, each term clamped to 0..1, rounded down to
 /// a millionth. Without a measured response the second term is zero: what nobody saw is not praised.
 #[must_use]

@@ -59,6 +59,7 @@ impl Standing for LateReputation {
             attestations: seen.attestations,
             total_calls: seen.total_calls,
             successes: seen.successes,
+            net: seen.net(),
             avg_response_ms: seen.avg_response_ms,
             trust_score: f64::from(seen.trust_score.millionths()) / 1_000_000.0,
         }

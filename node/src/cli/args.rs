@@ -195,6 +195,9 @@ pub(super) struct Find {
     /// Greatest price in USDC.
     #[arg(long)]
     pub(super) max_price: Option<Usdc>,
+    /// Least successes less failures of the seller; a newcomer has 0.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(super) min_reputation: Option<i64>,
     /// cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, or combined (match, trust, cost and
     /// speed together).
     #[arg(long, default_value = "cost_per_success")]

@@ -21,6 +21,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         region: args.region,
         min_price: args.min_price,
         max_price: args.max_price,
+        min_reputation: args.min_reputation,
         sort: Some(args.sort),
         limit: Some(args.limit),
         cursor: args.cursor,

@@ -59,6 +59,7 @@ fn query_of(asked: ListingQuery) -> Result<Query, ApiError> {
         region: asked.region,
         min_price: asked.min_price,
         max_price: asked.max_price,
+        min_net: asked.min_reputation,
         sort,
         limit: limit.clamp(1, MAX_LIMIT),
         cursor: asked.cursor,
@@ -98,6 +99,7 @@ fn explained_view(query: &Query) -> ExplainedView {
     add("region", query.region.clone());
     add("min_price", query.min_price.map(|price| price.to_string()));
     add("max_price", query.max_price.map(|price| price.to_string()));
+    add("min_reputation", query.min_net.map(|net| net.to_string()));
     ExplainedView { sort: query.sort.as_str().to_owned(), filters, title_weight: TITLE_WEIGHT }
 }
 

@@ -80,7 +80,10 @@ struct Best<'a, F> {
 impl<F: FnMut(u32) -> Figures> Best<'_, F> {
     fn see(&mut self, serial: Option<u64>, at: DocAddress, score: Score) {
         let Some((serial, facts)) = serial.and_then(|serial| Some((serial, self.rows.get(serial)?))) else { return };
-        if !self.wanted.takes(facts) || (self.by_labels && !self.look(serial, facts.price)) {
+        if !self.wanted.takes(facts)
+            || !self.has_standing(facts.writer)
+            || (self.by_labels && !self.look(serial, facts.price))
+        {
             return;
         }
         self.total += 1;
@@ -112,6 +115,11 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
             }
             made.insert(id, Made { at, score, figures });
         }
+    }
+
+    /// Whether the author of this number has done as well as is asked for.
+    fn has_standing(&mut self, writer: u32) -> bool {
+        self.wanted.query.min_net.is_none_or(|least| (self.figures)(writer).net >= least)
     }
 
     /// Whether a row has the skill that is asked for; if so, it is counted. Few searches need either.

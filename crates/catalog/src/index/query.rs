@@ -61,6 +61,8 @@ pub struct Query {
     pub scheme: Option<String>,
     /// A region it must be offered in, if it names any.
     pub region: Option<String>,
+    /// Least [net](crate::ports::Figures::net) of its author; a newcomer has nought.
+    pub min_net: Option<i64>,
     /// Only of this author.
     pub author: Option<Did>,
     /// In which order.
@@ -87,6 +89,7 @@ impl Default for Query {
             max_price: None,
             scheme: None,
             region: None,
+            min_net: None,
             author: None,
             sort: Sort::default(),
             limit: DEFAULT_LIMIT,
@@ -107,7 +110,8 @@ impl Query {
 
 type Clause = (Occur, Box<dyn IndexQuery>);
 
-/// The part of a query that the index answers. Price, author and skill are not: the rows know them.
+/// The part of a query that the index answers. Price, author, skill and what is said of the author
+/// are not: the rows know them.
 pub(super) fn build(query: &Query, reading: &Reading, fields: &Fields) -> Box<dyn IndexQuery> {
     let mut clauses: Vec<Clause> = Vec::new();
     let clause = |word| {

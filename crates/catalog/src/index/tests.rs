@@ -159,6 +159,7 @@ async fn the_orders_are_right() {
         successes,
         avg_response_ms,
         trust_score,
+        ..Figures::default()
     };
     node.ledger.0.lock().extend([
         (dids[0], figures(10, 10, Some(900), 0.9)), // digest: 0.25 / 1 = 0.25
@@ -180,6 +181,26 @@ async fn the_orders_are_right() {
         assert_eq!(sort.as_str().parse(), Ok(sort));
     }
     assert!("cheapest".parse::<Sort>().is_err());
+}
+
+#[tokio::test]
+async fn a_search_asks_for_a_least_standing_and_a_newcomer_has_none() {
+    let node = market().await;
+    let net = |net| Figures { net, ..Figures::default() };
+    node.ledger.0.lock().extend([(agent(0).did(), net(3)), (agent(1).did(), net(-1)), (agent(2).did(), net(1))]);
+    let found = |query: &Query| {
+        let answer = node.catalog.search(query).unwrap();
+        let mut authors: Vec<_> = answer.items.iter().map(|hit| hit.listing.author()).collect();
+        authors.sort_unstable();
+        (authors, answer.total, answer.facets.map(|facets| facets.price.iter().map(|band| band.count).sum::<usize>()))
+    };
+    for (least, numbers) in [(-1, vec![0, 1, 2, 3]), (0, vec![0, 2, 3]), (1, vec![0, 2]), (3, vec![0]), (4, vec![])] {
+        let mut authors: Vec<_> = numbers.iter().map(|number| agent(*number).did()).collect();
+        authors.sort_unstable();
+        let count = authors.len();
+        let query = Query { min_net: Some(least), facets: true, ..Query::default() };
+        assert_eq!(found(&query), (authors, count, Some(count)), "{least}");
+    }
 }
 
 #[test]
@@ -518,7 +539,14 @@ async fn the_combined_order_weighs_match_trust_cost_and_speed() {
     ] {
         shelve(&node, author, "digest", body).await;
     }
-    let same = Figures { total_calls: 4, successes: 4, avg_response_ms: Some(500), trust_score: 0.5, attestations: 4 };
+    let same = Figures {
+        total_calls: 4,
+        successes: 4,
+        avg_response_ms: Some(500),
+        trust_score: 0.5,
+        attestations: 4,
+        ..Figures::default()
+    };
     for (author, figures) in [
         (0, same),
         (1, same),

@@ -208,6 +208,9 @@ pub struct Reputation {
     pub uptime_24h: Option<u8>,
     /// The owner's formula, 0 to 1, as a decimal string; absent without calls.
     pub trust_score: Option<String>,
+    /// Successes less failures: the sum of the owner's signals of one for and one against. 0 without calls.
+    #[serde(default)]
+    pub net: i64,
 }
 
 /// One listing as a search answers it.
@@ -269,6 +272,8 @@ pub struct ListingQuery {
     pub min_price: Option<Usdc>,
     /// Greatest price.
     pub max_price: Option<Usdc>,
+    /// Least [`Reputation::net`] of the seller; a newcomer's is 0.
+    pub min_reputation: Option<i64>,
     /// `cost_per_success` (default), `trust_score_desc`, `price_asc`, `response_time_asc`, `relevance` or `combined`.
     pub sort: Option<String>,
     /// At most this many items (1 to 100, default 20).

@@ -415,6 +415,24 @@ pub struct ServiceRow {
     pub provider_did: String,
     /// The seller's trust score, 0 to 1; null without calls.
     pub provider_reputation: Option<String>,
+    /// The seller's successes less its failures, which `min_reputation` is compared with.
+    pub provider_net: i64,
     /// When the listing ends unless it is renewed.
     pub expires_at: String,
+}
+
+impl From<super::ListingView> for ServiceRow {
+    fn from(listing: super::ListingView) -> Self {
+        Self {
+            id: listing.id,
+            name: listing.name,
+            description: listing.description,
+            service_type: listing.category,
+            price: Usdc::to_string(&listing.price),
+            provider_did: listing.agent,
+            provider_net: listing.reputation.net,
+            provider_reputation: listing.reputation.trust_score,
+            expires_at: listing.expires,
+        }
+    }
 }

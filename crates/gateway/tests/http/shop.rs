@@ -56,6 +56,7 @@ pub(crate) struct Shop {
     pub(crate) asked: Mutex<Vec<MessageBody>>,
     pub(crate) listed: Mutex<Vec<MessageQuery>>,
     pub(crate) typed: Mutex<Vec<TypedMessage>>,
+    pub(crate) sought: Mutex<Vec<ListingQuery>>,
     pub(crate) live: broadcast::Sender<EventView>,
 }
 
@@ -82,6 +83,7 @@ pub(crate) fn digest() -> ListingView {
             avg_response_ms: Some(150),
             uptime_24h: Some(1),
             trust_score: Some("0.969".to_owned()),
+            net: 1,
         },
         online: true,
         liveness: None,
@@ -123,6 +125,7 @@ impl NodeApi for Shop {
             ..FacetsView::default()
         });
         let is_explained = query.explain == Some(true);
+        self.sought.lock().push(query);
         let explained =
             is_explained.then(|| ExplainedView { sort: "combined".to_owned(), filters: [].into(), title_weight: 2.0 });
         let explanation = is_explained.then(|| ExplanationView {
@@ -407,6 +410,7 @@ impl Rig {
             asked: Mutex::default(),
             listed: Mutex::default(),
             typed: Mutex::default(),
+            sought: Mutex::default(),
             live: broadcast::Sender::new(8),
         });
         let registry = Arc::new(Mutex::new(Registry::default()));

@@ -75,7 +75,7 @@ fn nine_of_ten_calls_are_a_success_rate_of_nine_tenths() {
     }
     put(&mut book, Evidence { responded: false, ..evidence(9, 0, 1, Side::Buyer, ClosedBy::Expired) });
     let bob = bob(&book);
-    assert_eq!((bob.total_calls, bob.successes, bob.failures), (10, 9, 1));
+    assert_eq!((bob.total_calls, bob.successes, bob.failures, bob.net()), (10, 9, 1, 8));
     assert_eq!(bob.success_rate.unwrap().to_string(), "0.9");
     assert_eq!(bob.avg_response_ms, Some(100));
     assert_eq!(bob.trust_score.to_string(), "0.93");

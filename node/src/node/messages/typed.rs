@@ -5,10 +5,10 @@ use crate::mailbox::content;
 use crate::node::invoke::fresh_key;
 use crate::node::views::explain;
 use haggle_a2a::envelope::{Message, MessageType};
-use haggle_base::{Did, Usdc};
+use haggle_base::Did;
 use haggle_gateway::view::{
-    DisputeRequest, HireRequest, ListingQuery, ListingView, NewAgent, Republish, Service, ServiceRow, ServiceSearch,
-    TypedAnswer, TypedMessage, TypedWish,
+    DisputeRequest, HireRequest, ListingQuery, NewAgent, Republish, Service, ServiceRow, ServiceSearch, TypedAnswer,
+    TypedMessage, TypedWish,
 };
 use haggle_gateway::{ApiError, NodeApi};
 use haggle_store::StoreError;
@@ -125,7 +125,7 @@ impl Inner {
             ..ListingQuery::default()
         };
         let page = self.find(query).await?;
-        let results: Vec<ServiceRow> = page.items.into_iter().map(row).collect();
+        let results: Vec<ServiceRow> = page.items.into_iter().map(ServiceRow::from).collect();
         Ok(TypedAnswer::SearchResponse { status: "success".to_owned(), count: results.len(), results })
     }
 
@@ -213,18 +213,5 @@ impl Inner {
         };
         let (code, reason) = refusal.map(|problem| (problem.code.to_string(), problem.detail)).unzip();
         Ok(TypedAnswer::DisputeResponse { status: status.to_owned(), order_id: order, reason, code })
-    }
-}
-
-fn row(listing: ListingView) -> ServiceRow {
-    ServiceRow {
-        id: listing.id,
-        name: listing.name,
-        description: listing.description,
-        service_type: listing.category,
-        price: Usdc::to_string(&listing.price),
-        provider_did: listing.agent,
-        provider_reputation: listing.reputation.trust_score,
-        expires_at: listing.expires,
     }
 }
