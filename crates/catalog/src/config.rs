@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use haggle_base::{NetworkFile, NetworkId};
 
+use crate::keep::Keep;
+
 /// Records that a shard is made for.
 const SHARD_CAPACITY: usize = 100_000;
 
@@ -28,6 +30,8 @@ pub struct CatalogConfig {
     pub sweep_every: Duration,
     /// How long one sync waits for a frame.
     pub sync_patience: Duration,
+    /// What is kept, if not everything that comes.
+    pub keep: Option<Keep>,
 }
 
 impl CatalogConfig {
@@ -50,6 +54,7 @@ impl CatalogConfig {
             retry_every: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
             sync_patience: Duration::from_secs(20),
+            keep: None,
         }
     }
 }

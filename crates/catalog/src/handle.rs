@@ -20,6 +20,7 @@ use crate::{
     door::{AnyRecord, Entry, Place},
     error::{CatalogError, SyncError},
     index::ListingIndex,
+    keep::Kept,
     look::Holding,
     ports::{Announce, Standing},
     records,
@@ -48,6 +49,11 @@ pub enum Origin {
     },
     /// A sync with a peer.
     Sync {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// A peer's answer to a search.
+    Search {
         /// The peer.
         peer: PeerId,
     },
@@ -107,7 +113,13 @@ impl Catalog {
         announce: Arc<dyn Announce>,
         standing: Arc<dyn Standing>,
     ) -> Result<Self, CatalogError> {
-        let shelf = records::load(&store, &config, clock.now()).await?;
+        let mut shelf = records::load(&store, &config, clock.now()).await?;
+        let mut kept = config.keep.clone().map(Kept::new);
+        if let Some(kept) = &mut kept {
+            kept.restore(shelf.iter());
+            // a node that held more before has more than it keeps
+            while !records::let_go(&store, &mut shelf, kept).await?.is_empty() {}
+        }
         let index = ListingIndex::create(config.index_dir.as_deref())?;
         let shared = Arc::new(Shared {
             config,
@@ -121,6 +133,7 @@ impl Catalog {
             waiting: AtomicUsize::new(0),
             wake: Notify::new(),
             complete: AtomicBool::new(false),
+            kept: kept.map(Mutex::new),
             cache: Mutex::default(),
         });
         shared.restore()?;
@@ -385,7 +398,11 @@ impl Catalog {
         self.shared.shelf.read()
     }
 
-    async fn put_verified(&self, records: Vec<AnyRecord>, origin: Origin) -> Result<Vec<event::Put>, CatalogError> {
+    pub(crate) async fn put_verified(
+        &self,
+        records: Vec<AnyRecord>,
+        origin: Origin,
+    ) -> Result<Vec<event::Put>, CatalogError> {
         self.ask(|reply| Command::Put(Put { records, origin, reply })).await?
     }
 

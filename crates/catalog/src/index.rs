@@ -1,6 +1,6 @@
 //! The local search index: which listings match, in which order, a page at a time.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use haggle_base::{RecordId, Timestamp, Usdc, Verified};
 use parking_lot::{Mutex, RwLock};
@@ -135,13 +135,15 @@ impl ListingIndex {
         Ok(())
     }
 
-    /// The page of a query: what matches, after the page of a cursor if one is given. `standing` says how authors have done.
+    /// The page of a query: what matches, after the page of a cursor if one is given. `standing` says how
+    /// authors have done. Only listings `among` those of some ids count, if there are any given.
     pub(crate) fn find(
         &self,
         query: &Query,
         after: Option<Cursor>,
         now: Timestamp,
         standing: &dyn Standing,
+        among: Option<&HashSet<RecordId>>,
     ) -> Result<Found, CatalogError> {
         let limit = query.limit.clamp(1, MAX_LIMIT);
         // The rows first, the searcher second: a serial that this searcher finds is not given to another listing meanwhile.
@@ -158,7 +160,7 @@ impl ListingIndex {
         }
         let mut known = self.known.open(standing, &rows, now);
         let after = after.map(|cursor| cursor.position);
-        let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), after, limit, now };
+        let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), among, after, limit, now };
         let scoring = reading.scoring(&searcher);
         let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
         found.carried = reading.carried();

@@ -11,6 +11,9 @@
 //! compare all shards by negentropy and give each other what is missing, until both hold equal
 //! sets. Bytes are carried as signed and verified by everyone.
 //!
+//! A node that does not hold the market ([`Keep`]) has its searches answered by others
+//! ([`Catalog::look_up`]): with the same signed bytes, through the same door.
+//!
 //! # Bounds
 //! An author who paid for nothing has four listings, and all such authors together a tenth of a
 //! shard. What is refused for quota is remembered by id, so that syncs end.
@@ -41,12 +44,14 @@ mod door;
 mod error;
 mod handle;
 mod index;
+mod keep;
 pub mod liveness;
 pub mod look;
 mod ports;
 mod prices;
 mod publish;
 mod records;
+pub mod remote;
 mod search;
 mod service;
 pub mod shelf;
@@ -68,8 +73,10 @@ pub use index::{
     query::{DEFAULT_LIMIT, MAX_LIMIT, Query, Words},
     sort::{Sort, UnknownSort},
 };
+pub use keep::{KEPT_RECORDS, Keep};
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
 pub use prices::{MAX_PRICE_CHANGES, PriceHistory, PricePoint};
+pub use remote::{Coverage, LookedUp, SearchError};
 pub use search::{Answer, Hit};
 pub use sync::{
     Role, SyncReport,

@@ -1,6 +1,6 @@
 //! The catalog's tables, and one commit for each thing that happens to the shelf.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use haggle_base::{Blob, Kind, RecordId, Timestamp, record::MAX_RECORD_BYTES};
 use haggle_store::{Batch, Store, StoreError, Table, tables};
@@ -8,8 +8,9 @@ use haggle_store::{Batch, Store, StoreError, Table, tables};
 use crate::{
     config::CatalogConfig,
     door::Entry,
+    keep::Kept,
     prices::Changes,
-    shelf::{Refused, Shelf},
+    shelf::{Refused, Shelf, command, event},
 };
 
 /// Rows read at once when the shelf is loaded.
@@ -85,6 +86,35 @@ pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) 
     each::<Entries>(store, |_, entry| shelf.restore(entry))?;
     each::<RefusedIds>(store, |id, refused| shelf.restore_refused(id, refused))?;
     Ok(shelf)
+}
+
+/// Lets go of records that are more than a node keeps, at most a page of them; gives those that are gone.
+pub(crate) async fn let_go(store: &Store, shelf: &mut Shelf, kept: &mut Kept) -> Result<Vec<Arc<Entry>>, StoreError> {
+    let (gone, batch) = take_out(store, shelf, kept)?;
+    store.commit(batch).await?;
+    Ok(gone)
+}
+
+/// The first half of [`let_go`]: what leaves the shelf, and the rows to be deleted.
+pub(crate) fn take_out(
+    store: &Store,
+    shelf: &mut Shelf,
+    kept: &mut Kept,
+) -> Result<(Vec<Arc<Entry>>, Batch), StoreError> {
+    let (mut gone, mut batch) = (Vec::new(), Batch::new());
+    let mut prices = Changes::to(store);
+    for id in kept.excess(PAGE) {
+        kept.gone(&id);
+        if let event::Discard::Gone(entry) = shelf.discard(command::Discard { id }) {
+            drop_entry(&mut batch, &entry);
+            if entry.kind == Kind::Listing {
+                prices.forget(entry.place);
+            }
+            gone.push(entry);
+        }
+    }
+    prices.write(&mut batch)?;
+    Ok((gone, batch))
 }
 
 /// Walks a table a page at a time.

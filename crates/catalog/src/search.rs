@@ -1,6 +1,8 @@
 //! Search: what matches, joined with how its author has done, sorted and paged.
 
-use haggle_base::{Usdc, Verified};
+use std::collections::HashSet;
+
+use haggle_base::{Kind, RecordId, Usdc, Verified};
 
 use crate::{
     bindings::Binding,
@@ -50,9 +52,28 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::BadCursor`], [`CatalogError::Index`], [`CatalogError::Store`].
     pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
+        self.search_in(query, None)
+    }
+
+    /// As [`Self::search`], of these listings and those of this node's own agents alone.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_among(&self, query: &Query, ids: &HashSet<RecordId>) -> Result<Answer, CatalogError> {
+        let mut ids = ids.clone();
+        let own = self.shared.kept.as_ref().map(|kept| kept.lock().own().clone());
+        let shelf = self.shared.shelf.read();
+        for author in own.iter().flatten() {
+            ids.extend(shelf.by_author(author).filter(|entry| entry.kind == Kind::Listing).map(|entry| entry.id));
+        }
+        drop(shelf);
+        self.search_in(query, Some(&ids))
+    }
+
+    fn search_in(&self, query: &Query, among: Option<&HashSet<RecordId>>) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
         let after = query.cursor.as_deref().map(Cursor::from_text).transpose()?;
-        let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref())?;
+        let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref(), among)?;
         let next = match found.page.last() {
             Some(last) if found.more => Some(Cursor { position: *last, carried: found.carried }.to_text()),
             _ => None,

@@ -157,6 +157,7 @@ impl Worker {
                 self.follow_up(record, outcome, origin(first + at))?;
             }
             outcomes.extend(decided);
+            self.let_go().await?;
         }
         Ok(outcomes)
     }
@@ -214,8 +215,36 @@ impl Worker {
         Ok((batch, outcomes))
     }
 
+    /// Lets go of what is more than this node keeps of others.
+    async fn let_go(&self) -> Result<(), CatalogError> {
+        let Some(kept) = &self.shared.kept else { return Ok(()) };
+        loop {
+            let taken = records::take_out(&self.shared.store, &mut self.shared.shelf.write(), &mut kept.lock());
+            let (gone, batch) = taken?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            if let Err(error) = self.shared.store.commit(batch).await {
+                self.reload().await;
+                return Err(error.into());
+            }
+            for entry in gone {
+                self.remove(entry);
+            }
+        }
+    }
+
     /// Shows what is stored now, tells subscribers, and queues our own news.
     fn follow_up(&self, record: &AnyRecord, outcome: &event::Put, origin: Origin) -> Result<(), CatalogError> {
+        if let Some(kept) = &self.shared.kept {
+            let mut kept = kept.lock();
+            if origin == Origin::Local {
+                kept.is_ours(record.author());
+            }
+            if outcome.is_new() || *outcome == event::Put::Known {
+                kept.came(record.id(), &record.author());
+            }
+        }
         let gone = match outcome {
             event::Put::Fresh { evicted, .. } => evicted.as_ref(),
             event::Put::Replaced { old } => Some(old),
@@ -241,6 +270,9 @@ impl Worker {
     }
 
     fn remove(&self, entry: Arc<crate::door::Entry>) {
+        if let Some(kept) = &self.shared.kept {
+            kept.lock().gone(&entry.id);
+        }
         self.shared.hide(&entry);
         self.tell(CatalogEvent::Removed { entry });
     }

@@ -139,6 +139,15 @@ impl Shelf {
         }
     }
 
+    /// Lets go of a record, for a node that keeps only a part of the market.
+    ///
+    /// # State Transition
+    /// `Gone`: its place is empty; it counts neither as refused nor as held, so that it may come again. `Unknown`: nothing
+    /// changes.
+    pub fn discard(&mut self, command::Discard { id }: command::Discard) -> event::Discard {
+        self.remove(&id).map_or(event::Discard::Unknown, event::Discard::Gone)
+    }
+
     /// Removes what expired, at most `limit` records and refused ids each.
     pub fn sweep(&mut self, command::Sweep { limit }: command::Sweep, now: Timestamp) -> event::Sweep {
         let due: Vec<RecordId> =

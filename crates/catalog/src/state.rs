@@ -20,6 +20,7 @@ use crate::{
     error::CatalogError,
     handle::CatalogEvent,
     index::ListingIndex,
+    keep::Kept,
     ports::Standing,
     records,
     shelf::Shelf,
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     pub(crate) wake: Notify,
     pub(crate) complete: AtomicBool,
+    /// At a node that does not keep everything.
+    pub(crate) kept: Option<Mutex<Kept>>,
     pub(crate) cache: Mutex<HashMap<RecordId, AnyRecord>>,
 }
 

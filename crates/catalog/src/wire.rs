@@ -89,11 +89,19 @@ impl Frame {
 
 /// Packs records into frames.
 pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
+    lists(records).into_iter().map(|records| Frame::Records { records }).collect()
+}
+
+/// The records of one frame.
+type Packed = List<Blob<MAX_RECORD_BYTES>, MAX_RECORDS>;
+
+/// Shares records out to lists that each fit into a frame.
+pub(crate) fn lists(records: Vec<Vec<u8>>) -> Vec<Packed> {
     /// Room for the frame's own head.
     const BUDGET: usize = MAX_FRAME_BYTES - 64;
     /// Head of one byte string.
     const HEAD: usize = 3;
-    let mut frames = Vec::new();
+    let mut lists = Vec::new();
     let mut current = List::new();
     let mut size = 0;
     for record in records {
@@ -102,7 +110,7 @@ pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
         };
         let cost = blob.len() + HEAD;
         if size + cost > BUDGET || current.len() == MAX_RECORDS {
-            frames.push(Frame::Records { records: std::mem::take(&mut current) });
+            lists.push(std::mem::take(&mut current));
             size = 0;
         }
         if current.push(blob).is_ok() {
@@ -110,9 +118,9 @@ pub(crate) fn pack(records: Vec<Vec<u8>>) -> Vec<Frame> {
         }
     }
     if !current.is_empty() {
-        frames.push(Frame::Records { records: current });
+        lists.push(current);
     }
-    frames
+    lists
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ import io
 import json
 import pathlib
 import struct
+from decimal import Decimal
 
 import cbor2
 import rfc8785
@@ -519,6 +520,23 @@ def verify_looks():
         check(cbor2.loads(data) == hashes_as_bytes(row["json"]), f"{row['json']}: the same value")
 
 
+# Amounts are decimal text in JSON and millionths in CBOR.
+AMOUNTS_OF_SEARCHES = {"min_price", "max_price"}
+
+
+def verify_searches():
+    vectors = load("search.json")
+    for row in vectors["questions"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 2048, f"{row['name']}: canonical and short")
+        amounts = {key: int(Decimal(row["json"][key]) * 1_000_000) for key in AMOUNTS_OF_SEARCHES if row["json"][key]}
+        check(cbor2.loads(data) == row["json"] | amounts, f"{row['name']}: the same value")
+    for row in vectors["replies"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 65536, f"{row['json']}: canonical and within a frame")
+        check(cbor2.loads(data) == frame_value(row["json"]), f"{row['json']}: the same value")
+
+
 # In a frame these are bytes: text in JSON, byte strings in CBOR.
 BYTES_OF_FRAMES = {"digests", "message", "ids", "records"}
 
@@ -547,7 +565,7 @@ def verify_syncs():
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_syncs)
+             verify_searches, verify_syncs)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -1,6 +1,6 @@
 //! One pass over what matches: counted whole, and the best of it kept.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use haggle_base::{RecordId, Timestamp, Usdc};
 use tantivy::{
@@ -48,6 +48,8 @@ pub(super) struct Wanted<'a> {
     pub(super) writer: Option<u32>,
     /// The number of the skill that is asked for.
     pub(super) skill: Option<u32>,
+    /// Nothing else is looked at.
+    pub(super) among: Option<&'a HashSet<RecordId>>,
     pub(super) after: Option<Position>,
     pub(super) limit: usize,
     pub(super) now: Timestamp,
@@ -69,7 +71,7 @@ struct Best<'a, F> {
     rows: &'a Rows,
     figures: F,
     total: usize,
-    /// Whether the labels of a row matter.
+    /// Whether more of a row matters than its facts.
     by_labels: bool,
     tally: Option<Tally>,
     heap: BinaryHeap<Position>,
@@ -122,9 +124,15 @@ impl<F: FnMut(u32) -> Figures> Best<'_, F> {
         self.wanted.query.min_net.is_none_or(|least| (self.figures)(writer).net >= least)
     }
 
-    /// Whether a row has the skill that is asked for; if so, it is counted. Few searches need either.
+    /// Whether a row is among those that are looked at and has the skill that is asked for; if so, it is counted. Few
+    /// searches need any of it.
     #[cold]
     fn look(&mut self, serial: u64, price: Usdc) -> bool {
+        if let Some(among) = self.wanted.among
+            && !self.rows.id(serial).is_some_and(|id| among.contains(&id))
+        {
+            return false;
+        }
         let labels = self.rows.labels_of(serial);
         if self.wanted.skill.is_some_and(|skill| !labels.contains(&skill)) {
             return false;
@@ -156,7 +164,7 @@ pub(super) fn find(
 ) -> Result<Found, TantivyError> {
     let heap = BinaryHeap::with_capacity(wanted.limit + 2);
     let made = wanted.query.explain.then(HashMap::new);
-    let by_labels = tally.is_some() || wanted.skill.is_some();
+    let by_labels = tally.is_some() || wanted.skill.is_some() || wanted.among.is_some();
     let mut best = Best { wanted, rows, figures, total: 0, by_labels, tally, heap, made };
     let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;

@@ -3,12 +3,14 @@
 use std::{cmp::Ordering, str::FromStr};
 
 use haggle_base::{RecordId, Usdc};
+use serde::{Deserialize, Serialize};
 
 use super::{explain, reading::Carried};
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// Lowest price per success first; without any success last.
     #[default]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use haggle_base::RecordId;
+
 use crate::door::Entry;
 
 /// Put a verified record in its place.
@@ -9,6 +11,13 @@ use crate::door::Entry;
 pub struct Put {
     /// What the shelf keeps of the record.
     pub entry: Arc<Entry>,
+}
+
+/// Let go of a record that this node no longer keeps for others.
+#[derive(Debug, Clone, Copy)]
+pub struct Discard {
+    /// The record.
+    pub id: RecordId,
 }
 
 /// Remove what expired.

@@ -63,6 +63,16 @@ pub enum Quota {
     ShardFull,
 }
 
+/// What became of a record that is not kept.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discard {
+    /// It stood on the shelf, and no longer does.
+    Gone(Arc<Entry>),
+    /// It was not held.
+    Unknown,
+}
+
 /// What a sweep removed.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]

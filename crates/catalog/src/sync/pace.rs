@@ -143,6 +143,14 @@ impl<P: Copy + Ord> Pace<P> {
         }
     }
 
+    /// A peer has nothing to reconcile with: it is as if it were not there until it connects again.
+    pub fn leave_alone(&mut self, peer: &P) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.connected = false;
+            known.due = None;
+        }
+    }
+
     /// This node may have missed news: it slept, was alone, or dropped messages. The next new connections are greeted
     /// whoever they are, and a random peer is due at once.
     pub fn missed(&mut self, now: Duration) {
@@ -469,6 +477,22 @@ mod tests {
             assert_eq!(pace.lead(3 * MINUTE, 0), [0; 0]);
             assert!(pace.follow(1, 12 * MINUTE));
         }
+    }
+
+    #[test]
+    fn a_peer_with_nothing_to_reconcile_is_neither_greeted_nor_chosen_again() {
+        let mut pace = pace();
+        pace.connected(1, true, Duration::ZERO);
+        pace.connected(2, true, Duration::ZERO);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [1]);
+        pace.led(&1, Ended::Failed, Spent::default(), Duration::ZERO, 0);
+        pace.leave_alone(&1);
+        assert_eq!(pace.lead(MINUTE, 0), [2]);
+        pace.led(&2, Ended::Equal, ONE, MINUTE, 0);
+        assert_eq!(
+            (0..4).map(|dice| pace.lead((dice + 2) * 10 * MINUTE, dice.into())).collect::<Vec<_>>().concat(),
+            [2]
+        );
     }
 
     #[test]
