@@ -267,7 +267,7 @@ fn gossip(config: &NetworkConfig, registry: &mut Registry) -> Result<Gossipsub, 
         .map_err(setup)?
         .with_metrics(registry.sub_registry_with_prefix("gossipsub"), gossipsub::MetricsConfig::default());
     gossip.with_peer_score(score(config, topics), PeerScoreThresholds::default()).map_err(setup)?;
-    for topic in &config.topics {
+    for topic in config.topics.iter().filter(|_| config.subscribes) {
         gossip.subscribe(&gossipsub::IdentTopic::new(topic)).map_err(setup)?;
     }
     Ok(gossip)

@@ -19,6 +19,8 @@ pub(crate) const MAX_PEERS: usize = 2048;
 pub(crate) const BAN_POINTS: u32 = 100;
 /// Time in which one penalty point is forgiven.
 const FORGIVE_POINT_EVERY: Duration = Duration::from_secs(30);
+/// Protocols of the network remembered of one peer.
+const MAX_PROTOCOLS: usize = 32;
 /// How often a peer may ask for our proofs or announce new ones.
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
 
@@ -58,6 +60,8 @@ pub(crate) struct NewLink {
 struct Entry {
     addrs: Vec<Multiaddr>,
     agent: String,
+    /// Protocols of the network that it spoke when it told last.
+    protocols: Vec<String>,
     links: HashMap<ConnectionId, Link>,
     newest: Option<Multiaddr>,
     linked_at: Duration,
@@ -158,6 +162,7 @@ impl Book {
         let entry = self.entries.entry(*peer).or_insert_with(|| Entry {
             addrs: Vec::new(),
             agent: String::new(),
+            protocols: Vec::new(),
             links: HashMap::new(),
             newest: None,
             linked_at: elapsed,
@@ -231,6 +236,31 @@ impl Book {
         entry.round += 1;
         let addr = entry.newest.clone().unwrap_or_else(Multiaddr::empty);
         Admit::Admitted { addr, round: entry.round }
+    }
+
+    /// The peer has told which protocols of the network it speaks; it may do so again.
+    pub(crate) fn speaks(&mut self, peer: &PeerId, protocols: impl Iterator<Item = String>) {
+        if let Some(entry) = self.entries.get_mut(peer) {
+            entry.protocols = protocols.take(MAX_PROTOCOLS).collect();
+        }
+    }
+
+    /// The peers that speak a protocol, ordered by id: those that are connected, and those that were once and have not
+    /// been tried in vain after `since`.
+    pub(crate) fn speaking(&self, protocol: &str, since: Timestamp) -> (Vec<PeerId>, Vec<PeerId>) {
+        let (mut connected, mut absent) = (Vec::new(), Vec::new());
+        for (peer, entry) in
+            self.entries.iter().filter(|(_, entry)| entry.protocols.iter().any(|name| name == protocol))
+        {
+            if entry.admitted {
+                connected.push(*peer);
+            } else if !entry.addrs.is_empty() && entry.last_dial_failed.is_none_or(|failed| failed <= since) {
+                absent.push(*peer);
+            }
+        }
+        connected.sort_unstable();
+        absent.sort_unstable();
+        (connected, absent)
     }
 
     pub(crate) fn dial_failed(&mut self, peer: &PeerId, now: Timestamp) {

@@ -15,13 +15,44 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, NetworkError>>;
 /// One request. Each is answered exactly once, unless the network is shut down.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Publish { topic: String, bytes: Vec<u8>, reply: Reply<()> },
-    Subscribers { topic: String, reply: Reply<usize> },
-    Connect { peer: PeerId, addrs: Vec<Multiaddr>, reply: Reply<PeerId> },
-    Dial { addr: Multiaddr, reply: Reply<PeerId> },
-    PutPointer { key: Vec<u8>, value: Vec<u8>, reply: Reply<()> },
-    GetPointer { key: Vec<u8>, reply: Reply<Vec<Vec<u8>>> },
-    Report { peer: PeerId, severity: Severity },
-    Ban { peer: PeerId, time: Duration },
-    Unban { peer: PeerId },
+    Publish {
+        topic: String,
+        bytes: Vec<u8>,
+        reply: Reply<()>,
+    },
+    Subscribers {
+        topic: String,
+        reply: Reply<usize>,
+    },
+    Connect {
+        peer: PeerId,
+        addrs: Vec<Multiaddr>,
+        reply: Reply<PeerId>,
+    },
+    Dial {
+        addr: Multiaddr,
+        reply: Reply<PeerId>,
+    },
+    PutPointer {
+        key: Vec<u8>,
+        value: Vec<u8>,
+        reply: Reply<()>,
+    },
+    GetPointer {
+        key: Vec<u8>,
+        reply: Reply<Vec<Vec<u8>>>,
+    },
+    Report {
+        peer: PeerId,
+        severity: Severity,
+    },
+    Ban {
+        peer: PeerId,
+        time: Duration,
+    },
+    Unban {
+        peer: PeerId,
+    },
+    /// Tell connected peers which protocols are spoken now.
+    Introduce,
 }

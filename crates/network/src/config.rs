@@ -45,6 +45,8 @@ pub struct NetworkConfig {
     pub upnp: bool,
     /// Gossip topics to take part in, as [`crate::topic`] writes them.
     pub topics: Vec<String>,
+    /// Whether this node takes what is said on its topics; if not, it only publishes on them.
+    pub subscribes: bool,
     /// Most established connections, all peers together.
     pub max_connections: u32,
     /// How many peers this node looks for by itself. Others may still connect up to
@@ -98,6 +100,7 @@ impl NetworkConfig {
             autonat: false,
             upnp: false,
             topics: Vec::new(),
+            subscribes: true,
             max_connections: 64,
             target_peers: 8,
             loopback_ok: false,
@@ -153,6 +156,7 @@ impl fmt::Debug for NetworkConfig {
             .field("autonat", &self.autonat)
             .field("upnp", &self.upnp)
             .field("topics", &self.topics.len())
+            .field("subscribes", &self.subscribes)
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)
             .field("loopback_ok", &self.loopback_ok)

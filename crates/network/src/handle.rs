@@ -288,13 +288,18 @@ impl Network {
         self.inner.streams.open(peer, &name, deadline).await
     }
 
-    /// Accepts the streams that peers open for a protocol. One peer may hold at most
+    /// Accepts the streams that peers open for a protocol, and tells the connected ones of it. One peer may hold at most
     /// `max_streams_per_peer` of them. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// `already_accepted`, `bad_protocol_name`.
     pub fn accept(&self, protocol: &str) -> Result<Incoming, NetworkError> {
-        self.inner.streams.accept(&protocol::stream(protocol)?)
+        let incoming = self.inner.streams.accept(&protocol::stream(protocol)?)?;
+        // peers hear of it with the next ping, if not now
+        if self.inner.commands.try_send(Command::Introduce).is_err() {
+            tracing::debug!("connected peers hear later of {protocol}");
+        }
+        Ok(incoming)
     }
 
     /// Events from now on.
@@ -328,6 +333,14 @@ impl Network {
     #[must_use]
     pub fn is_connected(&self, peer: &PeerId) -> bool {
         self.inner.shared.with(|book| book.is_admitted(peer))
+    }
+
+    /// The peers that speak a protocol of the network, by what they told when they connected or since, ordered by id: those
+    /// that are connected; and those that were, unless connecting to them has failed within `lately`.
+    #[must_use]
+    pub fn speaking(&self, protocol: &str, lately: Duration) -> (Vec<PeerId>, Vec<PeerId>) {
+        let now = self.inner.clock.now();
+        self.inner.shared.with(|book| book.speaking(protocol, now.minus(lately)))
     }
 
     /// Speaks for a DID from now on: proves it to all peers, those that come later too. When this

@@ -186,6 +186,7 @@ impl Worker {
             Command::Report { peer, severity } => self.penalise(peer, severity),
             Command::Ban { peer, time } => self.ban(peer, time),
             Command::Unban { peer } => self.unban(&peer),
+            Command::Introduce => self.introduce(),
         }
     }
 

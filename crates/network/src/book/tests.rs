@@ -172,3 +172,27 @@ fn a_relayed_connection_is_upgraded_once_at_the_addresses_that_the_peer_told() {
     linked_by(&mut book, &alice, 4, Path::Relayed, Duration::ZERO);
     assert!(book.take_upgrade(&alice).is_empty(), "she is reached directly");
 }
+
+#[test]
+fn who_speaks_a_protocol_is_known_as_long_as_it_can_be_reached() {
+    let (mut book, alice, bob) = (book(), peer(1), peer(2));
+    let name = || std::iter::once("/haggle/devnet-7/1/search/1".to_owned());
+    for (number, peer) in [(1, &alice), (2, &bob)] {
+        linked(&mut book, peer, number);
+        assert!(matches!(book.admit(peer, "haggle", vec![addr()], NOW), Admit::Admitted { .. }));
+        book.speaks(peer, name());
+    }
+    let since = NOW.minus(Duration::from_secs(60));
+    let mut both = vec![alice, bob];
+    both.sort_unstable();
+    assert_eq!(book.speaking("/haggle/devnet-7/1/search/1", since), (both, vec![]));
+    assert_eq!(book.speaking("/haggle/devnet-7/1/look/1", since), (vec![], vec![]));
+    assert_eq!(book.unlink(&alice, connection(1), NOW), Unlinked::Gone);
+    assert_eq!(book.speaking("/haggle/devnet-7/1/search/1", since), (vec![bob], vec![alice]));
+    book.dial_failed(&alice, NOW);
+    assert_eq!(book.speaking("/haggle/devnet-7/1/search/1", since), (vec![bob], vec![]), "not so soon again");
+    assert_eq!(book.speaking("/haggle/devnet-7/1/search/1", NOW), (vec![bob], vec![alice]));
+    book.speaks(&bob, (0..1000).map(|number| number.to_string()));
+    assert_eq!(book.speaking("31", since).0, [bob]);
+    assert!(book.speaking("32", since).0.is_empty(), "of one peer few are remembered");
+}

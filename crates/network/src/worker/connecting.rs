@@ -16,6 +16,7 @@ use crate::book::{Admit, NewLink, Unlinked};
 use crate::command::Reply;
 use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Path};
+use crate::protocol;
 
 /// Peers that callers wait for at the same time, and callers of one peer.
 const MAX_WAITING_PEERS: usize = 256;
@@ -283,7 +284,14 @@ impl Worker {
         }
         self.on_seen_at(peer, &info.observed_addr);
         let now = self.clock.now();
-        let admit = self.shared.change(|book| book.admit(&peer, &info.agent_version, addrs, now));
+        let inside = protocol::scoped(&self.config.network, "");
+        let protocols = info.protocols.iter().map(|name| name.as_ref());
+        let protocols = protocols.filter(|name| name.len() <= protocol::MAX_NAME_BYTES && name.starts_with(&inside));
+        let admit = self.shared.change(|book| {
+            let admit = book.admit(&peer, &info.agent_version, addrs, now);
+            book.speaks(&peer, protocols.map(str::to_owned));
+            admit
+        });
         self.upgrade(peer);
         let Admit::Admitted { addr, round } = admit else { return };
         tracing::debug!(peer.id = %peer, peer.addr = %addr, "peer {peer} is connected");
@@ -299,6 +307,12 @@ impl Worker {
         self.nearby.met(&peer);
         self.discovery.hurry(elapsed);
         self.hurry_place(&peer, elapsed);
+    }
+
+    /// Tells connected peers which protocols this node speaks now.
+    pub(super) fn introduce(&mut self) {
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        self.swarm.behaviour_mut().identify.push(connected);
     }
 
     fn kad_name(&self) -> libp2p::StreamProtocol {

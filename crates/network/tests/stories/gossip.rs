@@ -145,3 +145,18 @@ async fn a_flood_is_cut_to_the_rate_and_to_the_inbox() {
     }
     assert!(inbox.gossip.try_recv().is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_takes_no_news_is_heard_all_the_same() {
+    let mut alice = start(1, &[], |_| {}).await;
+    let mut bob = start(2, &[&alice], |config| config.subscribes = false).await;
+    until_heard_by(&bob, 1).await;
+    bob.publish(&news(), b"for sale".to_vec()).await.unwrap();
+    let message = within(alice.inbox.gossip.recv()).await.unwrap();
+    assert_eq!((&message.bytes[..], message.from), (&b"for sale"[..], bob.peer_id()));
+    message.verdict.accept();
+    assert_eq!(alice.subscribers(&news()).await.unwrap(), 0);
+    let said = alice.publish(&news(), b"for nobody".to_vec()).await.unwrap_err();
+    assert_eq!(said.code(), "no_peers");
+    assert!(bob.inbox.gossip.try_recv().is_err());
+}

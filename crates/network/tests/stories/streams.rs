@@ -3,9 +3,10 @@
 use haggle_base::Coded;
 use haggle_network::frame::{read_frame, write_frame};
 use haggle_network::{Incoming, Network, NetworkConfig, Transport};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{Node, couple, start, until, within};
+use crate::lab::{Node, couple, market, start, start_shy, until, within};
 
 const ECHO: &str = "/haggle/devnet-7/1/echo/1";
 const FRAME: usize = 64 * 1024;
@@ -82,6 +83,34 @@ async fn a_service_that_comes_up_right_after_connecting_is_found() {
     tokio::task::yield_now().await;
     serve_echo(bob.accept(ECHO).unwrap());
     within(opened).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_a_protocol_is_known_with_the_connection_and_after_it() {
+    let (alice, bob) = (start(1, &[], |_| {}).await, start_shy(2).await);
+    let name = haggle_network::scoped(&market(), "search/1");
+    let speaking = || alice.speaking(&name, Duration::from_secs(60));
+    let _searches = bob.accept(&name).unwrap();
+    bob.dial(&alice.listen_addrs()[0]).await.unwrap();
+    until(&alice, || speaking() == (vec![bob.peer_id()], vec![])).await;
+    bob.shutdown().await;
+    until(&alice, || speaking() == (vec![], vec![bob.peer_id()])).await;
+}
+
+/// Without being told, a peer would hear of it with the next ping, which takes up to 15 seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_protocol_that_is_spoken_only_after_connecting_is_told_at_once() {
+    let (alice, bob) = couple().await;
+    let name = haggle_network::scoped(&market(), "search/1");
+    let speaking = || alice.speaking(&name, Duration::from_secs(60)).0;
+    assert!(speaking().is_empty());
+    let _searches = bob.accept(&name).unwrap();
+    let told = async {
+        while speaking() != [bob.peer_id()] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.expect("it is told before the next ping");
 }
 
 /// libp2p-stream drops inbound streams when many open at once; nobody may notice.
