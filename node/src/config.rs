@@ -13,10 +13,12 @@ use std::time::Duration;
 
 mod explain;
 mod layers;
+mod role;
 mod rpc;
 
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use layers::{ENV_PREFIX, set_in_file};
+pub use role::Role;
 pub use rpc::RpcUrls;
 
 /// Most calls or tasks that a bound may allow: each takes memory.
@@ -32,6 +34,8 @@ pub struct Config {
     pub unlock: Unlock,
     /// How peers are reached.
     pub p2p: P2p,
+    /// How much of the market this node holds.
+    pub market: Market,
     /// The chain.
     pub chain: Chain,
     /// What an agent of this node may spend.
@@ -92,6 +96,14 @@ pub struct P2p {
     /// How often they are reconciled with a random peer while nothing is missing; ten times as often while something is.
     #[serde(with = "humantime_serde")]
     pub sync_every: Duration,
+}
+
+/// How much of the market this node holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Market {
+    /// Its part in the market.
+    pub role: Role,
 }
 
 /// The chain.
@@ -218,6 +230,7 @@ impl Default for Config {
             name: "haggle".to_owned(),
             unlock: Unlock::Identity("unlock.key".to_owned()),
             p2p: P2p::default(),
+            market: Market::default(),
             chain: Chain::default(),
             budget: Budget::default(),
             trade: Trade::default(),

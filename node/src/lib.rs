@@ -34,6 +34,7 @@ mod events;
 pub mod home;
 mod imports;
 mod keyring;
+mod lookup;
 mod mailbox;
 pub mod market;
 pub mod network_check;

@@ -252,14 +252,22 @@ impl Market {
     }
 
     async fn lead_one(&self, peer: PeerId) {
-        let (ended, spent) = match self.network.open(&peer, &protocol(self.catalog.network())).await {
+        let opened = self.network.open(&peer, &protocol(self.catalog.network())).await;
+        // a light node holds nothing to reconcile with, and says so by not speaking the protocol
+        let is_light = matches!(opened, Err(NetworkError::Unsupported { .. }));
+        let (ended, spent) = match opened {
             Ok(stream) => self.session(peer, stream, Role::Leader).await,
             Err(error) => {
                 tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} cannot be reconciled with: {error}");
                 (Ended::Failed, Spent::default())
             }
         };
-        self.pace.lock().led(&peer, ended, spent, self.begun.elapsed(), dice());
+        let mut pace = self.pace.lock();
+        pace.led(&peer, ended, spent, self.begun.elapsed(), dice());
+        if is_light {
+            pace.leave_alone(&peer);
+        }
+        drop(pace);
         self.changed.notify_one();
     }
 

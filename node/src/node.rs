@@ -31,6 +31,7 @@ use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, HomeLock};
 use crate::keyring::Keyring;
+use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
 use haggle_a2a_transport::Server;
 use haggle_base::{Clock, Did, NetworkFile, PeerId, Timestamp};
@@ -132,6 +133,8 @@ pub(crate) struct Inner {
     pub(crate) buyer: Buyer,
     pub(crate) desk: Desk,
     pub(crate) events: Events,
+    /// Searches, here or at other nodes.
+    pub(crate) lookup: Arc<Lookup>,
     /// What the node knows from looking at others.
     pub(crate) looks: look::Looks,
     pub(crate) reconciled: AtomicU64,

@@ -45,7 +45,8 @@ pub use payments::{
 };
 pub use prices::{ListingPrices, PricePointView, PricesView};
 pub use search::{
-    CountView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView, PriceBandView, WordView,
+    CountView, CoverageView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView,
+    PriceBandView, WordView,
 };
 pub use wallets::{
     AgentWallet, AutoReload, EscrowView, FundBody, FundingDetails, FundingSource, Movement, NewLimits, SpendingLimit,

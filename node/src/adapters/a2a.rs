@@ -2,6 +2,7 @@
 
 use crate::adapters::notes::NoteTaker;
 use crate::agents::Agents;
+use crate::lookup::Lookup;
 use crate::note;
 use async_trait::async_trait;
 use haggle_a2a::{A2aError, Kind, ServiceParams, card};
@@ -93,6 +94,8 @@ pub(crate) struct Directory {
     pub(crate) client: Client,
     pub(crate) reputation: Reputation,
     pub(crate) clock: Arc<dyn haggle_base::Clock>,
+    /// Where a card that is not held, or out of date, is asked for.
+    pub(crate) lookup: Arc<Lookup>,
     /// What URLs in strangers' cards may point at.
     pub(crate) urls: Reach,
 }
@@ -129,8 +132,16 @@ impl Directory {
         }
     }
 
-    /// The first host of the agent that can be reached, connected.
+    /// The first host of the agent that can be reached, connected. A light node asks for a newer card where its own is of
+    /// no use.
     async fn reach(&self, agent: &Did) -> Result<PeerId, A2aError> {
+        match self.reach_by_card(agent).await {
+            Err(_) if self.lookup.meet(agent).await => self.reach_by_card(agent).await,
+            reached => reached,
+        }
+    }
+
+    async fn reach_by_card(&self, agent: &Did) -> Result<PeerId, A2aError> {
         let card = self.catalog.card(agent).map_err(|error| A2aError::new(Kind::Internal, error.to_string()))?;
         let card = card.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no card of this agent is known here"))?;
         let mut last = A2aError::new(Kind::Unreachable, "the agent's card names no host");

@@ -8,7 +8,7 @@ use crate::config::{Config, Unlock};
 use crate::home::Home;
 use crate::setup;
 use haggle_base::Seed;
-use haggle_gateway::view::{NodeStatus, VisibilityView};
+use haggle_gateway::view::{MarketStatus, NodeStatus, VisibilityView};
 use serde_json::json;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -131,6 +131,15 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The part that the node takes in the market, and what that means here.
+fn role_line(market: &MarketStatus) -> String {
+    match &*market.role {
+        "light" => format!("light: it asks index nodes and knows {}", market.index_nodes),
+        "index" => "index: it answers the searches of light nodes".to_owned(),
+        role => role.to_owned(),
+    }
+}
+
 pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
     let client = globals.client()?;
     // peers are asked first, and the status has what they said
@@ -157,6 +166,7 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
                 status.market.listings, status.market.cards, status.market.attestations
             ),
         ),
+        ("role", role_line(&status.market)),
         ("seen from outside", outside.words()),
         ("reconciled with", format!("{} peers", status.market.reconciled_peers)),
         ("chain", format!("{} {reach}, block {}, {}", chain.chain_id, chain.block, chain.time)),

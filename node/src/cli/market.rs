@@ -35,7 +35,10 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         return Ok(());
     }
     if page.items.is_empty() {
-        terminal::line("Nothing matches in this node's copy of the market.");
+        terminal::line(match &page.coverage {
+            None => "Nothing matches in this node's copy of the market.".to_owned(),
+            Some(_) => format!("Nothing matches in what index nodes answered: {}.", coverage_line(&page)),
+        });
         let next = [("haggle status".to_owned(), "shows how many listings and peers there are")];
         terminal::next(globals.quiet, &next);
         return Ok(());
@@ -53,8 +56,7 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         print_facets(facets);
     }
     let shown = page.items.len();
-    let coverage = if page.complete { "complete" } else { "partial" };
-    terminal::aside(format!("{shown} of {} listings, {coverage}", page.total));
+    terminal::aside(format!("{shown} of {} listings, {}", page.total, coverage_line(&page)));
     if let Some(cursor) = &page.next {
         terminal::aside(format!("more: --cursor {cursor}"));
     }
@@ -66,6 +68,15 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         terminal::next(globals.quiet, &next);
     }
     Ok(())
+}
+
+/// Whether that is all there is, and if a light node knows why not, why not.
+fn coverage_line(page: &ListingPage) -> String {
+    match page.coverage.as_ref().and_then(|coverage| coverage.why_partial.as_deref()) {
+        _ if page.complete => "complete".to_owned(),
+        Some(why) => format!("partial: {why}"),
+        None => "partial".to_owned(),
+    }
 }
 
 pub(super) fn price_line(listing: &ListingView) -> String {

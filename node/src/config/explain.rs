@@ -27,6 +27,10 @@ pub const EXPLANATIONS: [Explanation; 39] = [
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled with peers; off leaves gossip alone"),
     row("p2p.sync_every", "time between reconciliations with a random peer; a tenth of it while something is missing"),
+    row(
+        "market.role",
+        "full: hold every record; index: also answer light nodes' searches; light: hold little, and ask index nodes",
+    ),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),

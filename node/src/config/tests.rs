@@ -1,6 +1,6 @@
 //! The configuration's promises: the shipped file is the default, unknown keys are refused.
 
-use super::{Config, EXPLANATIONS, layers};
+use super::{Config, EXPLANATIONS, Role, layers};
 use std::iter;
 
 const SHIPPED: &str = include_str!("../../../config/default.toml");
@@ -31,6 +31,17 @@ fn the_environment_wins_over_the_file() {
     let config =
         layers::layered("[gateway]\nlisten = \"127.0.0.1:1\"\n", env("HAGGLE_GATEWAY__LISTEN", "127.0.0.1:2")).unwrap();
     assert_eq!(config.gateway.listen.port(), 2);
+}
+
+#[test]
+fn the_role_is_one_of_those_that_there_are() {
+    let role = |word: &str| layers::layered("", env("HAGGLE_MARKET__ROLE", word)).map(|config| config.market.role);
+    for known in [Role::Full, Role::Index, Role::Light] {
+        assert_eq!(role(known.as_str()), Ok(known));
+    }
+    let refused = role("interest").unwrap_err();
+    assert!(refused.contains("\"interest\" is not known to this version"), "{refused}");
+    assert!(role("heavy").unwrap_err().contains("full, index or light"));
 }
 
 #[test]

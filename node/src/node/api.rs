@@ -190,6 +190,8 @@ impl NodeApi for Inner {
                 listings: held.listings as u64,
                 cards: held.cards as u64,
                 attestations: held.attestations as u64,
+                role: self.lookup.role().as_str().to_owned(),
+                index_nodes: self.lookup.known() as u64,
                 reconciled_peers: self.reconciled.load(Ordering::Relaxed),
             },
             outside: self.looks.last_outside(),
@@ -278,6 +280,10 @@ impl NodeApi for Inner {
             Some(served) => served.row.did,
             None => read_did(did)?,
         };
+        if self.catalog.card(&did).map_err(coded)?.is_none() {
+            // at a light node; whether it helped shows next
+            let _found = self.lookup.meet(&did).await;
+        }
         let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
             let hint = "wait until it reaches this node, or connect to a peer that knows it";
             ApiError::not_found("agent_not_found", format!("this node holds no card of {did}"), hint)
@@ -489,7 +495,7 @@ impl NodeApi for Inner {
     }
 
     async fn discover(&self, wanted: Discover) -> Result<Vec<AgentProfile>, ApiError> {
-        self.profiles(&wanted)
+        self.profiles(&wanted).await
     }
 
     async fn ask_service(&self, request: MessageBody) -> Result<MessageView, ApiError> {

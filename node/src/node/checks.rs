@@ -1,8 +1,10 @@
 //! What can be wrong with a running node, one line each, with what to do about it.
 
 use super::Inner;
+use crate::config::Role;
 use haggle_base::{PeerId, U256, Usdc};
 use haggle_catalog::look::Health;
+use haggle_catalog::remote::ASKED;
 use haggle_escrow::Trust;
 use haggle_gateway::view::{CheckView, ChecksView, Verdict};
 use haggle_network::Reach;
@@ -144,16 +146,24 @@ impl Inner {
             "open the ports of `p2p.listen` in the firewall and the router, or name relays (`p2p.relays`)",
         );
         let status = self.catalog.status();
+        let known = self.lookup.known();
+        let (is_supplied, source) = match self.lookup.role() {
+            Role::Light if known < ASKED => (false, format!("asks index nodes and knows {known} of {ASKED}")),
+            Role::Light => (true, format!("asks index nodes and knows {known}")),
+            Role::Full | Role::Index if status.complete => (true, "reconciled with a peer".to_owned()),
+            Role::Full | Role::Index => (false, "not reconciled with anybody yet".to_owned()),
+        };
+        let hint = match self.lookup.role() {
+            Role::Light => "name index nodes in p2p.bootstrap, or connect to some (`haggle peer connect`)",
+            Role::Full | Role::Index => {
+                "wait a moment: nodes reconcile when they connect, and say anew what nobody heard"
+            }
+        };
         let records = check(
             "records",
-            or_warn(status.complete && status.waiting_announcements == 0 || peers.is_empty()),
-            format!(
-                "{} listings; {}; {} announcements wait",
-                status.listings,
-                if status.complete { "reconciled with a peer" } else { "not reconciled with anybody yet" },
-                status.waiting_announcements
-            ),
-            "wait a moment: nodes reconcile when they connect, and say anew what nobody heard",
+            or_warn(is_supplied && status.waiting_announcements == 0 || peers.is_empty()),
+            format!("{} listings; {source}; {} announcements wait", status.listings, status.waiting_announcements),
+            hint,
         );
         vec![connected, bootstrap, reach, records]
     }

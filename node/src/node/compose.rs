@@ -19,18 +19,19 @@ use crate::adapters::notes::NoteTaker;
 use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
+use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
 use crate::network_check::rails;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, PaymentKey, Seed, SystemClock};
-use haggle_catalog::{Catalog, CatalogConfig};
+use haggle_catalog::{Catalog, CatalogConfig, Keep};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
 use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
@@ -95,11 +96,17 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let purse_blobs = Blobs::open(&home.blobs()).map_err(room)?;
     let purse = Purse::new(settlement.clone(), ExactFacts::of(&file), purse_blobs.clone(), Arc::new(token_port));
 
+    let own_did = own.agent.did();
     let late = LateReputation::default();
     let gossip = Gossip { network: network.clone(), id: file.id.clone() };
     let catalog = Catalog::start(
         market.clone(),
-        CatalogConfig { commit_every: std::time::Duration::from_millis(100), ..CatalogConfig::new(&file) },
+        CatalogConfig {
+            commit_every: std::time::Duration::from_millis(100),
+            keep: (config.market.role == Role::Light)
+                .then(|| Keep::of(agents.dids().into_iter().chain([own_did]).collect())),
+            ..CatalogConfig::new(&file)
+        },
         Arc::clone(&clock),
         Arc::new(gossip),
         Arc::new(late.clone()),
@@ -141,10 +148,12 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     };
     let server =
         Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), bounds).await.map_err(room)?;
+    let lookup = Arc::new(Lookup::new(config.market.role, network.clone(), catalog.clone(), &mut registry.lock()));
     let directory = Directory {
         catalog: catalog.clone(),
         network: network.clone(),
         client: Client::new(Arc::new(StreamDial(network.clone()))),
+        lookup: Arc::clone(&lookup),
         reputation: reputation.clone(),
         clock: Arc::clone(&clock),
         urls,
@@ -225,6 +234,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         buyer,
         desk,
         events,
+        lookup,
         looks,
         reconciled: AtomicU64::new(0),
         polls: AtomicU64::new(0),
@@ -313,6 +323,7 @@ async fn start_network(
         autonat: config.p2p.autonat && !file.is_devnet(),
         upnp: config.p2p.upnp && looks_out,
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
+        subscribes: config.market.role != Role::Light,
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,
         ..base

@@ -3,7 +3,9 @@
 use super::api::coded;
 use super::{Inner, look, messages, pay};
 use crate::adapters::faults::points;
+use crate::config::Role;
 use crate::error::NodeError;
+use crate::lookup;
 use crate::market::Market;
 use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, Did, OrderId, PeerId};
@@ -48,7 +50,14 @@ pub(super) fn spawn(
     let events = network.subscribe_events();
 
     spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
-    market(inner, tasks).run(Some(inbox), inner.config.p2p.sync).map_err(|error| NodeError::room(&error))?;
+    let role = inner.config.market.role;
+    let reconciles = inner.config.p2p.sync && role != Role::Light;
+    market(inner, tasks).run(Some(inbox), reconciles).map_err(|error| NodeError::room(&error))?;
+    if role == Role::Index {
+        let searches = network.accept(&lookup::protocol(&inner.file.id)).map_err(|error| NodeError::room(&error))?;
+        let tracker = tasks.clone();
+        spawn_one(inner, tasks, |inner| accept_searches(inner, searches, tracker));
+    }
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| watch_peers(inner, events, tracker));
     let tracker = tasks.clone();
@@ -121,6 +130,12 @@ async fn accept_calls(inner: Arc<Inner>, mut calls: Incoming) {
 async fn accept_looks(inner: Arc<Inner>, mut looks: Incoming, tasks: TaskTracker) {
     while let Some((_, stream)) = looks.next().await {
         spawn_one(&inner, &tasks, |inner| inner.answer_looks(stream));
+    }
+}
+
+async fn accept_searches(inner: Arc<Inner>, mut searches: Incoming, tasks: TaskTracker) {
+    while let Some((peer, stream)) = searches.next().await {
+        spawn_one(&inner, &tasks, |inner| async move { inner.lookup.answer(peer, stream).await });
     }
 }
 

@@ -1,14 +1,14 @@
-//! A search of this node's copy of the market, as the API asks for it and answers it.
+//! A search of the market, as the API asks for it and answers it.
 
 use super::api::coded;
 use super::{Inner, look};
 use haggle_catalog::{
-    Explanation, Facet, Facets, Hit, MAX_LIMIT, Part, PriceBand, Query, Sort, TITLE_WEIGHT, WordMatch, Words,
+    Coverage, Explanation, Facet, Facets, Hit, MAX_LIMIT, Part, PriceBand, Query, Sort, TITLE_WEIGHT, WordMatch, Words,
 };
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{
-    CountView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, ListingPage, ListingQuery,
-    ListingView, PartView, PriceBandView, WordView,
+    CountView, CoverageView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, ListingPage,
+    ListingQuery, ListingView, PartView, PriceBandView, WordView,
 };
 use std::collections::BTreeMap;
 
@@ -20,13 +20,14 @@ impl Inner {
     pub(super) async fn search(&self, asked: ListingQuery) -> Result<ListingPage, ApiError> {
         let live = asked.live == Some(true);
         let query = query_of(asked)?;
-        let answer = self.catalog.search(&query).map_err(coded)?;
+        let (answer, coverage) = self.lookup.search(&query).await.map_err(coded)?;
         let first = answer.items.iter().map(|hit| hit.listing.author()).take(look::FIRST_LOOKED_AT).collect();
         self.look_for_all(first, live).await;
         Ok(ListingPage {
             items: answer.items.iter().map(|hit| self.hit_view(hit)).collect(),
             total: answer.total as u64,
             complete: answer.complete,
+            coverage: coverage.map(coverage_view),
             next: answer.next,
             facets: answer.facets.as_ref().map(facets_view),
             explained: query.explain.then(|| explained_view(&query)),
@@ -67,6 +68,14 @@ fn query_of(asked: ListingQuery) -> Result<Query, ApiError> {
         explain: asked.explain == Some(true),
         author: None,
     })
+}
+
+fn coverage_view(coverage: Coverage) -> CoverageView {
+    CoverageView {
+        asked: coverage.asked as u64,
+        answered: coverage.answered as u64,
+        why_partial: coverage.why_partial(),
+    }
 }
 
 fn facets_view(facets: &Facets) -> FacetsView {

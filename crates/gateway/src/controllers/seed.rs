@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{Executor, ExplanationView, FacetsView, ListingQuery, ListingView, NewAgent};
+use crate::view::{CoverageView, Executor, ExplanationView, FacetsView, ListingQuery, ListingView, NewAgent};
 use axum::extract::State;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub(crate) struct SearchAnswer {
     /// Only where it is asked for: the owner's body has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     facets: Option<FacetsView>,
+    /// Only at a light node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<CoverageView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,7 +49,7 @@ pub(crate) async fn search_agents(
     let query = ListingQuery { category, sort, facets, explain, limit: Some(100), ..ListingQuery::default() };
     let page = state.api.find(query).await?;
     let results = page.items.iter().map(row).collect::<Result<_, _>>()?;
-    Ok(axum::Json(SearchAnswer { results, facets: page.facets }))
+    Ok(axum::Json(SearchAnswer { results, facets: page.facets, coverage: page.coverage }))
 }
 
 fn row(listing: &ListingView) -> Result<SearchRow, ApiError> {

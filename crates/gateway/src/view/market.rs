@@ -1,6 +1,6 @@
 //! Bodies about agents and listings.
 
-use super::search::{ExplainedView, ExplanationView, FacetsView};
+use super::search::{CoverageView, ExplainedView, ExplanationView, FacetsView};
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -296,8 +296,12 @@ pub struct ListingPage {
     pub items: Vec<ListingView>,
     /// How many match in all.
     pub total: u64,
-    /// Whether this node holds every shard the query needs.
+    /// Whether this node holds every shard the query needs; at a light node, whether all index nodes that a search asks have
+    /// answered in full.
     pub complete: bool,
+    /// Who was asked, at a light node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageView>,
     /// Cursor of the next page.
     pub next: Option<String>,
     /// Counts of all that matches, if they were asked for.

@@ -58,6 +58,12 @@ pub struct MarketStatus {
     pub attestations: u64,
     /// Peers reconciled with since the start.
     pub reconciled_peers: u64,
+    /// What part the node takes: `full`, `index` or `light`.
+    #[serde(default)]
+    pub role: String,
+    /// Index nodes that it knows of.
+    #[serde(default)]
+    pub index_nodes: u64,
 }
 
 /// `GET /v1/node`.

@@ -4,6 +4,18 @@ use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// How far an answer goes that a light node had from index nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageView {
+    /// Index nodes that were asked.
+    pub asked: u64,
+    /// Those that answered in time, and whose answers stood every check.
+    pub answered: u64,
+    /// Why the answer is partial, in plain words; absent if it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_partial: Option<String>,
+}
+
 /// Counts of all listings that match, on whatever page. Each count is the `total` of the same search narrowed so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FacetsView {

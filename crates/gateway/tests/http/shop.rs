@@ -138,7 +138,7 @@ impl NodeApi for Shop {
             score: Some(0.1),
         });
         let items = vec![ListingView { explanation, ..digest() }];
-        Ok(ListingPage { items, total: 1, complete: true, next: None, facets, explained })
+        Ok(ListingPage { items, total: 1, complete: true, coverage: None, next: None, facets, explained })
     }
     async fn listing(&self, _: &str) -> Result<ListingDetail, ApiError> {
         Err(unused())

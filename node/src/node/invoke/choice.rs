@@ -132,7 +132,7 @@ impl Inner {
             ));
         }
         let query = Query { text: Some(words.to_owned()), limit: CANDIDATES, ..Query::default() };
-        let found = self.catalog.search(&query).map_err(coded)?;
+        let (found, _) = self.lookup.search(&query).await.map_err(coded)?;
         let most = max_cost.map_or(self.config.budget.per_call, |most| most.min(self.config.budget.per_call));
         let mut passed = Passed::default();
         let (mut ours, mut unreachable) = (None, None);

@@ -15,8 +15,8 @@ const MAX_PAGES: usize = 10;
 const MAX_WORDS: usize = 256;
 
 impl Inner {
-    /// Searches the local copy of the market and gathers what is found by agent, in the search's own order.
-    pub(in crate::node) fn profiles(&self, wanted: &Discover) -> Result<Vec<AgentProfile>, ApiError> {
+    /// Searches the market and gathers what is found by agent, in the search's own order.
+    pub(in crate::node) async fn profiles(&self, wanted: &Discover) -> Result<Vec<AgentProfile>, ApiError> {
         if wanted.capability.trim().is_empty() || wanted.capability.len() > MAX_WORDS {
             return Err(ApiError::bad_request(
                 "invalid_capability",
@@ -33,7 +33,7 @@ impl Inner {
         };
         let mut found: Vec<(Did, Usdc, AgentProfile)> = Vec::new();
         for _ in 0..MAX_PAGES {
-            let answer = self.catalog.search(&query).map_err(coded)?;
+            let (answer, _) = self.lookup.search(&query).await.map_err(coded)?;
             for hit in &answer.items {
                 self.gather(&mut found, hit, wanted)?;
             }

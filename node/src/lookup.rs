@@ -1,0 +1,242 @@
+//! Searches between nodes: answered by index nodes, asked by light ones.
+//!
+//! An index node is one that speaks `/haggle/<network>/search/1`: it says so when it connects, as of every protocol.
+
+use crate::config::Role;
+use haggle_base::{Coded, Did, NetworkId, PeerId, RecordId};
+use haggle_catalog::remote::budget::Budget;
+use haggle_catalog::remote::wire::Question;
+use haggle_catalog::remote::{choose, refuse_search};
+use haggle_catalog::{Answer, Catalog, CatalogError, Coverage, Query, SearchError};
+use haggle_network::{Network, Severity, Stream, scoped};
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an index node has for its whole answer, the dial included.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// An index node that is gone and could not be reached is left alone for so long.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// Searches whose further pages are made of what was answered to the first one.
+const REMEMBERED: usize = 16;
+/// How long they are.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+/// How often one agent is asked for, at most.
+const MET_EVERY: Duration = Duration::from_secs(30);
+/// Agents asked for within that time.
+const MOST_MET: usize = 256;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// What was answered to a search.
+struct Search {
+    question: Vec<u8>,
+    at: Instant,
+    ids: Arc<HashSet<RecordId>>,
+    coverage: Coverage,
+}
+
+/// The searches of a node: its own, and those of others.
+pub(crate) struct Lookup {
+    role: Role,
+    network: Network,
+    catalog: Catalog,
+    begun: Instant,
+    budget: Mutex<Budget<PeerId>>,
+    searches: Mutex<VecDeque<Search>>,
+    /// When agents were asked for.
+    met: Mutex<HashMap<Did, Instant>>,
+    asked: Family<Outcome, Counter>,
+    answered: Family<Outcome, Counter>,
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookupError {
+    /// A light node knows nobody to ask.
+    #[error("this light node knows no index node to ask")]
+    NoIndexNode,
+    /// It cannot be asked.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The catalog does not answer.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl Coded for LookupError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoIndexNode => "no_index_node",
+            Self::Search(error) => error.code(),
+            Self::Catalog(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::NoIndexNode => {
+                "name index nodes in p2p.bootstrap or connect to one (`haggle peer connect`), or set market.role to full"
+            }
+            Self::Search(error) => error.hint(),
+            Self::Catalog(error) => error.hint(),
+        }
+    }
+}
+
+/// The name of the protocol in a network.
+pub(crate) fn protocol(network: &NetworkId) -> String {
+    scoped(network, "search/1")
+}
+
+impl Lookup {
+    pub(crate) fn new(role: Role, network: Network, catalog: Catalog, registry: &mut Registry) -> Self {
+        let (asked, answered) = (Family::default(), Family::default());
+        let own = registry.sub_registry_with_prefix("haggle_search");
+        own.register("asked", "Index nodes asked, by outcome", Family::clone(&asked));
+        own.register("answered", "Searches of light nodes, by outcome", Family::clone(&answered));
+        let (budget, searches, met) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { role, network, catalog, begun: Instant::now(), budget, searches, met, asked, answered }
+    }
+
+    pub(crate) const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// How many index nodes can be asked, as far as this node knows.
+    pub(crate) fn known(&self) -> usize {
+        let (connected, absent) = self.index_nodes();
+        connected.len() + absent.len()
+    }
+
+    fn index_nodes(&self) -> (Vec<PeerId>, Vec<PeerId>) {
+        self.network.speaking(&protocol(self.catalog.network()), LEFT_ALONE)
+    }
+
+    /// Answers one search of another node, if it may be asked now.
+    pub(crate) async fn answer(&self, peer: PeerId, stream: Stream) {
+        let begun = self.budget.lock().begin(peer, self.begun.elapsed());
+        let outcome = match begun {
+            Ok(()) => {
+                let answered = self.catalog.answer_search(stream).await;
+                let bytes = answered.as_ref().map_or(0, |answered| answered.bytes);
+                self.budget.lock().end(&peer, bytes);
+                answered.map(|_| "ok")
+            }
+            Err(why) => refuse_search(stream, why).await.map(|()| why.as_str()),
+        };
+        let outcome = outcome.unwrap_or_else(|error| {
+            tracing::debug!(peer.id = %peer, error.code = error.code(), "a search of {peer} was not answered: {error}");
+            if error.is_peers_fault() {
+                self.network.report(&peer, Severity::Medium);
+            }
+            error.code()
+        });
+        self.answered.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Searches this node's copy of the market; at a light node, what three index nodes know of it, and then how far that
+    /// goes.
+    pub(crate) async fn search(&self, query: &Query) -> Result<(Answer, Option<Coverage>), LookupError> {
+        if self.role != Role::Light {
+            return Ok((self.catalog.search(query)?, None));
+        }
+        let question = Question::of(query)?.encode().map_err(SearchError::BadFrame)?;
+        let before = if query.cursor.is_some() { self.remembered(&question) } else { None };
+        let (ids, coverage) = match before {
+            Some(before) => before,
+            None => self.ask(query, question).await?,
+        };
+        let answer = self.catalog.search_among(query, &ids)?;
+        Ok((Answer { complete: coverage.is_complete(), ..answer }, Some(coverage)))
+    }
+
+    /// At a light node, asks for an agent whose card is not held or may be out of date; true if there is another one now. Only
+    /// agents that sell something are found so.
+    pub(crate) async fn meet(&self, agent: &Did) -> bool {
+        if self.role != Role::Light || !self.may_meet(agent) {
+            return false;
+        }
+        let held = || self.catalog.card(agent).ok().flatten().map(|card| card.id());
+        let before = held();
+        let query = Query { author: Some(*agent), ..Query::default() };
+        if let Err(error) = self.search(&query).await {
+            tracing::debug!(agent.id = %agent, error.code = error.code(), "{agent} was not looked up: {error}");
+        }
+        held() != before
+    }
+
+    fn may_meet(&self, agent: &Did) -> bool {
+        let mut met = self.met.lock();
+        met.retain(|_, at| at.elapsed() < MET_EVERY);
+        let may = met.len() < MOST_MET && !met.contains_key(agent);
+        if may {
+            met.insert(*agent, Instant::now());
+        }
+        may
+    }
+
+    async fn ask(&self, query: &Query, question: Vec<u8>) -> Result<(Arc<HashSet<RecordId>>, Coverage), LookupError> {
+        let (connected, absent) = self.index_nodes();
+        let peers = choose(connected, absent, dice);
+        if peers.is_empty() {
+            return Err(LookupError::NoIndexNode);
+        }
+        let name = protocol(self.catalog.network());
+        let open = |peer: PeerId| {
+            let (network, name) = (self.network.clone(), name.clone());
+            async move { network.open(&peer, &name).await.map_err(|error| SearchError::Unreachable { code: error.code() }) }
+        };
+        let found = self.catalog.look_up(query, &peers, PATIENCE, open).await?;
+        let ok = u64::try_from(found.coverage.answered).unwrap_or(u64::MAX);
+        self.asked.get_or_create(&Outcome { outcome: "ok" }).inc_by(ok);
+        for (peer, error) in &found.failed {
+            tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} did not answer a search: {error}");
+            self.asked.get_or_create(&Outcome { outcome: error.code() }).inc();
+            if error.is_peers_fault() {
+                self.network.report(peer, Severity::Medium);
+            }
+        }
+        let ids = Arc::new(found.ids);
+        self.remember(Search { question, at: Instant::now(), ids: Arc::clone(&ids), coverage: found.coverage });
+        Ok((ids, found.coverage))
+    }
+
+    fn remember(&self, search: Search) {
+        let mut searches = self.searches.lock();
+        searches.retain(|held| held.question != search.question && held.at.elapsed() < REMEMBERED_FOR);
+        if searches.len() >= REMEMBERED {
+            searches.pop_front();
+        }
+        searches.push_back(search);
+    }
+
+    fn remembered(&self, question: &[u8]) -> Option<(Arc<HashSet<RecordId>>, Coverage)> {
+        let searches = self.searches.lock();
+        let held = searches.iter().find(|held| held.question == question && held.at.elapsed() < REMEMBERED_FOR)?;
+        Some((Arc::clone(&held.ids), held.coverage))
+    }
+}
+
+/// A random number; which index nodes are asked hangs on it, and nothing secret.
+fn dice() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

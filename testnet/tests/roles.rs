@@ -1,0 +1,124 @@
+//! A light node among index nodes: it finds what it does not hold, says how far that goes, and buys it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use haggle::view::NodeStatus;
+use haggle_testnet::Stage;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+const INDEX: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "index")];
+const LIGHT: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "light")];
+/// Generous: real processes beside other work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Searches at node `number` until the answer is like that.
+async fn until_found(stage: &Stage, number: usize, path: &str, look: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let waiting = async {
+        loop {
+            last = stage.get(number, path).await;
+            if look(&last) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+    assert!(in_time, "node {number} answers {last:#}\n{}", stage.node(number).log());
+    last
+}
+
+async fn status(stage: &Stage, number: usize) -> NodeStatus {
+    stage.node(number).client().unwrap().get("/v1/node").await.unwrap()
+}
+
+/// What a command prints that is run at the home of node `number`.
+async fn typed(stage: &Stage, number: usize, words: &[&str]) -> String {
+    let home = stage.node(number).home().path().to_owned();
+    let output = Command::new(PROGRAM).arg("--home").arg(home).args(words).output().await.unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
+    let mut stage = Stage::new(PROGRAM).await;
+    for _ in 0..3 {
+        stage.market.add_node_with(&INDEX).await.unwrap();
+    }
+    stage.market.add_node().await.unwrap();
+    let digest = stage.serve(4, "digest", 1).await;
+    let csv = stage.serve(4, "csv", 2).await;
+    stage.market.add_node_with(&LIGHT).await.unwrap();
+    // found by the network itself: nobody told the light node who answers searches
+    let path = "/v1/listings?q=digest";
+    let page = until_found(&stage, 5, path, |page| page["complete"] == true).await;
+    assert_eq!((&page["coverage"]["asked"], &page["coverage"]["answered"]), (&3.into(), &3.into()), "{page}");
+    assert_eq!((&page["total"], &page["items"][0]["agent"]), (&1.into(), &digest.did.into()), "{page}");
+    assert_eq!(page["items"][0]["payable"], true, "its card came with it: {page}");
+
+    let light = status(&stage, 5).await.market;
+    assert_eq!(
+        (light.role.as_str(), light.listings, light.cards),
+        ("light", 1, 2),
+        "its own card, and not the rest of the market"
+    );
+    assert_eq!((light.index_nodes, light.reconciled_peers), (3, 0));
+    assert_eq!(status(&stage, 1).await.market.role, "index");
+    let full = status(&stage, 4).await.market;
+    assert_eq!((full.role.as_str(), full.listings), ("full", 2));
+    assert!(stage.get(4, path).await.get("coverage").is_none(), "a full node asks nobody");
+    let shown = typed(&stage, 5, &["find", "digest"]).await;
+    assert!(shown.contains("1 of 1 listings, complete"), "{shown}");
+    assert!(typed(&stage, 5, &["status"]).await.contains("light: it asks index nodes and knows 3"));
+
+    let seller = stage.get(5, &format!("/v1/agents/{}", csv.did)).await;
+    assert_eq!((&seller["name"], &seller["listings"][0]["name"]), (&"csv".into(), &"csv".into()), "looked up by name");
+    let seeds = stage.get(5, "/agents/search?sort=price_asc").await;
+    assert_eq!((seeds["results"].as_array().unwrap().len(), &seeds["coverage"]["answered"]), (2, &3.into()), "{seeds}");
+
+    let listing = stage.listing(5, "digest").await;
+    let hired = stage.hire(5, &listing, "light-1").await;
+    stage.until(5, &hired.key, |order| order.is_final() && order.output.is_some()).await;
+
+    // what a light node sells reaches the others by gossip
+    let own = stage.node(5).serve_builtin("echo").await.unwrap();
+    until_found(&stage, 1, "/v1/listings?q=echo", |page| page["items"][0]["agent"] == own.did.as_str()).await;
+    let page = stage.get(5, "/v1/listings?q=echo").await;
+    assert_eq!(page["total"], 1, "{page}");
+
+    stage.market.node_mut(2).kill().await;
+    let page = until_found(&stage, 5, path, |page| page["complete"] == false).await;
+    assert_eq!((&page["total"], &page["coverage"]["answered"]), (&1.into(), &2.into()), "{page}");
+    let why = page["coverage"]["why_partial"].as_str().unwrap();
+    assert!(why.starts_with("2 of "), "{why}");
+    let shown = typed(&stage, 5, &["find", "digest"]).await;
+    assert!(shown.contains("1 of 1 listings, partial: 2 of "), "{shown}");
+    let metrics = stage.node(5).client().unwrap().clone();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let text = http.get(format!("{}/metrics", metrics.base())).bearer_auth(metrics.token()).send().await.unwrap();
+    let text = text.text().await.unwrap();
+    assert!(text.contains("haggle_search_asked_total{outcome=\"ok\"}"), "{text}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_light_node_that_knows_no_index_node_says_so() {
+    let mut stage = Stage::of(PROGRAM, 1).await;
+    stage.market.add_node_with(&LIGHT).await.unwrap();
+    let refused = stage.node(2).client().unwrap().get::<Value>("/v1/listings?q=digest").await.unwrap_err();
+    assert_eq!(refused.code, "no_index_node");
+    assert!(refused.hint.contains("p2p.bootstrap"), "{}", refused.hint);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_this_version_does_not_know_is_refused_at_the_start() {
+    let mut stage = Stage::new(PROGRAM).await;
+    let refused = stage.market.add_node_with(&[("HAGGLE_MARKET__ROLE", "interest")]).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("bad_config") && said.contains("take full, index or light"), "{said}");
+    stage.market.shutdown().await;
+}
