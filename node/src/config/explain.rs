@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 39] = [
+pub const EXPLANATIONS: [Explanation; 40] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
