@@ -6,6 +6,7 @@
 
 mod anvil;
 mod crash;
+mod crowd;
 mod stage;
 mod strangers;
 mod swarm;
@@ -13,6 +14,7 @@ mod terminal;
 
 pub use anvil::Anvil;
 pub use crash::killed_after_each;
+pub use crowd::Crowd;
 pub use stage::{DOCUMENT, Ground, Hired, Stage};
 pub use strangers::{Sdk, Shop, paid, unpaid};
 pub use swarm::{Paid, Swarm};

@@ -18,6 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// Members that each member dials, so many places back.
 const DIALS: [usize; 3] = [1, 2, 6];
+/// Room for every member, a crowd and whom a member chooses itself.
+const MAX_CONNECTIONS: u32 = 48;
 /// Longer than any story.
 const FOR_GOOD: Duration = Duration::from_secs(3600);
 /// Shards of the network.
@@ -50,6 +52,8 @@ struct Member {
     /// What a stop leaves.
     store: Store,
     clock: ManualClock,
+    /// Whom it knows; empty for one that dials other members.
+    told: Vec<String>,
     market: Option<Market>,
 }
 
@@ -82,13 +86,25 @@ impl Swarm {
     /// # Panics
     /// Loopback cannot be had.
     pub async fn join(&mut self) -> usize {
+        self.join_knowing(Vec::new()).await
+    }
+
+    /// One more node, with nothing, that knows only who is at these addresses; its number.
+    ///
+    /// # Panics
+    /// Loopback cannot be had.
+    pub async fn join_knowing(&mut self, told: Vec<String>) -> usize {
         let number = self.members.len();
-        let mut secret = [9; 32];
-        secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        let (key, clock) = (NodeKey::from_bytes(&secret), ManualClock::new(start()));
-        self.members.push(Member { key, store: Store::memory(), clock, market: None });
+        let clock = ManualClock::new(start());
+        self.members.push(Member { key: node_key(number), store: Store::memory(), clock, told, market: None });
         self.start(number).await;
         number
+    }
+
+    /// The next node to join will have this peer id.
+    #[must_use]
+    pub fn next_peer(&self) -> PeerId {
+        node_key(self.members.len()).peer_id()
     }
 
     /// Nodes, with those that are down.
@@ -114,18 +130,21 @@ impl Swarm {
             commit_every: Duration::from_millis(200),
             ..CatalogConfig::with(network.clone(), 31_337, SHARDS)
         };
+        let member = &self.members[number];
         let config = NetworkConfig {
-            topics: (0..SHARDS).map(|shard| topic(&network, shard)).collect(),
-            max_connections: 24,
+            bootstrap: member.told.clone(),
+            topics: topics(),
+            max_connections: MAX_CONNECTIONS,
             target_peers: 4,
             ..NetworkConfig::for_testing(network)
         };
-        let member = &self.members[number];
         let (store, clock) = (member.store.clone(), Arc::new(member.clock.clone()));
         let standing = Arc::new(self.paid.clone());
         let market = Market::start(config, catalog, store, &member.key, clock, standing, SYNC_EVERY).await;
         self.members[number].market = Some(market.expect("the market starts"));
-        self.dial(number).await;
+        if self.members[number].told.is_empty() {
+            self.dial(number).await;
+        }
     }
 
     async fn dial(&self, number: usize) {
@@ -173,11 +192,20 @@ impl Swarm {
     /// # Panics
     /// The record is refused.
     pub async fn publish(&self, at: usize, number: u64) -> RecordId {
-        let now = self.members[at].clock.now();
-        let bytes = self.corpus.signed(number, &network_id(), now).expect("the record is within its bounds");
+        let (now, bytes) = (self.members[at].clock.now(), self.signed(at, number));
         let id = AnyRecord::open(bytes.clone(), &network_id(), now).expect("the record verifies").id();
         drop(self.market(at).catalog().put(bytes, Origin::Local).await.expect("the record is stored"));
         id
+    }
+
+    /// Listing `number` as node `at` would sign it now.
+    ///
+    /// # Panics
+    /// The listing is out of bounds.
+    #[must_use]
+    pub fn signed(&self, at: usize, number: u64) -> Vec<u8> {
+        let now = self.members[at].clock.now();
+        self.corpus.signed(number, &network_id(), now).expect("the record is within its bounds")
     }
 
     /// Node `at` holds these listings from the beginning.
@@ -285,6 +313,17 @@ const fn start() -> Timestamp {
     Timestamp::from_secs(1_800_000_000)
 }
 
-fn network_id() -> NetworkId {
+fn node_key(number: usize) -> NodeKey {
+    let mut secret = [9; 32];
+    secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    NodeKey::from_bytes(&secret)
+}
+
+/// Every topic of the network.
+pub(crate) fn topics() -> Vec<String> {
+    (0..SHARDS).map(|shard| topic(&network_id(), shard)).collect()
+}
+
+pub(crate) fn network_id() -> NetworkId {
     "devnet-7/1".parse().expect("a network id")
 }

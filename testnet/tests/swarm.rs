@@ -3,7 +3,7 @@
 //! `HAGGLE_SWARM=200` takes as many nodes as that, and the newcomer's market is as large as the owner asks.
 
 use haggle_base::RecordId;
-use haggle_testnet::Swarm;
+use haggle_testnet::{Crowd, Swarm};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -78,6 +78,47 @@ async fn a_flood_by_a_thousand_authors_leaves_room_for_those_who_paid() {
         let listings = swarm.market(node).catalog().status().listings;
         // four shards, a tenth of each for those who paid nothing
         assert!(listings <= 4 * capacity / 10 + 20, "node {node} holds {listings}");
+    }
+    swarm.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_hostile_peers_hides_no_listing_and_puts_no_older_one_in_its_place() {
+    let mut swarm = Swarm::new(6, ROOMY, 0..100).await;
+    let old = swarm.publish(2, 1).await;
+    swarm.until_all("the first version", |node| swarm.holds(node, &old)).await;
+    let all_forward = |swarm: &Swarm| (0..swarm.len()).for_each(|node| swarm.forward(node, Duration::from_secs(30)));
+    all_forward(&swarm);
+    let stale = swarm.signed(2, 1);
+    all_forward(&swarm);
+
+    // twenty peers stand nearer to the newcomer's place in the DHT than anybody else, and at every node's side
+    let crowd = Crowd::around(&swarm.next_peer()).await;
+    for node in 0..swarm.len() {
+        crowd.surround(swarm.market(node).network()).await;
+    }
+    let mut forged = swarm.signed(2, 2);
+    if let Some(last) = forged.last_mut() {
+        *last ^= 1;
+    }
+    // a third of them say what was never said, a third what is out of date by then, a third nothing
+    crowd.say(|number| (number % 3 == 1).then(|| forged.clone())).await;
+    let new = swarm.publish(2, 1).await;
+    swarm.until_all("the second version", |node| swarm.holds(node, &new)).await;
+
+    // who joins knows the crowd and one honest node, and the DHT shows it nothing but the crowd
+    let mut known = crowd.addrs();
+    known.extend(swarm.market(4).network().listen_addrs());
+    let newcomer = swarm.join_knowing(known).await;
+    swarm.forward(newcomer, Duration::from_secs(60));
+    swarm.until("the crowd at the newcomer", || crowd.at(swarm.market(newcomer).network()) > 10).await;
+    swarm.until("the listing at the newcomer", || swarm.holds(newcomer, &new)).await;
+    crowd.say(|number| (number % 3 == 2).then(|| stale.clone())).await;
+    let marker = swarm.publish(3, 3).await;
+    swarm.until_all("what is said among the crowd", |node| swarm.holds(node, &marker)).await;
+    for node in 0..swarm.len() {
+        assert!(swarm.holds(node, &new) && !swarm.holds(node, &old), "node {node} has the newest version alone");
+        assert_eq!(swarm.market(node).catalog().status().listings, 2, "node {node} holds nothing else");
     }
     swarm.end().await;
 }

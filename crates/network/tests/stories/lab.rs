@@ -79,12 +79,17 @@ pub(crate) fn stranger() -> PeerId {
 
 /// Starts a node that knows only the `known` ones.
 pub(crate) async fn start(number: u8, known: &[&Node], change: impl FnOnce(&mut NetworkConfig)) -> Node {
+    start_as(&node_key(number), known, change).await
+}
+
+/// The same with a key of its own.
+pub(crate) async fn start_as(key: &NodeKey, known: &[&Node], change: impl FnOnce(&mut NetworkConfig)) -> Node {
     let mut config = NetworkConfig::for_testing(market());
     config.topics = vec![news()];
     config.bootstrap = known.iter().flat_map(|node| node.listen_addrs()).collect();
     change(&mut config);
     let clock = Arc::new(SystemClock);
-    let (network, inbox) = Network::start(config, &node_key(number), clock, None).await.unwrap();
+    let (network, inbox) = Network::start(config, key, clock, None).await.unwrap();
     Node { network, inbox }
 }
 

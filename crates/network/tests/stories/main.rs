@@ -1,6 +1,8 @@
 //! Stories of real nodes on loopback: Alice, Bob, Carol, and Eve who means harm.
 
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod dids;
 #[cfg(test)]
 mod finding;

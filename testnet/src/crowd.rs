@@ -1,0 +1,87 @@
+//! Hostile peers that stand around one place of the DHT, nearer to it than anybody else.
+
+use crate::swarm::{network_id, topics};
+use haggle_base::{NodeKey, PeerId, SystemClock};
+use haggle_network::{Inbox, Network, NetworkConfig};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// As many as a lookup in the DHT asks.
+const CROWD: usize = 20;
+/// Keys that are tried to come near.
+const TRIED: u32 = 640;
+
+/// Peers that take everything in and answer nothing. They pass nothing on: what they hear waits unread for a verdict.
+#[derive(Debug)]
+pub struct Crowd {
+    peers: Vec<(Network, Inbox)>,
+}
+
+impl Crowd {
+    /// A crowd around a peer's place.
+    ///
+    /// # Panics
+    /// Loopback cannot be had.
+    pub async fn around(peer: &PeerId) -> Self {
+        let mut peers = Vec::new();
+        for key in nearest(peer) {
+            let config =
+                NetworkConfig { topics: topics(), target_peers: 0, ..NetworkConfig::for_testing(network_id()) };
+            let started = Network::start(config, &key, Arc::new(SystemClock), None).await;
+            peers.push(started.expect("a hostile peer starts"));
+        }
+        Self { peers }
+    }
+
+    /// All of them connect with a node.
+    ///
+    /// # Panics
+    /// The node has no room for them.
+    pub async fn surround(&self, node: &Network) {
+        for (eve, _) in &self.peers {
+            eve.connect(&node.peer_id(), &node.listen_addrs()).await.expect("the node has room");
+        }
+    }
+
+    /// Their addresses.
+    #[must_use]
+    pub fn addrs(&self) -> Vec<String> {
+        self.peers.iter().flat_map(|(eve, _)| eve.listen_addrs()).collect()
+    }
+
+    /// How many of them a node is connected with.
+    #[must_use]
+    pub fn at(&self, node: &Network) -> usize {
+        self.peers.iter().filter(|(eve, _)| node.is_connected(&eve.peer_id())).count()
+    }
+
+    /// Each says on every topic what `word` has for it, if anything. Whoever was banned for it is heard by nobody.
+    pub async fn say(&self, word: impl Fn(usize) -> Option<Vec<u8>>) {
+        for (number, (eve, _)) in self.peers.iter().enumerate() {
+            if let Some(bytes) = word(number) {
+                for topic in topics() {
+                    let _heard = eve.publish(&topic, bytes.clone()).await;
+                }
+            }
+        }
+    }
+}
+
+/// The keys that come nearest to a peer, as Kademlia measures it.
+fn nearest(peer: &PeerId) -> Vec<NodeKey> {
+    let place = |peer: &PeerId| -> [u8; 32] { Sha256::digest(peer.to_multihash()).into() };
+    let there = place(peer);
+    let keys = (0..TRIED).map(|number| {
+        let mut secret = [0xee; 32];
+        secret[..4].copy_from_slice(&number.to_be_bytes());
+        NodeKey::from_bytes(&secret)
+    });
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_by_cached_key(|key| {
+        let mut distance = place(&key.peer_id());
+        distance.iter_mut().zip(there).for_each(|(byte, other)| *byte ^= other);
+        distance
+    });
+    keys.truncate(CROWD);
+    keys
+}
