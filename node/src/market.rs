@@ -205,6 +205,10 @@ impl Market {
                     self.changed.notify_one();
                 }
                 Ok(NetworkEvent::Subscribed { .. }) => self.catalog.retry_announcements(),
+                Ok(NetworkEvent::GossipDropped) => {
+                    self.pace.lock().missed(self.begun.elapsed());
+                    self.changed.notify_one();
+                }
                 Ok(_) => {}
                 // peers that came meanwhile are greeted now; a greeting too many costs little
                 Err(RecvError::Lagged(_)) => self.network.peers().into_iter().for_each(|facts| greet(facts.peer)),

@@ -85,6 +85,9 @@ pub enum NetworkEvent {
         /// What is known now.
         reach: Reach,
     },
+    /// Gossip came faster than this node or the bound of its sender takes it, and some was dropped: news may be missing.
+    /// Told once a minute at most.
+    GossipDropped,
     /// The peer is refused for a while.
     Banned {
         /// The peer.

@@ -91,6 +91,10 @@ pub(crate) struct Worker {
     seen_at: HashMap<PeerId, IpAddr>,
     /// What the router says it opened, each address with its port.
     mapped: Vec<Multiaddr>,
+    /// Whether gossip was dropped since that was last told.
+    has_dropped: bool,
+    /// When it may be told again.
+    tell_dropped: Duration,
     /// When to look next at whether others can dial this node.
     look_at_reach: Duration,
     /// Callers that wait for a peer to be connected.
@@ -128,6 +132,8 @@ impl Worker {
             nearby: Nearby::default(),
             seen_at: HashMap::new(),
             mapped: Vec::new(),
+            has_dropped: false,
+            tell_dropped: Duration::ZERO,
             look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
@@ -289,6 +295,7 @@ impl Worker {
         self.lift_bans(elapsed);
         self.give_up_waiting(elapsed);
         self.drop_silent(elapsed);
+        self.tell_of_dropped(elapsed);
         self.dial_bootstrap(elapsed);
         self.discover(elapsed);
         self.dial_nearby(elapsed);

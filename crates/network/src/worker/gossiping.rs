@@ -1,5 +1,7 @@
 //! Gossip: publishing, the way of a received message to the inbox, and the verdict's way back.
 
+use std::time::Duration;
+
 use haggle_base::PeerId;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError};
 
@@ -8,6 +10,9 @@ use crate::address;
 use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling, Verdict};
+
+/// A flood is told of so often at most: whoever hears of it does something about it.
+const DROPPED_PAUSE: Duration = Duration::from_secs(60);
 
 impl Worker {
     pub(super) fn publish(&mut self, topic: String, bytes: Vec<u8>) -> Result<(), NetworkError> {
@@ -70,11 +75,23 @@ impl Worker {
                     self.metrics.gossip("received");
                     return;
                 }
-                Err(outcome) => (outcome, MessageAcceptance::Ignore),
+                Err(outcome) => {
+                    self.has_dropped = true;
+                    (outcome, MessageAcceptance::Ignore)
+                }
             },
         };
         self.metrics.gossip(outcome);
         self.rule(id, &source, acceptance);
+    }
+
+    /// Tells that news may be missing. What is dropped meanwhile is told after the pause.
+    pub(super) fn tell_of_dropped(&mut self, elapsed: Duration) {
+        if self.has_dropped && elapsed >= self.tell_dropped {
+            self.has_dropped = false;
+            self.tell_dropped = elapsed + DROPPED_PAUSE;
+            self.tell(NetworkEvent::GossipDropped);
+        }
     }
 
     /// Puts a message into the inbox, or says why it is ignored.

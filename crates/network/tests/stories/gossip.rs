@@ -122,6 +122,7 @@ async fn a_flood_is_cut_to_the_rate_and_to_the_inbox() {
     let eve = start_shy(9).await;
     eve.dial(&bob.listen_addrs()[0]).await.unwrap();
     until_heard_by(&eve, 1).await;
+    let mut events = bob.subscribe_events();
 
     for number in 0..30_u32 {
         eve.publish(&news(), number.to_be_bytes().to_vec()).await.unwrap();
@@ -138,6 +139,7 @@ async fn a_flood_is_cut_to_the_rate_and_to_the_inbox() {
     })
     .await;
     assert!(counted("haggle_network_gossip_total{outcome=\"inbox_full\"} 6\n"));
+    within(async { while events.recv().await.unwrap() != NetworkEvent::GossipDropped {} }).await;
     assert!(counted("haggle_network_peers 1\n"));
     assert!(counted("libp2p_swarm_connections_established_total"));
     for _ in 0..4 {
