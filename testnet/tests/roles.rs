@@ -75,10 +75,20 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     assert!(typed(&stage, 5, &["status"]).await.contains("light: it asks index nodes and knows 3"));
 
     let seller = stage.get(5, &format!("/v1/agents/{}", csv.did)).await;
-    assert_eq!((&seller["name"], &seller["listings"][0]["name"]), (&"csv".into(), &"csv".into()), "looked up by name");
+    assert_eq!(
+        (&seller["name"], &seller["listings"][0]["name"]),
+        (&"csv".into(), &"csv".into()),
+        "looked up by its DID"
+    );
     let seeds = stage.get(5, "/agents/search?sort=price_asc").await;
     assert_eq!((seeds["results"].as_array().unwrap().len(), &seeds["coverage"]["answered"]), (2, &3.into()), "{seeds}");
 
+    stage.market.node_mut(5).restart(&LIGHT).await.unwrap();
+    let kept = status(&stage, 5).await.market;
+    assert_eq!((kept.listings, kept.cards), (2, 3), "what was looked up is still there after a restart");
+
+    let page = until_found(&stage, 5, path, |page| page["complete"] == true).await;
+    assert_eq!(page["total"], 1, "{page}");
     let listing = stage.listing(5, "digest").await;
     let hired = stage.hire(5, &listing, "light-1").await;
     stage.until(5, &hired.key, |order| order.is_final() && order.output.is_some()).await;

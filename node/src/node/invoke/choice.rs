@@ -86,7 +86,11 @@ impl Inner {
             return own(served, reason(), input).await;
         }
         let listings = match did {
-            Some(did) => self.catalog.listings_of(&did).map_err(coded)?,
+            Some(did) => {
+                // what a light node holds of the agent may be nothing, or old
+                let _is_new = self.lookup.meet(&did).await;
+                self.catalog.listings_of(&did).map_err(coded)?
+            }
             None if id.parse::<RecordId>().is_ok() => vec![self.listing_by_id(id)?],
             None => {
                 return Err(ApiError::not_found(
