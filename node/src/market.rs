@@ -122,12 +122,13 @@ impl Market {
     /// # Errors
     /// Somebody else accepts the protocol of reconciliation.
     pub(crate) fn run(&self, inbox: Option<Inbox>, reconciles: bool) -> Result<(), NetworkError> {
-        let syncs = self.network.accept(&protocol(self.catalog.network()))?;
         let events = self.network.subscribe_events();
         if let Some(inbox) = inbox {
             self.spawn(self.clone().read_gossip(inbox));
         }
+        // a node that does not reconcile does not say that it does
         if reconciles {
+            let syncs = self.network.accept(&protocol(self.catalog.network()))?;
             self.spawn(self.clone().follow(syncs));
             self.spawn(self.clone().lead());
         }

@@ -74,6 +74,11 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     assert!(shown.contains("1 of 1 listings, complete"), "{shown}");
     assert!(typed(&stage, 5, &["status"]).await.contains("light: it asks index nodes and knows 3"));
 
+    let checks = stage.get(5, "/v1/checks").await;
+    let records = checks["items"].as_array().unwrap().iter().find(|check| check["name"] == "records").unwrap();
+    let detail = records["detail"].as_str().unwrap();
+    assert!(records["verdict"] == "ok" && detail.contains("asks index nodes and knows 3"), "{records}");
+
     let seller = stage.get(5, &format!("/v1/agents/{}", csv.did)).await;
     assert_eq!(
         (&seller["name"], &seller["listings"][0]["name"]),
