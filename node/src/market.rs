@@ -29,6 +29,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// The wall clock runs on while a machine sleeps, and timers do not: a difference from here on is sleep.
 const SLEPT: Duration = Duration::from_secs(60);
 
+/// A peer that is connected for so long has begun everything that it speaks, however slow its machine is.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// Who is told of finished sessions.
 type Told = Arc<dyn Fn(PeerId, &SyncReport) + Send + Sync>;
 
@@ -258,8 +261,11 @@ impl Market {
 
     async fn lead_one(&self, peer: PeerId) {
         let opened = self.network.open(&peer, &protocol(self.catalog.network())).await;
-        // a light node holds nothing to reconcile with, and says so by not speaking the protocol
-        let is_light = matches!(opened, Err(NetworkError::Unsupported { .. }));
+        // a light node holds nothing to reconcile with, and says so by not speaking the protocol; one that has just started
+        // may not speak it yet
+        let since = self.network.facts(&peer).and_then(|facts| facts.connected_since);
+        let is_settled = since.is_some_and(|since| self.clock.now().since(since) >= SETTLED);
+        let is_light = is_settled && matches!(opened, Err(NetworkError::Unsupported { .. }));
         let (ended, spent) = match opened {
             Ok(stream) => self.session(peer, stream, Role::Leader).await,
             Err(error) => {
