@@ -59,22 +59,20 @@ impl Catalog {
         self.listings_of(agent)?.into_iter().map(|listing| self.prices(listing)).collect()
     }
 
-    /// The prices that a listing has had here.
+    /// The prices that a listing has had here, the last of them its own.
     ///
     /// # Errors
     /// [`CatalogError::Store`].
     pub fn prices(&self, listing: Verified<ListingBody>) -> Result<PriceHistory, CatalogError> {
         let record = listing.record();
         let place = Place::listing(&listing.author(), &record.slot, &listing.body().category);
-        let points = match self.shared.store.get::<Prices>(&place.hash())? {
-            Some(log) => log.into_vec(),
-            None => vec![PricePoint {
-                version: record.seq,
-                price: listing.body().price,
-                signed: record.created,
-                seen: None,
-            }],
-        };
+        let mut points = self.shared.store.get::<Prices>(&place.hash())?.map_or_else(Vec::new, List::into_vec);
+        // a newer version may have come since the listing was read: the history ends with the listing
+        points.retain(|point| point.version <= record.seq);
+        if points.is_empty() {
+            let (version, price, signed) = (record.seq, listing.body().price, record.created);
+            points.push(PricePoint { version, price, signed, seen: None });
+        }
         Ok(PriceHistory { listing, points })
     }
 }

@@ -79,6 +79,24 @@ async fn only_a_change_of_price_is_written_down() {
 }
 
 #[tokio::test]
+async fn a_history_ends_with_the_listing_it_is_of_though_a_newer_one_came_meanwhile() {
+    let node = node().await;
+    let alice = agent(0);
+    assert!(node.takes(version(&alice, 1, "0.25")).await.is_new());
+    assert!(node.takes(version(&alice, 2, "0.30")).await.is_new());
+    let read = node.catalog.listings_of(&alice.did()).unwrap().pop().unwrap();
+    for (seq, price) in [(3, "0.35"), (4, "0.40")] {
+        assert!(node.takes(version(&alice, seq, price)).await.is_new());
+    }
+    let versions = |history: PriceHistory| history.points.iter().map(|point| point.version).collect::<Vec<_>>();
+    assert_eq!(versions(node.catalog.prices(read.clone()).unwrap()), [1, 2]);
+    for seq in 5..=40 {
+        assert!(node.takes(version(&alice, seq, &format!("0.{}", 40 + seq))).await.is_new());
+    }
+    assert_eq!(versions(node.catalog.prices(read).unwrap()), [2], "what it was has left the log");
+}
+
+#[tokio::test]
 async fn changes_that_come_together_are_all_written_down() {
     let node = node().await;
     let (alice, bob) = (agent(0), agent(1));
