@@ -16,7 +16,8 @@ use haggle_x402::{ChannelFacts, ChannelProof, PaymentPayload, PaymentProofError,
 use serde_json::Value;
 
 /// What stands without the seller's word.
-pub(super) const UNSIGNED: &str = "nothing was paid or changed; `haggle wallet channels` shows what was charged, and the claim on the chain proves it";
+pub(super) const UNSIGNED: &str = "nothing was paid or changed; `haggle wallet channels` shows what was charged, and the \
+     claim on the chain proves it";
 
 impl Inner {
     /// The receipt of a channel of this node; see [`haggle_gateway::NodeApi::channel_receipt`].
