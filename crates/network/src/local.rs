@@ -5,6 +5,7 @@
 //! and keep as many as are sent.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
@@ -14,6 +15,9 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId, mdns};
 
+/// How often this node asks who is there. libp2p asks no sooner than this once anybody has answered, with whatever addresses
+/// that one had by then: of two that start together, one may have had none.
+const ASK_EVERY: Duration = Duration::from_secs(15);
 /// Addresses heard of and not expired, all peers together. More are no home network: listening ends.
 const MAX_HEARD: usize = 1024;
 
@@ -26,7 +30,8 @@ pub(crate) struct Local<B = mdns::tokio::Behaviour> {
 impl Local {
     /// Begins to listen. A machine that cannot be watched for its interfaces goes without.
     pub(crate) fn new(local: PeerId) -> Self {
-        let mdns = mdns::tokio::Behaviour::new(mdns::Config::default(), local)
+        let config = mdns::Config { query_interval: ASK_EVERY, ..mdns::Config::default() };
+        let mdns = mdns::tokio::Behaviour::new(config, local)
             .inspect_err(|error| tracing::warn!(error = %error, "peers nearby are not looked for: {error}"));
         Self { mdns: mdns.ok(), heard: 0 }
     }

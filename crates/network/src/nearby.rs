@@ -23,6 +23,9 @@ const LEFT_ALONE: Duration = Duration::from_secs(3600);
 const TRIES: u32 = 4;
 /// Between two dials, whomever to.
 const GAP: Duration = Duration::from_millis(500);
+/// How much later than the other one of two that hear of each other at once dials: they would meet half way, from and to
+/// the same ports, each as the one who called, and fail together again and again.
+const OTHERS_TURN: Duration = Duration::from_secs(1);
 /// The first pause between two dials of one peer; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest one.
@@ -36,14 +39,18 @@ struct Found {
 }
 
 /// The peers nearby. `elapsed` arguments are durations since the network started.
-#[derive(Default)]
 pub(crate) struct Nearby {
+    local: PeerId,
     found: HashMap<PeerId, Found>,
     left_alone: HashMap<PeerId, Duration>,
     next_dial: Duration,
 }
 
 impl Nearby {
+    pub(crate) fn new(local: PeerId) -> Self {
+        Self { local, found: HashMap::new(), left_alone: HashMap::new(), next_dial: Duration::ZERO }
+    }
+
     /// Somebody says that a peer is at an address.
     pub(crate) fn discovered(&mut self, peer: PeerId, addr: &Multiaddr, loopback_ok: bool, elapsed: Duration) {
         let (_, addr) = address::split_peer(addr.clone());
@@ -53,10 +60,11 @@ impl Nearby {
         if self.found.len() >= MAX_FOUND && !self.found.contains_key(&peer) {
             return;
         }
+        let turn = if self.local < peer { Duration::ZERO } else { OTHERS_TURN };
         let found = self.found.entry(peer).or_insert_with(|| Found {
             addrs: Vec::new(),
             tries: 0,
-            due: elapsed,
+            due: elapsed + turn,
             pause: FIRST_PAUSE,
         });
         if found.addrs.len() < MAX_ADDRS && !found.addrs.contains(&addr) {
@@ -150,8 +158,13 @@ mod tests {
         Duration::from_secs(number)
     }
 
+    /// Of a node that dials at once whomever it hears of.
+    fn nearby() -> Nearby {
+        Nearby::new((3..=255).map(peer).min().unwrap())
+    }
+
     fn told(of: &[u8]) -> Nearby {
-        let mut nearby = Nearby::default();
+        let mut nearby = nearby();
         for number in of {
             nearby.discovered(peer(*number), &at("/ip4/192.168.1.9/tcp/4900"), false, Duration::ZERO);
         }
@@ -172,6 +185,19 @@ mod tests {
         assert!(nearby.next(second(2), |_| true).is_some());
         assert_eq!(nearby.next(second(5), |_| true), None);
         assert!(nearby.next(second(6), |_| true).is_some());
+    }
+
+    #[test]
+    fn two_that_hear_of_each_other_at_once_never_dial_at_the_same_moment() {
+        let times = |local: u8, other: u8| {
+            let mut nearby = Nearby::new(peer(local));
+            nearby.discovered(peer(other), &at("/ip4/192.168.1.9/tcp/4900"), false, Duration::ZERO);
+            let is_dialled = |tick: &u64| nearby.next(Duration::from_millis(tick * 100), |_| true).is_some();
+            (0..300).filter(is_dialled).collect::<Vec<_>>()
+        };
+        let (one, two) = (times(1, 2), times(2, 1));
+        assert_eq!((one.len(), two.len()), (4, 4));
+        assert!(one.iter().zip(&two).all(|(one, two)| one.abs_diff(*two) == 10), "{one:?} {two:?}");
     }
 
     #[test]
@@ -208,7 +234,7 @@ mod tests {
 
     #[test]
     fn only_addresses_of_a_local_network_are_taken() {
-        let mut nearby = Nearby::default();
+        let mut nearby = nearby();
         for far in [
             "/ip4/8.8.8.8/tcp/4900",
             "/ip4/127.0.0.1/tcp/22",
@@ -228,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_peers_and_addresses_is_bounded_and_dialled_slowly() {
-        let mut nearby = Nearby::default();
+        let mut nearby = nearby();
         let mut key = [0; 32];
         for number in 0..600u16 {
             key[..2].copy_from_slice(&number.to_be_bytes());

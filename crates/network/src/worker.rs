@@ -129,7 +129,7 @@ impl Worker {
             places: parts.relays.into_iter().map(Place::new).collect(),
             holders: parts.holders,
             discovery: Discovery::default(),
-            nearby: Nearby::default(),
+            nearby: Nearby::new(parts.local),
             seen_at: HashMap::new(),
             mapped: Vec::new(),
             has_dropped: false,
