@@ -7,8 +7,9 @@ use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// Generous: real processes beside other work, and the ten seconds before the second look.
