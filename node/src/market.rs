@@ -6,7 +6,8 @@
 use crate::adapters::catalog::Gossip as Announcer;
 use haggle_base::{Clock, Coded, NetworkId, NodeKey, PeerId};
 use haggle_catalog::{
-    Catalog, CatalogConfig, CatalogError, Ended, Origin, Pace, PaceSettings, Role, Spent, Standing, SyncReport,
+    Catalog, CatalogConfig, CatalogError, CatalogEvent, Ended, Origin, Pace, PaceSettings, Role, Spent, Standing,
+    SyncError, SyncReport,
 };
 use haggle_network::{
     Gossip, Inbox, Incoming, Network, NetworkConfig, NetworkError, NetworkEvent, Severity, Stream, scoped,
@@ -31,6 +32,17 @@ const SLEPT: Duration = Duration::from_secs(60);
 
 /// A peer that is connected for so long has begun everything that it speaks, however slow its machine is.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// What this node does to make its shelf equal to those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// Nothing.
+    Off,
+    /// It gives what its own agents say, and does not hold the market.
+    Given,
+    /// It holds the market, and reconciles.
+    Reconciled,
+}
 
 /// Who is told of finished sessions.
 type Told = Arc<dyn Fn(PeerId, &SyncReport) + Send + Sync>;
@@ -116,7 +128,7 @@ impl Market {
         let catalog = Catalog::start(store, catalog, Arc::clone(&clock), announce, standing).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let market = Self::join(network, catalog, clock, sync_every, Arc::new(|_, _| {}), tasks, stop);
-        market.run(Some(inbox), true)?;
+        market.run(Some(inbox), Sessions::Reconciled)?;
         Ok(market)
     }
 
@@ -124,18 +136,23 @@ impl Market {
     ///
     /// # Errors
     /// Somebody else accepts the protocol of reconciliation.
-    pub(crate) fn run(&self, inbox: Option<Inbox>, reconciles: bool) -> Result<(), NetworkError> {
+    pub(crate) fn run(&self, inbox: Option<Inbox>, sessions: Sessions) -> Result<(), NetworkError> {
         let events = self.network.subscribe_events();
         if let Some(inbox) = inbox {
             self.spawn(self.clone().read_gossip(inbox));
         }
         // a node that does not reconcile does not say that it does
-        if reconciles {
+        if sessions == Sessions::Reconciled {
             let syncs = self.network.accept(&protocol(self.catalog.network()))?;
             self.spawn(self.clone().follow(syncs));
-            self.spawn(self.clone().lead());
         }
-        self.spawn(self.clone().watch(events, reconciles));
+        if sessions == Sessions::Given {
+            self.spawn(self.clone().watch_own(self.catalog.subscribe()));
+        }
+        if sessions != Sessions::Off {
+            self.spawn(self.clone().lead(sessions));
+        }
+        self.spawn(self.clone().watch(events, sessions));
         Ok(())
     }
 
@@ -190,11 +207,11 @@ impl Market {
     }
 
     /// Tells the pace of peers that come and go, and the catalog of peers that listen.
-    async fn watch(self, mut events: broadcast::Receiver<NetworkEvent>, reconciles: bool) {
+    async fn watch(self, mut events: broadcast::Receiver<NetworkEvent>, sessions: Sessions) {
         let own = self.network.peer_id();
         // both sides see a connection; the smaller id leads, so one session is enough
         let greet = |peer: PeerId| {
-            if reconciles {
+            if sessions != Sessions::Off {
                 self.pace.lock().connected(peer, own < peer, self.begun.elapsed());
                 self.changed.notify_one();
             }
@@ -221,14 +238,28 @@ impl Market {
         }
     }
 
+    /// Tells the pace of what our own agents say: gossip brings it, and what gossip loses is given.
+    async fn watch_own(self, mut events: broadcast::Receiver<CatalogEvent>) {
+        loop {
+            match events.recv().await {
+                Ok(CatalogEvent::Stored { origin: Origin::Local, .. }) | Err(RecvError::Lagged(_)) => {
+                    self.pace.lock().has_news(self.begun.elapsed());
+                    self.changed.notify_one();
+                }
+                Ok(_) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
     /// Leads the sessions that are due, as long as the node runs.
-    async fn lead(self) {
+    async fn lead(self, sessions: Sessions) {
         let (mut wall, mut awake) = (self.clock.now(), Instant::now());
         loop {
             let due = self.pace.lock().lead(self.begun.elapsed(), dice());
             for peer in due {
                 let this = self.clone();
-                self.spawn(async move { this.lead_one(peer).await });
+                self.spawn(async move { this.lead_one(peer, sessions).await });
             }
             let pause = self.pace.lock().wait(self.begun.elapsed()).min(ASK_AGAIN);
             tokio::select! {
@@ -259,7 +290,7 @@ impl Market {
         }
     }
 
-    async fn lead_one(&self, peer: PeerId) {
+    async fn lead_one(&self, peer: PeerId, sessions: Sessions) {
         let opened = self.network.open(&peer, &protocol(self.catalog.network())).await;
         // a light node holds nothing to reconcile with, and says so by not speaking the protocol; one that has just started
         // may not speak it yet
@@ -267,6 +298,7 @@ impl Market {
         let is_settled = since.is_some_and(|since| self.clock.now().since(since) >= SETTLED);
         let is_light = is_settled && matches!(opened, Err(NetworkError::Unsupported { .. }));
         let (ended, spent) = match opened {
+            Ok(stream) if sessions == Sessions::Given => self.over(peer, self.catalog.give_to(stream, peer).await),
             Ok(stream) => self.session(peer, stream, Role::Leader).await,
             Err(error) => {
                 tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} cannot be reconciled with: {error}");
@@ -283,9 +315,16 @@ impl Market {
     }
 
     async fn session(&self, peer: PeerId, stream: Stream, role: Role) -> (Ended, Spent) {
-        match self.catalog.sync_with(stream, role, peer).await {
+        self.over(peer, self.catalog.sync_with(stream, role, peer).await)
+    }
+
+    /// What a session that is over comes to.
+    fn over(&self, peer: PeerId, outcome: Result<SyncReport, SyncError>) -> (Ended, Spent) {
+        match outcome {
             Ok(report) => {
-                (self.told)(peer, &report);
+                if !report.is_gift {
+                    (self.told)(peer, &report);
+                }
                 (report.ended(), report.spent())
             }
             Err(error) => {

@@ -99,6 +99,25 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     let listing = stage.listing(5, "digest").await;
     let hired = stage.hire(5, &listing, "light-1").await;
     stage.until(5, &hired.key, |order| order.is_final() && order.output.is_some()).await;
+
+    // what a light node sells reaches the others
+    let own = stage.node(5).serve_builtin("echo").await.unwrap();
+    until_found(&stage, 1, "/v1/listings?q=echo", |page| page["items"][0]["agent"] == own.did.as_str()).await;
+    let page = stage.get(5, "/v1/listings?q=echo").await;
+    assert_eq!(page["total"], 1, "{page}");
+
+    stage.market.node_mut(2).kill().await;
+    let page = until_found(&stage, 5, path, |page| page["complete"] == false).await;
+    assert_eq!((&page["total"], &page["coverage"]["answered"]), (&1.into(), &2.into()), "{page}");
+    let why = page["coverage"]["why_partial"].as_str().unwrap();
+    assert!(why.starts_with("2 of "), "{why}");
+    let shown = typed(&stage, 5, &["find", "digest"]).await;
+    assert!(shown.contains("1 of 1 listings, partial: 2 of "), "{shown}");
+    let metrics = stage.node(5).client().unwrap().clone();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let text = http.get(format!("{}/metrics", metrics.base())).bearer_auth(metrics.token()).send().await.unwrap();
+    let text = text.text().await.unwrap();
+    assert!(text.contains("haggle_search_asked_total{outcome=\"ok\"}"), "{text}");
     stage.end().await;
 }
 

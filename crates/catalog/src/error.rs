@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use haggle_base::{CborError, Coded, RecordError};
 use haggle_store::StoreError;
 
-use crate::{door::is_senders_fault, shelf::event::Quota};
+use crate::{door::is_senders_fault, frames::FrameFault, shelf::event::Quota};
 
 /// Failure of a catalog operation.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -133,6 +133,16 @@ impl SyncError {
             | Self::BadMessage
             | Self::BadRecord(_) => true,
             Self::Io(_) | Self::Timeout | Self::WrongNetwork | Self::TooLong | Self::Catalog(_) => false,
+        }
+    }
+}
+
+impl From<FrameFault> for SyncError {
+    fn from(fault: FrameFault) -> Self {
+        match fault {
+            FrameFault::Io(error) => error.into(),
+            FrameFault::TooLarge { bytes } => Self::FrameTooLarge { bytes },
+            FrameFault::Bad(error) => Self::BadFrame(error),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     shelf::Shelf,
     shelf::event,
     state::{Shared, order},
-    sync::{self, Role, SyncReport},
+    sync::{self, Role, SyncReport, session::Session},
 };
 
 /// Events a slow subscriber may fall behind before it misses some.
@@ -341,10 +341,40 @@ impl Catalog {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        let shards = self.shared.config.shards;
+        self.run_session(stream, Session::new(role, self.network().clone(), shards), peer).await
+    }
+
+    /// Gives a peer what our own agents say, and takes nothing: what a node does that does not hold the market.
+    ///
+    /// # Errors
+    /// As of [`Self::sync_with`].
+    pub async fn give_to<S>(&self, stream: S, peer: PeerId) -> Result<SyncReport, SyncError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let session = Session::giving(self.network().clone(), self.shared.config.shards, self.own());
+        self.run_session(stream, session, peer).await
+    }
+
+    /// The records of those who publish here, if this node does not hold the whole market.
+    #[must_use]
+    pub fn own(&self) -> Vec<RecordId> {
+        let Some(kept) = &self.shared.kept else { return Vec::new() };
+        let authors: Vec<Did> = kept.lock().own().iter().copied().collect();
+        self.shared.ids(|shelf| authors.iter().flat_map(|author| shelf.by_author(author)).map(order).collect())
+    }
+
+    async fn run_session<S>(&self, stream: S, session: Session, peer: PeerId) -> Result<SyncReport, SyncError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         self.sweep().await?;
         let patience = self.shared.config.sync_patience;
-        let report = Box::pin(sync::drive(self, stream, role, peer, patience)).await?;
-        self.shared.complete.store(true, Ordering::Relaxed);
+        let report = Box::pin(sync::drive(self, stream, session, peer, patience)).await?;
+        if !report.is_gift {
+            self.shared.complete.store(true, Ordering::Relaxed);
+        }
         tracing::info!(
             peer.id = %peer,
             sync.received = report.received,

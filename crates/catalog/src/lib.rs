@@ -42,6 +42,7 @@ pub mod body;
 mod config;
 mod door;
 mod error;
+mod frames;
 mod handle;
 mod index;
 mod keep;

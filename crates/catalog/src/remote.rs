@@ -8,13 +8,14 @@ use std::{collections::HashSet, time::Duration};
 
 use haggle_base::{Did, PeerId, RecordId};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
 use crate::{
     door::{AnyRecord, is_senders_fault},
     error::CatalogError,
+    frames,
     handle::{Catalog, Origin},
     index::query::Query,
     shelf::event,
@@ -222,14 +223,14 @@ impl Catalog {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        write_frame(&mut stream, &question.encode().map_err(SearchError::BadFrame)?).await?;
+        frames::write(&mut stream, question).await?;
         stream.flush().await?;
         let mut given = Given::default();
         let mut left = MAX_ANSWER_BYTES;
         loop {
-            let bytes = read_frame(&mut stream, MAX_FRAME_BYTES).await?;
-            left = left.checked_sub(bytes.len()).ok_or(SearchError::TooMuch)?;
-            match Reply::decode(&bytes).map_err(SearchError::BadFrame)? {
+            let (reply, bytes) = frames::read(&mut stream, MAX_FRAME_BYTES).await?;
+            left = left.checked_sub(bytes).ok_or(SearchError::TooMuch)?;
+            match reply {
                 // a frame that says nothing would only keep us here
                 Reply::Records { records } if records.is_empty() => return Err(SearchError::NotAsked),
                 Reply::Records { records } => {
@@ -246,7 +247,7 @@ impl Catalog {
                     given.is_behind = !complete;
                     return Ok(given);
                 }
-                Reply::Refused { why } if left == MAX_ANSWER_BYTES - bytes.len() => {
+                Reply::Refused { why } if left == MAX_ANSWER_BYTES - bytes => {
                     return Err(SearchError::Refused(why));
                 }
                 Reply::Refused { .. } => return Err(SearchError::NotAsked),
@@ -300,9 +301,8 @@ impl Catalog {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let reading = read_frame(&mut stream, MAX_QUESTION_BYTES);
-        let bytes = timeout(QUESTION_PATIENCE, reading).await.map_err(|_| SearchError::Timeout)??;
-        let question = Question::decode(&bytes).map_err(SearchError::BadFrame)?;
+        let reading = frames::read::<Question, _>(&mut stream, MAX_QUESTION_BYTES);
+        let (question, _) = timeout(QUESTION_PATIENCE, reading).await.map_err(|_| SearchError::Timeout)??;
         let catalog = self.clone();
         let gathered = tokio::task::spawn_blocking(move || catalog.gather(&question)).await;
         let (records, end) = match gathered.map_err(|_| CatalogError::Closed).flatten() {
@@ -316,9 +316,7 @@ impl Catalog {
         let writing = async {
             let frames = lists(records).into_iter().map(|records| Reply::Records { records });
             for frame in frames.chain([end]) {
-                let bytes = frame.encode().map_err(SearchError::BadFrame)?;
-                answered.bytes += bytes.len() as u64;
-                write_frame(&mut stream, &bytes).await?;
+                answered.bytes += frames::write(&mut stream, &frame).await? as u64;
             }
             stream.shutdown().await?;
             Ok(answered)
@@ -355,26 +353,8 @@ where
     S: AsyncWrite + Unpin + Send,
 {
     let refusing = async {
-        write_frame(&mut stream, &Reply::Refused { why }.encode().map_err(SearchError::BadFrame)?).await?;
+        frames::write(&mut stream, &Reply::Refused { why }).await?;
         Ok(stream.shutdown().await?)
     };
     timeout(READING_PATIENCE, refusing).await.map_err(|_| SearchError::Timeout)?
-}
-
-async fn write_frame<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), SearchError> {
-    let length = u32::try_from(bytes.len()).map_err(|_| SearchError::TooMuch)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    Ok(stream.write_all(bytes).await?)
-}
-
-async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S, most: usize) -> Result<Vec<u8>, SearchError> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).await?;
-    let size = u32::from_be_bytes(length);
-    if size as usize > most {
-        return Err(SearchError::FrameTooLarge { bytes: size.into() });
-    }
-    let mut bytes = vec![0; size as usize];
-    stream.read_exact(&mut bytes).await?;
-    Ok(bytes)
 }

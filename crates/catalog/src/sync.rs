@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use haggle_base::{Coded, PeerId, RecordId};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::Instant,
 };
 
 use crate::{
     door::is_senders_fault,
     error::{CatalogError, SyncError},
+    frames,
     handle::{Catalog, Origin, PendingPut},
     shelf::event,
     wire::{Frame, MAX_FRAME_BYTES, pack},
@@ -63,6 +64,8 @@ pub struct SyncReport {
     pub bytes_in: u64,
     /// Time this side was at work, and not waiting for the other.
     pub busy: Duration,
+    /// Nothing was compared: the leader gave what it has of its own.
+    pub is_gift: bool,
 }
 
 impl SyncReport {
@@ -75,7 +78,11 @@ impl SyncReport {
     /// What it says about how complete the two were.
     #[must_use]
     pub const fn ended(&self) -> pace::Ended {
-        if self.received > 0 || self.sent > 0 { pace::Ended::Found } else { pace::Ended::Equal }
+        match (self.is_gift, self.received > 0 || self.sent > 0) {
+            (true, _) => pace::Ended::Given { news: self.received > 0 },
+            (false, true) => pace::Ended::Found,
+            (false, false) => pace::Ended::Equal,
+        }
     }
 }
 
@@ -83,7 +90,7 @@ impl SyncReport {
 pub(crate) async fn drive<S>(
     catalog: &Catalog,
     stream: S,
-    role: Role,
+    mut session: Session,
     peer: PeerId,
     patience: Duration,
 ) -> Result<SyncReport, SyncError>
@@ -91,8 +98,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut talk = Talk { catalog, stream, peer, patience, report: SyncReport::default() };
-    let shards = catalog.shelf().shards();
-    let mut session = Session::new(role, catalog.network().clone(), shards);
+    let role = session.role();
     if role == Role::Leader {
         let step = session.start(&*catalog.shelf())?;
         talk.send(step).await?;
@@ -112,6 +118,7 @@ where
     }
     talk.report.turns = session.turns();
     talk.report.missing = session.missing();
+    talk.report.is_gift = session.is_gift();
     Ok(talk.report)
 }
 
@@ -207,37 +214,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     async fn write_frame(&mut self, frame: &Frame) -> Result<(), SyncError> {
-        let bytes = frame.encode().map_err(SyncError::BadFrame)?;
-        let length = u32::try_from(bytes.len()).map_err(|_| SyncError::TooLong)?;
-        let patience = self.patience;
-        let writing = async {
-            self.stream.write_all(&length.to_be_bytes()).await?;
-            self.stream.write_all(&bytes).await
-        };
-        tokio::time::timeout(patience, writing).await.map_err(|_| SyncError::Timeout)??;
+        let writing = frames::write(&mut self.stream, frame);
+        tokio::time::timeout(self.patience, writing).await.map_err(|_| SyncError::Timeout)??;
         Ok(())
     }
 
     async fn read_frame(&mut self) -> Result<Frame, SyncError> {
-        let patience = self.patience;
-        let stream = &mut self.stream;
-        let reading = async {
-            let mut length = [0; 4];
-            stream.read_exact(&mut length).await?;
-            let size = u32::from_be_bytes(length);
-            if size as usize > MAX_FRAME_BYTES {
-                return Err(SyncError::FrameTooLarge { bytes: size.into() });
-            }
-            let mut bytes = vec![0; size as usize];
-            stream.read_exact(&mut bytes).await?;
-            Ok(bytes)
-        };
-        let bytes = tokio::time::timeout(patience, reading).await.map_err(|_| SyncError::Timeout)??;
-        self.report.bytes_in += bytes.len() as u64;
+        let reading = frames::read(&mut self.stream, MAX_FRAME_BYTES);
+        let (frame, bytes) = tokio::time::timeout(self.patience, reading).await.map_err(|_| SyncError::Timeout)??;
+        self.report.bytes_in += bytes as u64;
         if self.report.bytes_in > MAX_BYTES_IN {
             return Err(SyncError::TooLong);
         }
-        Frame::decode(&bytes).map_err(SyncError::BadFrame)
+        Ok(frame)
     }
 
     async fn flush(&mut self) -> Result<(), SyncError> {

@@ -3,10 +3,8 @@
 use haggle_base::{Blob, CborError, List, NetworkId, RecordId, cbor, record::MAX_RECORD_BYTES};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::digest::DIGEST_BYTES;
-
-/// Largest frame without its length, in bytes.
-pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+pub use crate::frames::MAX_FRAME_BYTES;
+use crate::{frames, sync::digest::DIGEST_BYTES};
 
 /// Largest reconciliation message inside a frame.
 pub const MAX_MESSAGE_BYTES: usize = 60_000;
@@ -73,9 +71,7 @@ impl Frame {
     /// # Errors
     /// [`CborError`] if the frame is above [`MAX_FRAME_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, CborError> {
-        let bytes = cbor::to_vec(self)?;
-        cbor::check(&bytes, MAX_FRAME_BYTES)?;
-        Ok(bytes)
+        frames::encode(self)
     }
 
     /// Reads a frame from all of `bytes`.

@@ -24,6 +24,9 @@ const MAX_PROTOCOLS: usize = 32;
 /// How often a peer may ask for our proofs or announce new ones.
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
 
+/// What a side names the time by during which it is connected to a peer without a break.
+pub(crate) type Meeting = [u8; 8];
+
 /// How far the exchange of DID proofs with a peer has come.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Proving {
@@ -70,6 +73,10 @@ struct Entry {
     dids: BTreeSet<Did>,
     proving: Proving,
     round: u64,
+    /// What this side names the meeting, once it has asked for proofs.
+    meeting: Option<Meeting>,
+    /// What the peer names it, once it has asked.
+    their_meeting: Option<Meeting>,
     last_dial_ok: Option<Timestamp>,
     last_dial_failed: Option<Timestamp>,
     last_seen: Option<Timestamp>,
@@ -171,6 +178,8 @@ impl Book {
             dids: BTreeSet::new(),
             proving: Proving::Done,
             round: 0,
+            meeting: None,
+            their_meeting: None,
             last_dial_ok: None,
             last_dial_failed: None,
             last_seen: None,
@@ -212,6 +221,8 @@ impl Book {
         entry.connected_since = None;
         entry.dids.clear();
         entry.proving = Proving::Done;
+        entry.meeting = None;
+        entry.their_meeting = None;
         if was_admitted {
             entry.last_seen = Some(now);
             Unlinked::Gone
@@ -351,6 +362,18 @@ impl Book {
         let fresh = dids.difference(&entry.dids).copied().collect();
         entry.dids = dids;
         fresh
+    }
+
+    /// What this side names its meeting with the peer: `fresh`, unless it has a name.
+    pub(crate) fn meeting(&mut self, peer: &PeerId, fresh: Meeting) -> Meeting {
+        self.entries.get_mut(peer).map_or(fresh, |entry| *entry.meeting.get_or_insert(fresh))
+    }
+
+    /// The peer names its meeting with this side. True if it had named it otherwise: for the peer everything has begun
+    /// anew, and what this side still holds of before is dead.
+    pub(crate) fn has_begun_anew(&mut self, peer: &PeerId, named: Meeting) -> bool {
+        let before = self.entries.get_mut(peer).and_then(|entry| entry.their_meeting.replace(named));
+        before.is_some_and(|before| before != named)
     }
 
     /// The DIDs a peer has proved, and whether the exchange is done.

@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Unban {
         peer: PeerId,
     },
+    /// The peer knows nothing of the connections that stand: give them up and begin anew.
+    BeginAnew {
+        peer: PeerId,
+    },
     /// Tell connected peers which protocols are spoken now.
     Introduce,
 }

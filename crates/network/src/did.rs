@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 
+use crate::book::Meeting;
 use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Severity};
 use crate::frame::{FrameError, read_frame, write_frame};
@@ -41,6 +42,8 @@ pub(crate) struct Proofs {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: broadcast::Sender<NetworkEvent>,
     pub(crate) penalise: Box<dyn Fn(PeerId, Severity) + Send + Sync>,
+    /// Told of a peer that takes this node for newly connected, and is not.
+    pub(crate) anew: Box<dyn Fn(PeerId) + Send + Sync>,
 }
 
 impl Proofs {
@@ -149,6 +152,8 @@ impl Proofs {
     async fn ask(&self, peer: PeerId) -> Result<Vec<Did>, NetworkError> {
         let mut nonce: Nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|_| NetworkError::Busy)?;
+        let meeting = self.streams.shared.with(|book| book.meeting(&peer, meeting_in(&nonce)));
+        nonce[..meeting.len()].copy_from_slice(&meeting);
         let mut stream = self.open(peer).await?;
         let question = Question::Prove { nonce: ByteArray::new(nonce) };
         send(&mut stream, &question, MAX_QUESTION_BYTES).await?;
@@ -185,7 +190,12 @@ impl Proofs {
         let question = cbor::from_slice(&frame, MAX_QUESTION_BYTES).map_err(ProofError::Statement)?;
         match question {
             Question::Prove { nonce } => {
-                let answer = self.prove(&peer, nonce.into_array());
+                let nonce = nonce.into_array();
+                if shared.with(|book| book.has_begun_anew(&peer, meeting_in(&nonce))) {
+                    (self.anew)(peer);
+                    return Ok(());
+                }
+                let answer = self.prove(&peer, nonce);
                 if !shared.with(|book| book.is_admitted(&peer)) {
                     let mut early = self.early.lock();
                     if early.len() >= MAX_EARLY {
@@ -219,6 +229,12 @@ impl Proofs {
         // Nobody needs to listen.
         let _listeners = self.events.send(event);
     }
+}
+
+/// What a question names the meeting of its two peers.
+const fn meeting_in(nonce: &Nonce) -> Meeting {
+    let [a, b, c, d, e, f, g, h, ..] = *nonce;
+    [a, b, c, d, e, f, g, h]
 }
 
 /// Sends a message as one frame of canonical CBOR.

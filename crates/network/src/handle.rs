@@ -139,7 +139,7 @@ impl Network {
             token.clone(),
             tracker.clone(),
         );
-        let reports = command_sender.clone();
+        let (reports, anew) = (command_sender.clone(), command_sender.clone());
         let proofs = Arc::new(Proofs {
             network: config.network.clone(),
             local,
@@ -150,6 +150,7 @@ impl Network {
             clock: Arc::clone(&clock),
             events: events.clone(),
             penalise: Box::new(move |peer, severity| report(&reports, peer, severity)),
+            anew: Box::new(move |peer| begin_anew(&anew, peer)),
         });
         proofs.serve()?;
         let worker = Worker::new(Parts {
@@ -431,6 +432,13 @@ impl Network {
 fn report(commands: &mpsc::Sender<Command>, peer: PeerId, severity: Severity) {
     if commands.try_send(Command::Report { peer, severity }).is_err() {
         tracing::debug!(peer.id = %peer, "lost a report about {peer}");
+    }
+}
+
+/// Lost if the queue is full: the old connections time out.
+fn begin_anew(commands: &mpsc::Sender<Command>, peer: PeerId) {
+    if commands.try_send(Command::BeginAnew { peer }).is_err() {
+        tracing::debug!(peer.id = %peer, "did not close the old connections of {peer}");
     }
 }
 

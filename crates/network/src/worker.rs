@@ -7,7 +7,7 @@ mod pointing;
 mod reaching;
 mod relaying;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub(crate) struct Worker {
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
     dials: HashMap<ConnectionId, (Multiaddr, Reply<PeerId>)>,
+    /// Peers whose connections close, to be dialled when they have.
+    anew: HashSet<PeerId>,
     queries: HashMap<kad::QueryId, Query>,
     /// Banned peers, each with the time (since the start) when the ban ends.
     bans: HashMap<PeerId, Duration>,
@@ -137,6 +139,7 @@ impl Worker {
             look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
+            anew: HashSet::new(),
             queries: HashMap::new(),
             bans: HashMap::new(),
             config: parts.config,
@@ -192,6 +195,7 @@ impl Worker {
             Command::Report { peer, severity } => self.penalise(peer, severity),
             Command::Ban { peer, time } => self.ban(peer, time),
             Command::Unban { peer } => self.unban(&peer),
+            Command::BeginAnew { peer } => self.begin_anew(peer),
             Command::Introduce => self.introduce(),
         }
     }

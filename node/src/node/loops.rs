@@ -6,7 +6,7 @@ use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
 use crate::lookup;
-use crate::market::Market;
+use crate::market::{Market, Sessions};
 use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, Did, OrderId, PeerId};
 use haggle_catalog::{AnyRecord, CatalogEvent, SyncReport};
@@ -51,8 +51,12 @@ pub(super) fn spawn(
 
     spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
     let role = inner.config.market.role;
-    let reconciles = inner.config.p2p.sync && role != Role::Light;
-    market(inner, tasks).run(Some(inbox), reconciles).map_err(|error| NodeError::room(&error))?;
+    let sessions = match role {
+        _ if !inner.config.p2p.sync => Sessions::Off,
+        Role::Light => Sessions::Given,
+        Role::Full | Role::Index => Sessions::Reconciled,
+    };
+    market(inner, tasks).run(Some(inbox), sessions).map_err(|error| NodeError::room(&error))?;
     if role == Role::Index {
         let searches = network.accept(&lookup::protocol(&inner.file.id)).map_err(|error| NodeError::room(&error))?;
         let tracker = tasks.clone();

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use haggle_base::{CborError, Coded, RecordError};
 
 use super::wire::Refusal;
-use crate::error::CatalogError;
+use crate::{error::CatalogError, frames::FrameFault};
 
 /// Failure of a search between two nodes.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,6 +66,16 @@ impl SearchError {
             | Self::Timeout
             | Self::Io(_)
             | Self::Catalog(_) => false,
+        }
+    }
+}
+
+impl From<FrameFault> for SearchError {
+    fn from(fault: FrameFault) -> Self {
+        match fault {
+            FrameFault::Io(error) => error.into(),
+            FrameFault::TooLarge { bytes } => Self::FrameTooLarge { bytes },
+            FrameFault::Bad(error) => Self::BadFrame(error),
         }
     }
 }

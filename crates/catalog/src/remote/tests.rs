@@ -8,7 +8,7 @@ use std::{
 use haggle_base::{AgentKey, Blob, Coded, List, Usdc};
 use haggle_store::Store;
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, DuplexStream};
 
 use super::*;
 use crate::{
@@ -67,7 +67,7 @@ impl World {
             }
             Peer::Silent => {
                 tokio::spawn(async move {
-                    let _question = read_frame(&mut theirs, MAX_QUESTION_BYTES).await;
+                    let _question = frames::read::<Question, _>(&mut theirs, MAX_QUESTION_BYTES).await;
                     // held open for as long as the asker does
                     let _ended = theirs.read_u8().await;
                 });
@@ -75,8 +75,8 @@ impl World {
             Peer::Scripted(script) => {
                 let script = script.take().unwrap();
                 tokio::spawn(async move {
-                    let question = read_frame(&mut theirs, MAX_QUESTION_BYTES).await.unwrap();
-                    for frame in script(Question::decode(&question).unwrap()) {
+                    let (question, _) = frames::read(&mut theirs, MAX_QUESTION_BYTES).await.unwrap();
+                    for frame in script(question) {
                         // whoever asked may have heard enough
                         if theirs.write_all(&frame).await.is_err() {
                             return;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::SearchError;
 use crate::{
     body::ListingBody,
+    frames,
     index::{
         query::{MAX_LIMIT, Query, Words},
         sort::Sort,
@@ -184,9 +185,7 @@ impl Reply {
     /// # Errors
     /// [`CborError`] if the frame is above [`MAX_FRAME_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, CborError> {
-        let bytes = cbor::to_vec(self)?;
-        cbor::check(&bytes, MAX_FRAME_BYTES)?;
-        Ok(bytes)
+        frames::encode(self)
     }
 
     /// Reads it from all of `bytes`.

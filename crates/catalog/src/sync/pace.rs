@@ -74,6 +74,11 @@ pub enum Ended {
     Equal,
     /// Something was missing on one side.
     Found,
+    /// Nothing was compared: the leader gave what it has of its own.
+    Given {
+        /// Something of it was new to the follower.
+        news: bool,
+    },
     /// It broke.
     Failed,
 }
@@ -158,6 +163,11 @@ impl<P: Copy + Ord> Pace<P> {
         self.round = now;
         self.whole = false;
         self.peers.values_mut().for_each(|known| known.last = None);
+    }
+
+    /// This node has something new to give: the peers that are connected are greeted once more, as many as at once.
+    pub fn has_news(&mut self, now: Duration) {
+        self.peers.values_mut().filter(|known| known.connected).for_each(|known| known.due = Some(now));
     }
 
     /// Whom to lead a session with now. Each of them is to be followed by [`Self::led`]. `dice` is any random number.
@@ -266,6 +276,8 @@ impl<P: Copy + Ord> Pace<P> {
                 known.due = again.then(|| now + pause);
             }
         }
+        // whoever gives has done all that it can
+        let ended = if matches!(ended, Ended::Given { .. }) { Ended::Equal } else { ended };
         self.over(peer, ended, spent, now, dice);
     }
 
@@ -281,14 +293,14 @@ impl<P: Copy + Ord> Pace<P> {
     fn over(&mut self, peer: &P, ended: Ended, spent: Spent, now: Duration, dice: u64) {
         if let Some(known) = self.peers.get_mut(peer) {
             known.charge(&self.settings, spent, now);
-            if ended != Ended::Failed {
+            if matches!(ended, Ended::Equal | Ended::Found) {
                 known.last = Some(now);
                 known.failed = 0;
                 known.due = None;
+                self.whole = true;
             }
         }
-        self.whole |= ended != Ended::Failed;
-        if ended == Ended::Found {
+        if matches!(ended, Ended::Found | Ended::Given { news: true }) {
             self.round = self.round.min(now + self.jittered(self.settings.every / 10, dice));
         }
     }
@@ -493,6 +505,35 @@ mod tests {
             (0..4).map(|dice| pace.lead((dice + 2) * 10 * MINUTE, dice.into())).collect::<Vec<_>>().concat(),
             [2]
         );
+    }
+
+    #[test]
+    fn a_gift_makes_nobody_complete_and_news_in_it_are_passed_on_within_a_minute() {
+        let mut pace = pace();
+        pace.connected(1, false, Duration::ZERO);
+        assert!(pace.follow(1, Duration::ZERO));
+        pace.followed(&1, Ended::Given { news: false }, ONE, Duration::ZERO, 0);
+        let later = Duration::from_millis(250);
+        assert_eq!(pace.lead(later, 0), [1], "it is still to be reconciled with");
+        pace.led(&1, Ended::Equal, ONE, later, 0);
+        assert!(pace.follow(1, MINUTE));
+        pace.followed(&1, Ended::Given { news: true }, ONE, MINUTE, 0);
+        assert!(pace.wait(MINUTE) <= MINUTE);
+    }
+
+    #[test]
+    fn who_has_news_to_give_greets_those_who_are_connected_as_often_as_anybody_may() {
+        let mut pace = pace();
+        (0..5).for_each(|peer| pace.connected(peer, true, Duration::ZERO));
+        assert_eq!(pace.lead(Duration::ZERO, 0), [0]);
+        pace.led(&0, Ended::Given { news: false }, ONE, Duration::ZERO, 0);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [1, 2]);
+        [1, 2].iter().for_each(|peer| pace.led(peer, Ended::Given { news: false }, ONE, Duration::ZERO, 0));
+        pace.disconnected(&4, Duration::ZERO);
+        pace.has_news(Duration::ZERO);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [0; 0], "three at once");
+        pace.has_news(6 * MINUTE);
+        assert_eq!(pace.lead(6 * MINUTE, 0), [0, 1, 2], "three greetings came back");
     }
 
     #[test]

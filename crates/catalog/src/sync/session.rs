@@ -78,6 +78,8 @@ pub struct Session {
     sealed: BTreeMap<u16, Negentropy<'static, NegentropyStorageVector>>,
     /// The digests have been said or heard.
     compared: bool,
+    /// Leader: nothing is compared, the other side is given what it is given.
+    gift: bool,
     /// The other side has said hello; we have.
     met: bool,
     introduced: bool,
@@ -107,6 +109,7 @@ impl Session {
             shards,
             sealed: BTreeMap::new(),
             compared: false,
+            gift: false,
             met: false,
             introduced: false,
             open: BTreeSet::new(),
@@ -118,6 +121,25 @@ impl Session {
             turns: 0,
             done: false,
         }
+    }
+
+    /// The leader of a session in which it only gives these records: what a node does that does not hold the market.
+    #[must_use]
+    pub fn giving(network: NetworkId, shards: u16, records: impl IntoIterator<Item = RecordId>) -> Self {
+        let giving = records.into_iter().collect();
+        Self { gift: true, compared: true, giving, ..Self::new(Role::Leader, network, shards) }
+    }
+
+    /// Which side this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether nothing was compared.
+    #[must_use]
+    pub const fn is_gift(&self) -> bool {
+        self.gift || !self.compared
     }
 
     /// Turns this side has taken.
@@ -132,14 +154,16 @@ impl Session {
         u32::try_from(self.wanted.saturating_sub(self.given_to_us)).unwrap_or(u32::MAX)
     }
 
-    /// The leader's first turn: it says what stands for each of its shards.
+    /// The leader's first turn: it says what stands for each of its shards, or gives.
     ///
     /// # Errors
     /// [`SyncError::TooLong`] for more shards than a frame has room for.
     pub fn start(&mut self, ours: &dyn Sets) -> Result<Step, SyncError> {
-        let digests = ours.digests().concat();
-        let digests = Blob::try_from(digests).map_err(|_| SyncError::TooLong)?;
-        self.replies.push(Frame::Digests { digests });
+        if !self.gift {
+            let digests = ours.digests().concat();
+            let digests = Blob::try_from(digests).map_err(|_| SyncError::TooLong)?;
+            self.replies.push(Frame::Digests { digests });
+        }
         self.take_turn()
     }
 

@@ -8,7 +8,7 @@ use tokio::io::duplex;
 
 use super::*;
 use crate::{
-    CatalogConfig,
+    CatalogConfig, Keep,
     body::RECORD_TTL,
     testing::{
         Node, START, agent, card, config, listing, network, node, node_with, peer, signed, signed_attestation,
@@ -51,6 +51,58 @@ async fn a_late_joiner_sees_every_record() {
     assert_eq!((status.cards, status.listings, status.tombstones, status.attestations), (50, 49, 1, 1));
     assert!(status.complete && alice.catalog.is_complete());
     assert!(joiner.loudspeaker.said.lock().is_empty(), "what a sync brings is not gossiped again");
+}
+
+/// A node that holds its own records, and what it looked up.
+async fn light_node(key: &AgentKey) -> Node {
+    let keep = Keep { own: std::collections::HashSet::from([key.did()]), others: 8 };
+    node_with(haggle_store::Store::memory(), CatalogConfig { keep: Some(keep), ..config() }).await
+}
+
+async fn give(light: &Catalog, other: &Catalog) -> (SyncReport, SyncReport) {
+    let (near, far) = duplex(64 * 1024);
+    let (gave, took) = tokio::join!(light.give_to(near, peer(1)), other.sync_with(far, Role::Follower, peer(0)));
+    (gave.unwrap(), took.unwrap())
+}
+
+#[tokio::test]
+async fn a_light_node_gives_what_is_its_own_and_neither_side_is_complete_by_that() {
+    let (seller, stranger) = (agent(0), agent(1));
+    let (light, full) = (light_node(&seller).await, node().await);
+    put(&light, signed_card(&seller, 1, card("seller", None))).await;
+    put(&light, signed_listing(&seller, "digest", 1, listing("Digest", "text", "0.25"))).await;
+    put(&light, signed_card(&stranger, 1, card("looked up", None))).await;
+    put(&full, signed_card(&agent(2), 1, card("not asked for", None))).await;
+    let (gave, took) = give(&light.catalog, &full.catalog).await;
+    assert_eq!((gave.sent, gave.received, gave.turns, gave.ended()), (2, 0, 1, pace::Ended::Given { news: false }));
+    assert_eq!((took.sent, took.received, took.ended()), (0, 2, pace::Ended::Given { news: true }));
+    assert_eq!((full.catalog.status().cards, full.catalog.status().listings), (2, 1));
+    assert_eq!(light.catalog.status().cards, 2, "it took nothing");
+    assert!(!full.catalog.is_complete() && !light.catalog.is_complete());
+    let (gave, took) = give(&light.catalog, &full.catalog).await;
+    assert_eq!((gave.sent, took.received, took.declined), (2, 0, 2), "all of it is known");
+    assert_eq!(took.ended(), pace::Ended::Given { news: false });
+}
+
+#[tokio::test]
+async fn a_gift_of_nothing_ends_at_once_and_one_of_many_records_takes_turns() {
+    let seller = agent(0);
+    let (light, full) = (light_node(&seller).await, node().await);
+    let (gave, took) = give(&light.catalog, &full.catalog).await;
+    assert_eq!((gave.sent, gave.turns, took.received, took.turns), (0, 1, 0, 1));
+
+    let ids: Vec<_> = (0..5000).map(|number| numbered(number).1).collect();
+    let mut session = Session::giving(network(), 4, ids.iter().copied());
+    let (mut turns, mut given) = (0, Vec::new());
+    loop {
+        let step = session.take_turn().unwrap();
+        turns += 1;
+        given.extend(step.give);
+        if step.done {
+            break;
+        }
+    }
+    assert_eq!((turns, given), (3, ids), "2,048 at once at most");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod nearby;
 mod pointers;
 #[cfg(test)]
 mod reach;
+mod rebirth;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
