@@ -4,7 +4,7 @@ use crate::Anvil;
 use haggle::cli::CliError;
 use haggle::config::A2a;
 use haggle::devnet::{Devnet, NodeProcess, Options, PATIENCE, START_BALANCE};
-use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView};
+use haggle::view::{AgentSummary, HireRequest, ListingPage, ListingView, OrderView, PayRequest, PayView};
 use haggle_base::{Address, Seed, Usdc};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use serde_json::{Value, json};
@@ -160,6 +160,34 @@ impl Stage {
         let agent = self.node(number).serve_builtin(name).await.expect("the agent is served");
         self.market.until_all_see(listings).await.expect("the listing spreads");
         agent
+    }
+
+    /// A market of two: node 1 sells digests, and node 2 has nothing yet. Says who sells, and where.
+    ///
+    /// # Panics
+    /// The nodes do not start, or the listing does not spread.
+    pub async fn with_shop(program: &str) -> (Self, AgentSummary, String) {
+        let stage = Self::of(program, 2).await;
+        let seller = stage.serve(1, "digest", 1).await;
+        let shop = format!("{}/x402/digest", stage.node(1).client().expect("the node is up").base());
+        (stage, seller, shop)
+    }
+
+    /// Node `number` buys a digest at a shop by a rail, under `key`.
+    ///
+    /// # Errors
+    /// What the node answers.
+    ///
+    /// # Panics
+    /// The node is not up.
+    pub async fn buy_digest(&self, number: usize, shop: &str, rail: &str, key: &str) -> Result<PayView, CliError> {
+        let request = PayRequest {
+            url: shop.to_owned(),
+            body: Some(json!({"text": DOCUMENT}).to_string()),
+            rail: Some(rail.to_owned()),
+            ..PayRequest::default()
+        };
+        self.node(number).client().expect("the node is up").post_once("/v1/pay", key, &request).await
     }
 
     /// The listing of that name, as node `number` finds it.

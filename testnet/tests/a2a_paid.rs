@@ -171,13 +171,8 @@ fn want(agent: &str, rail: &str) -> PayRequest {
     PayRequest {
         url: agent.to_owned(),
         message: Some(json!({"text": DOCUMENT})),
-        method: None,
-        headers: BTreeMap::new(),
-        body: None,
-        max_price: None,
         rail: Some(rail.to_owned()),
-        dry_run: false,
-        buyer: None,
+        ..PayRequest::default()
     }
 }
 

@@ -2,13 +2,10 @@
 
 use haggle::cli::CliError;
 use haggle::receipt::{self, Checked};
-use haggle::view::{
-    AgentSummary, ChannelPage, ChannelReceiptRequest, ChannelView, CloseRequest, ClosingView, PayRequest, PayView,
-};
+use haggle::view::{AgentSummary, ChannelPage, ChannelReceiptRequest, ChannelView, CloseRequest, ClosingView};
 use haggle_base::{Timestamp, Usdc};
-use haggle_testnet::{DOCUMENT, Stage};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use haggle_testnet::Stage;
+use serde_json::Value;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
@@ -29,29 +26,15 @@ struct Trade {
 
 impl Trade {
     async fn begin() -> Self {
-        let stage = Stage::of(PROGRAM, 2).await;
-        let seller = stage.serve(1, "digest", 1).await;
-        let gateway = stage.node(1).client().expect("the node is up").base().to_owned();
-        Self { stage, seller, shop: format!("{gateway}/x402/digest") }
+        let (stage, seller, shop) = Stage::with_shop(PROGRAM).await;
+        Self { stage, seller, shop }
     }
 
     /// Buys two calls by voucher; the one open channel, as the buyer sees it.
     async fn buy_two(&self, word: &str) -> ChannelView {
         for number in 0..2 {
-            let request = PayRequest {
-                url: self.shop.clone(),
-                message: None,
-                method: None,
-                headers: BTreeMap::new(),
-                body: Some(json!({"text": DOCUMENT}).to_string()),
-                max_price: None,
-                rail: Some("channel".to_owned()),
-                dry_run: false,
-                buyer: None,
-            };
-            let client = self.stage.node(2).client().expect("the node is up");
-            let bought: PayView =
-                client.post_once("/v1/pay", &format!("{word}-{number}"), &request).await.expect("the shop sells");
+            let key = format!("{word}-{number}");
+            let bought = self.stage.buy_digest(2, &self.shop, "channel", &key).await.expect("the shop sells");
             assert_eq!((bought.status, bought.cost), (200, PRICE), "{bought:?}");
         }
         let mut open = self.channels(2).await;

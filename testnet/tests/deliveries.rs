@@ -4,14 +4,13 @@
 
 use futures::future::join_all;
 use haggle::cli::CliError;
-use haggle::view::{AgentSummary, ChannelPage, CloseRequest, ClosingView, PayRequest, PayView};
+use haggle::view::{AgentSummary, ChannelPage, CloseRequest, ClosingView, PayView};
 use haggle_base::{Address, B256, Clock as _, PaymentKey, SystemClock, Usdc};
 use haggle_devchain::DevAccount;
 use haggle_testnet::{DOCUMENT, Stage};
 use haggle_x402::exact::{self, ExactAuthorization};
 use haggle_x402::{ExactFacts, PaymentRequired, Scheme, header};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// What the built-in digest costs.
@@ -28,25 +27,12 @@ struct Trade {
 
 impl Trade {
     async fn begin() -> Self {
-        let stage = Stage::of(PROGRAM, 2).await;
-        let seller = stage.serve(1, "digest", 1).await;
-        let url = format!("{}/x402/digest", stage.node(1).client().expect("the node is up").base());
+        let (stage, seller, url) = Stage::with_shop(PROGRAM).await;
         Self { stage, seller, url }
     }
 
     async fn buys(&self, key: &str, rail: &str) -> Result<PayView, CliError> {
-        let request = PayRequest {
-            url: self.url.clone(),
-            message: None,
-            method: None,
-            headers: BTreeMap::new(),
-            body: Some(json!({"text": DOCUMENT}).to_string()),
-            max_price: None,
-            rail: Some(rail.to_owned()),
-            dry_run: false,
-            buyer: None,
-        };
-        self.stage.node(2).client().expect("the node is up").post_once("/v1/pay", key, &request).await
+        self.stage.buy_digest(2, &self.url, rail, key).await
     }
 
     async fn seller_holds(&self) -> Usdc {

@@ -9,7 +9,6 @@ use haggle::view::{PayRequest, PayView};
 use haggle_base::{Address, Seed, Usdc};
 use haggle_testnet::Stage;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
@@ -216,17 +215,7 @@ impl Story {
         } else {
             (self.url.clone(), Some(input.to_string()), None)
         };
-        let request = PayRequest {
-            url,
-            method: None,
-            headers: BTreeMap::new(),
-            body,
-            max_price: None,
-            rail: Some(rail.word().to_owned()),
-            dry_run: false,
-            buyer: None,
-            message,
-        };
+        let request = PayRequest { url, body, rail: Some(rail.word().to_owned()), message, ..PayRequest::default() };
         let client = self.stage.node(BUYER).client().ok()?;
         let answer: PayView = client.post_once("/v1/pay", key, &request).await.ok()?;
         assert_eq!((answer.status, answer.cost), (200, Usdc::from_units(PRICE)), "{key}: {answer:?}");

@@ -7,7 +7,6 @@ use haggle::view::{PayRequest, PayView};
 use haggle_base::{Address, Coded, Timestamp};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 
@@ -63,14 +62,9 @@ async fn a_payment_to_a_stranger_has_the_strangers_receipt() {
     let shop = stage.node(1).client().unwrap();
     let request = PayRequest {
         url: format!("{}/x402/digest", shop.base()),
-        method: None,
-        headers: BTreeMap::new(),
         body: Some(json!({"text": "The market opens at nine."}).to_string()),
-        max_price: None,
         rail: Some("exact".to_owned()),
-        dry_run: false,
-        buyer: None,
-        message: None,
+        ..PayRequest::default()
     };
     let paid: PayView = buyer.post_once("/v1/pay", "with-receipt", &request).await.unwrap();
     assert_eq!(paid.status, 200, "{paid:?}");

@@ -5,7 +5,6 @@ use haggle_base::{Address, Usdc};
 use haggle_devchain::DevAccount;
 use haggle_testnet::{Ground, Sdk, Shop, Stage, paid, unpaid};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
@@ -114,14 +113,8 @@ async fn the_npm_shop_takes_from_r402_what_haggle_takes() {
 async fn pay(stage: &Stage, shop: &Shop, path: &str, key: &str) -> PayView {
     let request = PayRequest {
         url: format!("{}{path}", shop.url),
-        message: None,
-        method: None,
-        headers: BTreeMap::new(),
         body: Some(json!({"word": path}).to_string()),
-        max_price: None,
-        rail: None,
-        dry_run: false,
-        buyer: None,
+        ..PayRequest::default()
     };
     stage.node(2).client().expect("the node is up").post_once("/v1/pay", key, &request).await.expect("the shop sells")
 }

@@ -6,24 +6,13 @@ use haggle_base::Usdc;
 use haggle_devchain::DevAccount;
 use haggle_testnet::{Ground, Shop, Stage};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// What the shop asks.
 const PRICE: Usdc = Usdc::from_units(20_000);
 
 fn want(url: String) -> PayRequest {
-    PayRequest {
-        url,
-        message: None,
-        method: None,
-        headers: BTreeMap::new(),
-        body: None,
-        max_price: None,
-        rail: None,
-        dry_run: false,
-        buyer: None,
-    }
+    PayRequest { url, ..PayRequest::default() }
 }
 
 async fn pay(stage: &Stage, key: &str, request: &PayRequest) -> Result<PayView, CliError> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// `POST /v1/pay`: request a URL, and pay for it if it asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PayRequest {
     /// An `http` or `https` URL; with a `message`, an agent: its DID, or the base URL of its A2A server.

@@ -16,7 +16,6 @@ use haggle_gateway::NodeApi;
 use haggle_gateway::view::PayRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,13 +109,8 @@ impl Pair {
             let request = PayRequest {
                 url: agent.clone(),
                 message: Some(json!({ "text": text })),
-                method: None,
-                headers: BTreeMap::new(),
-                body: None,
-                max_price: None,
                 rail: paid.then(|| "channel".to_owned()),
-                dry_run: false,
-                buyer: None,
+                ..PayRequest::default()
             };
             let answer = api.pay(&format!("{turn}-{number}"), request).await;
             let cost = if paid { PRICE } else { Usdc::ZERO };
