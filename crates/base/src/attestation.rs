@@ -202,12 +202,12 @@ pub struct Attestation {
     pub escrow: Address,
     /// 1 to 5, for a rating.
     pub rating: Option<u8>,
-    /// The chain of the escrow.
-    pub chain_id: u64,
     /// Canonical CBOR of [`Parties`].
     pub parties: Blob<MAX_PARTIES_BYTES>,
     /// The agent it is about: the other side.
     pub subject: Did,
+    /// The chain of the escrow.
+    pub chain_id: u64,
     /// The providing agent.
     pub provider: Did,
     /// What settled the order.

@@ -122,11 +122,10 @@ impl Envelope {
         }
         let signature =
             Signature::from_slice(&document.signature).map_err(|_| WrongForm("the signature is not 64 bytes"))?;
-        let (author, key) = std::str::from_utf8(&document.protected.header.key_id)
-            .ok()
-            .and_then(|did| Did::with_key(did).ok())
-            .ok_or(CoseError::BadAuthor)?;
-        if document.protected.original_data.as_deref() != Some(&protected_header(&author)) {
+        // base 58 has one text for each DID, so this text is the one that the author's header has
+        let kid = std::str::from_utf8(&document.protected.header.key_id).map_err(|_| CoseError::BadAuthor)?;
+        let (author, key) = Did::with_key(kid).map_err(|_| CoseError::BadAuthor)?;
+        if document.protected.original_data.as_deref() != Some(&protected_header(kid)) {
             return Err(WrongForm("the protected header is not exactly {1: -8, 4: kid}"));
         }
         Ok(Self { author, key, document, signature })
@@ -155,8 +154,7 @@ pub(crate) fn recall(kind: &str, bytes: &[u8], id: &Hash) -> Result<Vec<u8>, Cos
 }
 
 /// The only protected header that is accepted for an author, byte for byte.
-fn protected_header(author: &Did) -> Vec<u8> {
-    let did = author.to_string();
+fn protected_header(did: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(did.len() + 6);
     // map(2), 1: -8, 4: bytes(one-byte length)
     bytes.extend_from_slice(&[0xa2, 0x01, 0x27, 0x04, 0x58]);

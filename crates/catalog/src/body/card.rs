@@ -16,18 +16,18 @@ pub const CARD_SLOT: &str = "card";
 /// Longest A2A AgentCard as compact JSON, in bytes; the signed record is at most 6 KiB.
 pub const MAX_AGENT_CARD_BYTES: usize = 4 * 1024;
 
-/// What an agent says about itself.
+/// What an agent says about itself. Its fields stand in the order of canonical CBOR, which saves sorting them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardBody {
     /// Name for people.
     pub name: Text<64>,
-    /// The A2A 1.0 AgentCard, compact JSON.
-    pub agent_card: Text<MAX_AGENT_CARD_BYTES>,
-    /// The payment key's signature over the DID. Without a valid one the agent cannot be paid.
-    pub binding: Option<PaymentBinding>,
     /// Nodes that serve the agent, the best one first.
     pub hosts: List<Host, 4>,
+    /// The payment key's signature over the DID. Without a valid one the agent cannot be paid.
+    pub binding: Option<PaymentBinding>,
+    /// The A2A 1.0 AgentCard, compact JSON.
+    pub agent_card: Text<MAX_AGENT_CARD_BYTES>,
 }
 
 /// A node that serves an agent.

@@ -22,36 +22,36 @@ const REVIEW_SECS: std::ops::RangeInclusive<u32> = 3_600..=30 * 24 * 3_600;
 /// Longest promised delivery: 30 days.
 const MAX_DELIVER_SECS: u32 = 30 * 24 * 3_600;
 
-/// What an agent sells.
+/// What an agent sells. Its fields stand in the order of canonical CBOR, which saves sorting them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListingBody {
-    /// Title for people.
-    pub title: Text<120>,
-    /// Description for people.
-    pub description: Text<1500>,
-    /// The skill of the agent card that is sold.
-    pub skill: Text<64>,
-    /// Primary category: names the shard, is fixed for the slot.
-    pub category: Text<64>,
+    /// What the provider promises.
+    pub sla: Sla,
     /// Further words to filter by.
     pub tags: List<Text<32>, 16>,
+    /// The price; zero is free and needs no order.
+    pub price: Usdc,
+    /// The skill of the agent card that is sold.
+    pub skill: Text<64>,
+    /// Title for people.
+    pub title: Text<120>,
+    /// Terms of an escrowed order; none if the listing is free.
+    pub escrow: Option<EscrowTerms>,
+    /// What the price is for.
+    pub pricing: PricingModel,
+    /// Regions it is offered in; empty means everywhere.
+    pub regions: List<Text<16>, 8>,
+    /// x402 schemes it takes, the preferred one first.
+    pub schemes: List<Text<32>, 8>,
+    /// Primary category: names the shard, is fixed for the slot.
+    pub category: Text<64>,
+    /// Description for people.
+    pub description: Text<1500>,
     /// JSON Schema that an input must match.
     pub input_schema: Option<Text<MAX_SCHEMA_BYTES>>,
     /// JSON Schema that an output must match to be accepted.
     pub output_schema: Option<Text<MAX_SCHEMA_BYTES>>,
-    /// What the price is for.
-    pub pricing: PricingModel,
-    /// The price; zero is free and needs no order.
-    pub price: Usdc,
-    /// What the provider promises.
-    pub sla: Sla,
-    /// x402 schemes it takes, the preferred one first.
-    pub schemes: List<Text<32>, 8>,
-    /// Terms of an escrowed order; none if the listing is free.
-    pub escrow: Option<EscrowTerms>,
-    /// Regions it is offered in; empty means everywhere.
-    pub regions: List<Text<16>, 8>,
 }
 
 /// What the price is for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{Coded, List, Record};
+use haggle_base::{Coded, List, Record, cbor};
 use proptest::prelude::*;
 
 use super::*;
@@ -33,6 +33,19 @@ fn every_kind_comes_in_through_the_same_door() {
         record.entry(4, false).kind
     });
     assert_eq!(kinds, [Kind::Card, Kind::Listing, Kind::Tombstone, Kind::Attestation]);
+}
+
+#[test]
+fn what_every_record_holds_is_declared_in_the_order_it_is_written_in() {
+    for bytes in valid() {
+        let is_in_order = match open(bytes).unwrap() {
+            AnyRecord::Card(record) => cbor::is_in_order(record.record()),
+            AnyRecord::Listing(record) => cbor::is_in_order(record.record()),
+            AnyRecord::Tombstone(record) => cbor::is_in_order(record.record()),
+            AnyRecord::Attestation(record) => cbor::is_in_order(record.record()),
+        };
+        assert!(is_in_order, "verifying it would sort its fields each time");
+    }
 }
 
 #[test]
