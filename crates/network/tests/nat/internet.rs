@@ -36,7 +36,7 @@ pub(crate) async fn run(mut plugs: Vec<Plug>) -> io::Result<()> {
         let arrival = way.front().map(|(at, _)| *at);
         tokio::select! {
             Some((number, packet)) = packets.recv() => {
-                if let Some(packet) = plugs[number].router.let_out(packet) {
+                if way.len() < ON_THE_WAY && let Some(packet) = plugs[number].router.let_out(packet) {
                     way.push_back((Instant::now() + DELAY, packet));
                 }
             }
