@@ -20,9 +20,10 @@ pub(super) const MAX_WAITING_PEERS: usize = 256;
 const MAX_WAITING_CALLERS: usize = 64;
 /// Addresses of one peer that are dialled for those who wait for it.
 const MAX_TRIED: usize = 32;
-/// How long a caller waits for the addresses that are known before the DHT is asked for others: dead ones answer nothing for
-/// longer than callers wait.
+/// How long a caller waits for the addresses that are known before the DHT is asked for others, and then before it is asked
+/// again: dead ones answer nothing for longer than callers wait.
 const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
 
 /// Callers that wait until a peer is connected.
 pub(super) struct Waiting {
@@ -172,11 +173,12 @@ impl Worker {
         if self.shared.with(|book| book.is_linked(&peer)) {
             return;
         }
-        let id = address::to_libp2p(&peer);
+        let (id, elapsed) = (address::to_libp2p(&peer), self.shared.elapsed());
         let addrs = found.into_iter().find(|info| info.peer_id == id).map(|info| info.addrs);
         let addrs = address::worth_keeping(addrs.unwrap_or_default(), self.config.loopback_ok);
         if let Some(waiting) = self.waiting.get_mut(&peer) {
             waiting.look_up = LookUp::Done;
+            waiting.look_up_at = elapsed + LOOK_UP_AGAIN;
         }
         let is_dialling = if self.swarm.behaviour().guard.is_dialling(&id) {
             self.dial_beside(&peer, addrs)
@@ -207,7 +209,7 @@ impl Worker {
 
     /// Asks the DHT for peers whose known addresses do not answer, and gives up those that callers have waited for too long.
     pub(super) fn tend_waiting(&mut self, elapsed: Duration) {
-        let is_due = |waiting: &Waiting| waiting.look_up == LookUp::Wanted && waiting.look_up_at <= elapsed;
+        let is_due = |waiting: &Waiting| waiting.look_up != LookUp::Asked && waiting.look_up_at <= elapsed;
         let due: Vec<_> = self.waiting.iter().filter(|(_, waiting)| is_due(waiting)).map(|(peer, _)| *peer).collect();
         for peer in due {
             if !self.shared.with(|book| book.is_linked(&peer)) {

@@ -71,12 +71,20 @@ async fn a_caller_with_a_good_address_does_not_wait_for_a_dead_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_whose_known_address_is_dead_is_looked_up_before_its_callers_give_up() {
-    let (alice, bob) = couple().await;
-    let carol = start_shy(3).await;
+    let (alice, bob) = (start_shy(1).await, start_shy(2).await);
+    // nobody else's dial helps her: she listens nowhere
+    let carol = start(3, &[], |config| {
+        config.target_peers = 0;
+        config.listen.clear();
+    })
+    .await;
     carol.dial(&alice.listen_addrs()[0]).await.unwrap();
-    until(&alice, || alice.is_connected(&carol.peer_id())).await;
-    let (_wall, dead) = dead_end(&bob).await;
-    within(carol.connect(&bob.peer_id(), &[dead])).await.unwrap();
+    let (wall, dead) = dead_end(&bob).await;
+    let (carols, bobs) = (carol.network.clone(), bob.peer_id());
+    let waiting = tokio::spawn(async move { carols.connect(&bobs, &[dead]).await });
+    let _held = within(wall.accept()).await.unwrap();
+    bob.dial(&alice.listen_addrs()[0]).await.unwrap();
+    within(waiting).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
