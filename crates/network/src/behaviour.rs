@@ -15,9 +15,7 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::metrics::Registry;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, dcutr, identify, kad, noise, ping, relay, tcp, yamux,
-};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, ping, relay, tcp, yamux};
 
 use crate::address;
 use crate::config::NetworkConfig;
@@ -27,6 +25,7 @@ use crate::lane::Lane;
 use crate::local::Local;
 use crate::mapping::Mapping;
 use crate::protocol;
+use crate::punching::Punching;
 use crate::reach::{Answering, Asking};
 use crate::relay::{self as relaying, Holders};
 
@@ -36,8 +35,9 @@ pub const MAX_POINTER_BYTES: usize = 1024;
 pub const MAX_POINTER_KEY_BYTES: usize = 128;
 /// Pointers stored for others.
 const MAX_POINTERS: usize = 4096;
-/// Connections of one peer: two arise when both sides dial at once, and a relayed one may have come before them.
-const MAX_CONNECTIONS_PER_PEER: u32 = 3;
+/// Connections of one peer. Two that call each other at once through a relay and punch twice, each from both sides, have six,
+/// and those that one side denies may be the ones that the other has chosen to stand.
+const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 /// Connections being set up, in each direction.
 const MAX_PENDING_CONNECTIONS: u32 = 32;
 /// Streams of one connection, all protocols together.
@@ -84,7 +84,7 @@ pub(crate) struct Behaviour {
     pub(crate) relayed_streams: Lane,
     pub(crate) relay_client: relay::client::Behaviour,
     pub(crate) relay: Toggle<relay::Behaviour>,
-    pub(crate) dcutr: dcutr::Behaviour,
+    pub(crate) punching: Punching,
     pub(crate) mdns: Toggle<Local>,
     pub(crate) asking: Toggle<Asking>,
     pub(crate) answering: Toggle<Answering>,
@@ -190,7 +190,7 @@ fn behaviour(
         relayed_streams: Lane::new(true),
         relay_client,
         relay: Toggle::from(relay),
-        dcutr: dcutr::Behaviour::new(local),
+        punching: Punching::new(local, config.loopback_ok),
         mdns: Toggle::from((config.mdns && !config.hide_listen_addrs).then(|| Local::new(local))),
         asking: Toggle::from((config.autonat && !config.hide_listen_addrs).then(|| Asking::new(config.loopback_ok))),
         answering: Toggle::from(config.autonat.then(|| Answering::new(config.loopback_ok))),

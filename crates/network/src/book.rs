@@ -426,10 +426,14 @@ impl Book {
         Penalised::Noted { points: entry.points }
     }
 
-    /// A connection has come about by punching.
+    /// A connection has come about by punching. At an address that the peer told it would have without.
     pub(crate) fn punched(&mut self, peer: &PeerId, id: ConnectionId) {
-        if let Some(link) = self.entries.get_mut(peer).and_then(|entry| entry.links.get_mut(&id)) {
-            link.path = Path::Punched;
+        let Some(entry) = self.entries.get_mut(peer) else { return };
+        if let Some(link) = entry.links.get_mut(&id) {
+            let (_, addr) = address::split_peer(link.addr.clone());
+            if !entry.addrs.contains(&addr) {
+                link.path = Path::Punched;
+            }
         }
     }
 

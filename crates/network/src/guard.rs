@@ -25,8 +25,15 @@ struct NotForStrangers(Multiaddr);
 /// Looks at the dials that behaviours make.
 pub(crate) struct Guard {
     loopback_ok: bool,
-    /// The worker's own dials that are under way, each with the addresses that the worker named.
-    trusted: HashMap<ConnectionId, Vec<Multiaddr>>,
+    /// The worker's own dials that are under way.
+    trusted: HashMap<ConnectionId, Trusted>,
+}
+
+/// A dial of the worker: whom it is for, if that is known, and the addresses that the worker named.
+#[derive(Default)]
+struct Trusted {
+    peer: Option<PeerId>,
+    named: Vec<Multiaddr>,
 }
 
 impl Guard {
@@ -36,7 +43,12 @@ impl Guard {
 
     /// Lets one dial of the worker through.
     pub(crate) fn trust(&mut self, id: ConnectionId) {
-        self.trusted.insert(id, Vec::new());
+        self.trusted.insert(id, Trusted::default());
+    }
+
+    /// Whether a dial of the worker to this peer is under way.
+    pub(crate) fn is_dialling(&self, peer: &PeerId) -> bool {
+        self.trusted.values().any(|dial| dial.peer == Some(*peer))
     }
 
     fn check(&self, addr: &Multiaddr) -> Result<(), ConnectionDenied> {
@@ -55,12 +67,12 @@ impl NetworkBehaviour for Guard {
     fn handle_pending_outbound_connection(
         &mut self,
         id: ConnectionId,
-        _: Option<PeerId>,
+        peer: Option<PeerId>,
         addrs: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         match self.trusted.get_mut(&id) {
-            Some(named) => *named = addrs.iter().cloned().map(bare).collect(),
+            Some(dial) => *dial = Trusted { peer, named: addrs.iter().cloned().map(bare).collect() },
             None => addrs.iter().try_for_each(|addr| self.check(addr))?,
         }
         Ok(Vec::new())
@@ -85,7 +97,7 @@ impl NetworkBehaviour for Guard {
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         // addresses that other behaviours added to a dial are seen only now
-        let named = self.trusted.remove(&id).unwrap_or_default();
+        let named = self.trusted.remove(&id).unwrap_or_default().named;
         if !named.contains(&bare(addr.clone())) {
             self.check(addr)?;
         }

@@ -57,6 +57,7 @@ mod metrics;
 mod nearby;
 mod proof;
 mod protocol;
+mod punching;
 mod reach;
 mod relay;
 mod shared;

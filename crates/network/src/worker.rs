@@ -6,6 +6,7 @@ mod noticing;
 mod pointing;
 mod reaching;
 mod relaying;
+mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -21,9 +22,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::connecting::{Bootstrap, Discovery, Waiting};
+use self::connecting::{Bootstrap, Discovery};
 use self::pointing::Query;
 use self::relaying::Place;
+use self::waiting::Waiting;
 use crate::address;
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::command::{Command, Reply};
@@ -244,8 +246,8 @@ impl Worker {
         match event {
             BehaviourEvent::Identify(event) => {
                 self.libp2p_metrics.record(&event);
-                if let identify::Event::Received { peer_id, info, .. } = event {
-                    self.on_identified(peer_id, info);
+                if let identify::Event::Received { connection_id, peer_id, info } = event {
+                    self.on_identified(peer_id, connection_id, info);
                 }
             }
             BehaviourEvent::Ping(event) => {
@@ -265,7 +267,7 @@ impl Worker {
                 self.libp2p_metrics.record(&event);
                 self.on_relay(&event);
             }
-            BehaviourEvent::Dcutr(event) => {
+            BehaviourEvent::Punching(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_punched(&event);
             }
@@ -297,7 +299,7 @@ impl Worker {
     fn on_tick(&mut self) {
         let elapsed = self.shared.elapsed();
         self.lift_bans(elapsed);
-        self.give_up_waiting(elapsed);
+        self.tend_waiting(elapsed);
         self.drop_silent(elapsed);
         self.tell_of_dropped(elapsed);
         self.dial_bootstrap(elapsed);

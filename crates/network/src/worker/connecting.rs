@@ -1,15 +1,16 @@
-//! Connecting: dials and those who wait for them, bootstrap, discovery, admission, bans.
+//! Connecting: dials, bootstrap, discovery, admission, bans.
 
 use std::time::Duration;
 
 use haggle_base::PeerId;
 use libp2p::core::ConnectedPoint;
 use libp2p::kad::PeerInfo;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, identify};
 
 use super::pointing::Query;
+use super::waiting::{Dial, MAX_WAITING_PEERS};
 use super::{Worker, answer};
 use crate::address;
 use crate::book::{Admit, NewLink, Unlinked};
@@ -18,9 +19,6 @@ use crate::error::NetworkError;
 use crate::events::{NetworkEvent, Path};
 use crate::protocol;
 
-/// Peers that callers wait for at the same time, and callers of one peer.
-const MAX_WAITING_PEERS: usize = 256;
-const MAX_WAITING_CALLERS: usize = 64;
 /// How long a peer may stay connected without telling who it is.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long a peer of another network is not dialled or let in again.
@@ -36,13 +34,6 @@ const FAILED_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pauses on the open internet, and on one machine.
 const LONGEST_BOOTSTRAP_PAUSE: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(1)];
 const LONGEST_DISCOVERY_PAUSE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(4)];
-
-/// Callers that wait until a peer is connected.
-pub(super) struct Waiting {
-    replies: Vec<Reply<PeerId>>,
-    looked_up: bool,
-    until: Duration,
-}
 
 /// A peer to begin with.
 pub(super) struct Bootstrap {
@@ -72,48 +63,6 @@ impl Default for Discovery {
 }
 
 impl Worker {
-    /// Connects to a peer for a caller: by the given and the known addresses, then by lookup.
-    pub(super) fn connect(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, reply: Reply<PeerId>) {
-        if peer == self.local {
-            return answer(reply, Err(NetworkError::PeerUnreachable { peer }));
-        }
-        if self.bans.contains_key(&peer) {
-            return answer(reply, Err(NetworkError::Banned { peer }));
-        }
-        if self.shared.with(|book| book.is_admitted(&peer)) {
-            return answer(reply, Ok(peer));
-        }
-        if !addrs.is_empty() {
-            let elapsed = self.shared.elapsed();
-            self.shared.with(|book| book.learn(&peer, addrs.clone(), elapsed));
-        }
-        if !self.wait_for(peer, reply) || self.shared.with(|book| book.is_linked(&peer)) {
-            return;
-        }
-        if !self.dial_peer(&peer, addrs) {
-            self.look_up(peer);
-        }
-    }
-
-    /// Notes a caller; `false` when it was turned away.
-    fn wait_for(&mut self, peer: PeerId, reply: Reply<PeerId>) -> bool {
-        let until = self.shared.elapsed() + self.config.connect_timeout;
-        if self.waiting.len() >= MAX_WAITING_PEERS && !self.waiting.contains_key(&peer) {
-            answer(reply, Err(NetworkError::Busy));
-            return false;
-        }
-        let waiting =
-            self.waiting.entry(peer).or_insert_with(|| Waiting { replies: Vec::new(), looked_up: false, until });
-        waiting.replies.retain(|reply| !reply.is_closed());
-        if waiting.replies.len() >= MAX_WAITING_CALLERS {
-            answer(reply, Err(NetworkError::Busy));
-            return false;
-        }
-        waiting.until = until;
-        waiting.replies.push(reply);
-        true
-    }
-
     /// Dials an address for a caller who does not know the peer behind it.
     pub(super) fn dial(&mut self, addr: Multiaddr, reply: Reply<PeerId>) {
         let unreachable = |addr: &Multiaddr| NetworkError::AddressUnreachable { addr: addr.to_string() };
@@ -139,63 +88,9 @@ impl Worker {
         self.swarm.dial(opts)
     }
 
-    /// Starts a dial, or finds one running. `false` when no address is known. Direct addresses get a head start
-    /// before those through relays; where a relayed connection wins all the same, a direct one is tried after it.
-    pub(super) fn dial_peer(&mut self, peer: &PeerId, mut addrs: Vec<Multiaddr>) -> bool {
-        for known in self.shared.with(|book| book.addrs(peer)) {
-            if !addrs.contains(&known) {
-                addrs.push(known);
-            }
-        }
-        let opts = DialOpts::peer_id(address::to_libp2p(peer))
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addrs)
-            .extend_addresses_through_behaviour()
-            .build();
-        match self.dial_trusted(opts) {
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => true,
-            Err(error) => {
-                tracing::debug!(peer.id = %peer, error = %error, "could not dial {peer}");
-                false
-            }
-        }
-    }
-
-    /// Asks the DHT for the addresses of a peer.
-    fn look_up(&mut self, peer: PeerId) {
-        if let Some(waiting) = self.waiting.get_mut(&peer) {
-            waiting.looked_up = true;
-        }
-        let id = self.swarm.behaviour_mut().kad.get_closest_peers(address::to_libp2p(&peer));
-        self.queries.insert(id, Query::Lookup { peer });
-    }
-
-    pub(super) fn on_looked_up(&mut self, peer: PeerId, found: Vec<PeerInfo>) {
-        if self.shared.with(|book| book.is_linked(&peer)) {
-            return;
-        }
-        let id = address::to_libp2p(&peer);
-        let addrs = found.into_iter().find(|info| info.peer_id == id).map(|info| info.addrs);
-        let addrs = address::worth_keeping(addrs.unwrap_or_default(), self.config.loopback_ok);
-        if addrs.is_empty() || !self.dial_peer(&peer, addrs) {
-            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
-        }
-    }
-
-    fn fail_waiting(&mut self, peer: &PeerId, error: impl Fn(PeerId) -> NetworkError) {
-        if let Some(waiting) = self.waiting.remove(peer) {
-            for reply in waiting.replies {
-                answer(reply, Err(error(*peer)));
-            }
-        }
-    }
-
-    pub(super) fn give_up_waiting(&mut self, elapsed: Duration) {
-        let late: Vec<_> =
-            self.waiting.iter().filter(|(_, waiting)| waiting.until <= elapsed).map(|(peer, _)| *peer).collect();
-        for peer in late {
-            self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
-        }
+    /// Starts a dial, or finds one running. `false` when no address is known.
+    pub(super) fn dial_peer(&mut self, peer: &PeerId, addrs: Vec<Multiaddr>) -> bool {
+        self.begin_dial(peer, addrs) != Dial::Nowhere
     }
 
     pub(super) fn on_connected(&mut self, id: libp2p::PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
@@ -209,7 +104,16 @@ impl Worker {
             self.metrics.dials("ok");
         }
         let (now, elapsed) = (self.clock.now(), self.shared.elapsed());
-        let path = if endpoint.is_relayed() { Path::Relayed } else { Path::Direct };
+        let path = match endpoint {
+            _ if endpoint.is_relayed() => Path::Relayed,
+            // the other side's half of the punch: it came through a hole that this side has made
+            ConnectedPoint::Listener { send_back_addr, .. }
+                if self.is_hidden() && self.swarm.behaviour().punching.is_aimed_at(&id, send_back_addr) =>
+            {
+                Path::Punched
+            }
+            _ => Path::Direct,
+        };
         let new = NewLink { id: connection, addr: other_end(endpoint, &id), path, dialled };
         let before = self.shared.with(|book| book.path(&peer));
         self.shared.change(|book| book.link(&peer, new, now, elapsed));
@@ -270,18 +174,11 @@ impl Worker {
         tracing::debug!(peer.id = %peer, error = %error, "could not connect to {peer}");
         let now = self.clock.now();
         self.shared.with(|book| book.dial_failed(&peer, now));
-        if self.shared.with(|book| book.is_linked(&peer)) {
-            return;
-        }
-        match self.waiting.get(&peer).map(|waiting| waiting.looked_up) {
-            Some(false) => self.look_up(peer),
-            Some(true) => self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer }),
-            None => {}
-        }
+        self.on_unanswered(peer);
     }
 
     /// The peer has told who it is: admit it, or show it the door.
-    pub(super) fn on_identified(&mut self, id: libp2p::PeerId, info: identify::Info) {
+    pub(super) fn on_identified(&mut self, id: libp2p::PeerId, connection: ConnectionId, info: identify::Info) {
         let Some(peer) = address::from_libp2p(&id) else { return };
         if info.protocol_version != self.family {
             tracing::info!(peer.id = %peer, "peer {peer} is of another network");
@@ -296,7 +193,7 @@ impl Worker {
                 self.swarm.behaviour_mut().kad.add_address(&id, addr.clone());
             }
         }
-        self.on_seen_at(peer, &info.observed_addr);
+        self.on_seen_at(peer, connection, &info.observed_addr);
         let now = self.clock.now();
         let inside = protocol::scoped(&self.config.network, "");
         let protocols = info.protocols.iter().map(|name| name.as_ref());
@@ -312,11 +209,7 @@ impl Worker {
         self.count_peers();
         self.proofs.begin(peer, round);
         self.tell(NetworkEvent::Connected { peer, addr: addr.to_string() });
-        if let Some(waiting) = self.waiting.remove(&peer) {
-            for reply in waiting.replies {
-                answer(reply, Ok(peer));
-            }
-        }
+        self.answer_waiting(peer);
         let elapsed = self.shared.elapsed();
         self.nearby.met(&peer);
         self.discovery.hurry(elapsed);

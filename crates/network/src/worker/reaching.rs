@@ -7,6 +7,7 @@ use std::time::Duration;
 use haggle_base::PeerId;
 use libp2p::Multiaddr;
 use libp2p::autonat::v2::server;
+use libp2p::swarm::ConnectionId;
 use libp2p::upnp;
 
 use super::Worker;
@@ -21,8 +22,9 @@ const LOOK: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(100)]
 
 impl Worker {
     /// A peer says at which address it sees this node. It has one vote, and none on the port: a port that was opened
-    /// for one connection is no use to others.
-    pub(super) fn on_seen_at(&mut self, peer: PeerId, addr: &Multiaddr) {
+    /// for one connection is no use to others, unless both sides punch.
+    pub(super) fn on_seen_at(&mut self, peer: PeerId, connection: ConnectionId, addr: &Multiaddr) {
+        self.swarm.behaviour_mut().punching.seen_at(connection, addr);
         let ip = address::ip(addr).filter(|_| !address::is_relayed(addr));
         if let Some(ip) = ip.filter(|_| self.swarm.behaviour().asking.is_enabled()) {
             self.seen_at.insert(peer, ip);

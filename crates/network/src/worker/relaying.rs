@@ -54,7 +54,7 @@ impl Place {
 impl Worker {
     /// Whether others cannot be expected to reach this node at an address of its own: the operator says that they can,
     /// or peers have tried, or what it listens on tells.
-    fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         if self.config.relay.is_some() || !self.config.external.is_empty() || self.is_opened_by_router() {
             return false;
         }
@@ -214,6 +214,8 @@ impl Worker {
     pub(super) fn on_punched(&mut self, event: &dcutr::Event) {
         let Some(peer) = address::from_libp2p(&event.remote_peer_id) else { return };
         match &event.result {
+            // where this node can be dialled anyway, the other side has done just that
+            Ok(_) if !self.is_hidden() => {}
             Ok(connection) => {
                 let before = self.shared.with(|book| book.path(&peer));
                 self.shared.change(|book| book.punched(&peer, *connection));

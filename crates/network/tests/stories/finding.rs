@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use haggle_base::Coded;
 use haggle_network::{NetworkConfig, NetworkEvent, Severity, Transport};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::lab::{PATIENCE, couple, start, start_shy, stranger, until, within};
+use crate::lab::{Node, PATIENCE, couple, start, start_shy, stranger, until, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_nodes_with_one_bootstrap_find_each_other() {
@@ -48,6 +49,42 @@ async fn a_peer_is_found_through_the_dht_without_its_address() {
     until(&alice, || alice.is_connected(&carol.peer_id())).await;
     within(carol.connect(&bob.peer_id(), &[])).await.unwrap();
     assert!(carol.is_connected(&bob.peer_id()));
+}
+
+/// An address of Bob's at which nobody ever says a word.
+async fn dead_end(bob: &Node) -> (TcpListener, String) {
+    let wall = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", wall.local_addr().unwrap().port(), bob.peer_id());
+    (wall, addr)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_with_a_good_address_does_not_wait_for_a_dead_one() {
+    let (bob, carol) = (start_shy(2).await, start_shy(3).await);
+    let (wall, dead) = dead_end(&bob).await;
+    let (carols, bobs) = (carol.network.clone(), bob.peer_id());
+    let early = tokio::spawn(async move { carols.connect(&bobs, &[dead]).await });
+    let _held = within(wall.accept()).await.unwrap();
+    within(carol.connect(&bob.peer_id(), &bob.listen_addrs())).await.unwrap();
+    within(early).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_known_address_is_dead_is_looked_up_before_its_callers_give_up() {
+    let (alice, bob) = (start_shy(1).await, start_shy(2).await);
+    // nobody else's dial helps her: she listens nowhere
+    let carol = start(3, &[], |config| {
+        config.target_peers = 0;
+        config.listen.clear();
+    })
+    .await;
+    carol.dial(&alice.listen_addrs()[0]).await.unwrap();
+    let (wall, dead) = dead_end(&bob).await;
+    let (carols, bobs) = (carol.network.clone(), bob.peer_id());
+    let waiting = tokio::spawn(async move { carols.connect(&bobs, &[dead]).await });
+    let _held = within(wall.accept()).await.unwrap();
+    bob.dial(&alice.listen_addrs()[0]).await.unwrap();
+    within(waiting).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
