@@ -24,6 +24,9 @@ const MAX_PROTOCOLS: usize = 32;
 /// How often a peer may ask for our proofs or announce new ones.
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
 
+/// How often a peer that begins anew is dialled.
+const DIAL_ANEW_EVERY: Duration = Duration::from_secs(10);
+
 /// What a side names the time by during which it is connected to a peer without a break.
 pub(crate) type Meeting = [u8; 8];
 
@@ -77,6 +80,8 @@ struct Entry {
     meeting: Option<Meeting>,
     /// What the peer names it, once it has asked.
     their_meeting: Option<Meeting>,
+    /// When it was last dialled because it had begun anew.
+    dialled_anew: Option<Duration>,
     last_dial_ok: Option<Timestamp>,
     last_dial_failed: Option<Timestamp>,
     last_seen: Option<Timestamp>,
@@ -180,6 +185,7 @@ impl Book {
             round: 0,
             meeting: None,
             their_meeting: None,
+            dialled_anew: None,
             last_dial_ok: None,
             last_dial_failed: None,
             last_seen: None,
@@ -374,6 +380,16 @@ impl Book {
     pub(crate) fn has_begun_anew(&mut self, peer: &PeerId, named: Meeting) -> bool {
         let before = self.entries.get_mut(peer).and_then(|entry| entry.their_meeting.replace(named));
         before.is_some_and(|before| before != named)
+    }
+
+    /// Whether to dial a peer that has begun anew: not each time if it does so often.
+    pub(crate) fn dials_anew(&mut self, peer: &PeerId, elapsed: Duration) -> bool {
+        let Some(entry) = self.entries.get_mut(peer) else { return false };
+        let is_due = entry.dialled_anew.is_none_or(|last| elapsed.saturating_sub(last) >= DIAL_ANEW_EVERY);
+        if is_due {
+            entry.dialled_anew = Some(elapsed);
+        }
+        is_due
     }
 
     /// The DIDs a peer has proved, and whether the exchange is done.

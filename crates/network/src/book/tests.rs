@@ -113,6 +113,34 @@ fn gossip_and_questions_are_rationed_per_peer() {
 }
 
 #[test]
+fn a_peer_that_names_the_meeting_otherwise_has_begun_anew_until_all_connections_are_gone() {
+    let (mut book, alice) = (book(), peer(1));
+    assert_eq!(book.meeting(&alice, [1; 8]), [1; 8], "nobody is remembered for it");
+    assert!(!book.has_begun_anew(&alice, [7; 8]));
+    linked(&mut book, &alice, 1);
+    assert_eq!(book.meeting(&alice, [2; 8]), [2; 8]);
+    assert_eq!(book.meeting(&alice, [3; 8]), [2; 8], "one name as long as she is here");
+    assert!(!book.has_begun_anew(&alice, [7; 8]));
+    assert!(!book.has_begun_anew(&alice, [7; 8]), "she asks once more");
+    linked(&mut book, &alice, 2);
+    assert!(book.has_begun_anew(&alice, [8; 8]));
+    for id in [1, 2] {
+        let _unlinked = book.unlink(&alice, connection(id), NOW);
+    }
+    linked(&mut book, &alice, 3);
+    assert!(!book.has_begun_anew(&alice, [9; 8]), "nothing stands of before");
+    assert_eq!(book.meeting(&alice, [4; 8]), [4; 8]);
+}
+
+#[test]
+fn a_peer_that_begins_anew_all_the_time_is_dialled_now_and_then() {
+    let (mut book, alice) = (book(), peer(1));
+    linked(&mut book, &alice, 1);
+    let dials = (0..60).filter(|second| book.dials_anew(&alice, Duration::from_secs(*second))).count();
+    assert_eq!(dials, 6);
+}
+
+#[test]
 fn failed_pings_in_a_row_are_counted() {
     let (mut book, alice) = (book(), peer(1));
     linked(&mut book, &alice, 1);

@@ -158,7 +158,10 @@ impl Worker {
     pub(super) fn begin_anew(&mut self, peer: PeerId) {
         if self.swarm.disconnect_peer_id(address::to_libp2p(&peer)).is_ok() {
             tracing::info!(peer.id = %peer, "peer {peer} has begun anew: its old connections are closed");
-            self.anew.insert(peer);
+            let elapsed = self.shared.elapsed();
+            if self.shared.with(|book| book.dials_anew(&peer, elapsed)) {
+                self.anew.insert(peer);
+            }
         }
     }
 
