@@ -66,7 +66,7 @@ mod worker;
 pub use address::Transport;
 pub use behaviour::{MAX_POINTER_BYTES, MAX_POINTER_KEY_BYTES};
 pub use bucket::Rate;
-pub use config::{MAX_RELAYS, NetworkConfig, PointerCheck};
+pub use config::{MAX_RELAYS, NetworkConfig, PointerCheck, PointerRank, PointerVerdict};
 pub use error::NetworkError;
 pub use events::{NetworkEvent, Path, PeerFacts, Severity};
 pub use handle::Network;

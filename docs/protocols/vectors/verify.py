@@ -186,6 +186,11 @@ def verify_records():
         record = cbor2.loads(message.payload)
         fields = {"kind": name, "seq": row["seq"], "slot": row["slot"], "network": vectors["network"]}
         check(all(record[key] == value for key, value in fields.items()), f"{name}: common fields")
+        if name == "pointer":
+            parts = [b"haggle/pointer/v1\0", vectors["network"].encode(), b"\0", author]
+            check(blake3(b"".join(parts)).hexdigest() == row["dht_key"], "pointer: its key in the DHT")
+            card = row["body"]["card"] and bytes.fromhex(row["body"]["card"])
+            check(record["body"] == row["body"] | {"card": card} and len(data) <= 1024, "pointer: body and size")
 
         message.external_aad = b"haggle/other/v1"
         check(not message.verify_signature(), f"{name}: another purpose does not verify")
@@ -550,6 +555,15 @@ def frame_value(value, key=""):
     return bytes.fromhex(value) if key in BYTES_OF_FRAMES else value
 
 
+def verify_agents():
+    vectors = load("agent.json")
+    for row in [vectors["question"]] + vectors["replies"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 65536, f"{row['json']}: canonical and within a frame")
+        check(cbor2.loads(data) == frame_value(row["json"]), f"{row['json']}: the same value")
+    check(len(bytes.fromhex(vectors["question"]["cbor"])) <= 128, "agent: a short question")
+
+
 def verify_syncs():
     vectors = load("sync.json")
     for row in vectors["frames"]:
@@ -565,7 +579,7 @@ def verify_syncs():
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_syncs)
+             verify_searches, verify_agents, verify_syncs)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -281,12 +281,14 @@ impl NodeApi for Inner {
             None => read_did(did)?,
         };
         if self.catalog.card(&did).map_err(coded)?.is_none() {
-            // at a light node; whether it helped shows next
+            // whether it helped shows next
             let _found = self.lookup.meet(&did).await;
         }
         let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
-            let hint = "wait until it reaches this node, or connect to a peer that knows it";
-            ApiError::not_found("agent_not_found", format!("this node holds no card of {did}"), hint)
+            let hint =
+                "look whether its node is up, wait until its card reaches this one, or connect to a peer that knows it";
+            let detail = format!("this node holds no card of {did}, and no pointer in the DHT leads to one");
+            ApiError::not_found("agent_not_found", detail, hint)
         })?;
         let binding = self.catalog.binding(&did);
         let listings = self.catalog.listings_of(&did).map_err(coded)?;

@@ -83,6 +83,10 @@ impl Inner {
         let count = count.clamp(1, MAX_QUESTIONS);
         let hosts: Vec<(PeerId, Vec<String>)> = if target.starts_with("did:") {
             let did = read_did(target)?;
+            if self.catalog.card(&did).map_err(coded)?.is_none() {
+                // whether it helped shows next
+                let _found = self.lookup.meet(&did).await;
+            }
             let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
                 ApiError::not_found(
                     "agent_not_found",
