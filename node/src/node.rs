@@ -17,6 +17,7 @@ mod publish;
 mod receipts;
 mod search;
 mod sell;
+mod tickets;
 mod views;
 mod wallets;
 

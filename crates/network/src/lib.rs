@@ -61,6 +61,7 @@ mod reach;
 mod relay;
 mod shared;
 mod stream;
+mod ticket;
 mod worker;
 
 pub use address::Transport;
@@ -76,3 +77,4 @@ pub use protocol::{did as did_protocol, family, kad as kad_protocol, scoped, top
 pub use reach::Reach;
 pub use relay::RelayLimits;
 pub use stream::{Incoming, Stream};
+pub use ticket::{MAX_TICKET_ADDRS, MAX_TICKET_CHARS, TICKET_PREFIX, Ticket, TicketError};

@@ -7,7 +7,7 @@ use super::{Lookup, Outcome};
 use crate::config::Role;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, PointerHost, Verified, pointer};
+use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Verified, pointer};
 use haggle_catalog::remote::budget::Budget;
 use haggle_catalog::remote::refuse_search;
 use haggle_catalog::{Query, SearchError};
@@ -148,7 +148,11 @@ impl Lookup {
         }
         let own = self.network.peer_id();
         let hosts = hosts.iter().filter(|host| host.peer != own);
-        let mut asked: FuturesUnordered<_> = hosts.map(|host| self.ask_host(agent, host)).collect();
+        let asked = hosts.map(|host| async move {
+            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
+            self.ask_peer(agent, &host.peer, &addresses).await
+        });
+        let mut asked: FuturesUnordered<_> = asked.collect();
         while let Some(is_news) = asked.next().await {
             if is_news {
                 return "ok";
@@ -157,21 +161,20 @@ impl Lookup {
         "hosts_silent"
     }
 
-    /// Asks one host for the agent; true if it told something new.
-    async fn ask_host(&self, agent: &Did, host: &PointerHost) -> bool {
-        let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
+    /// Asks one peer for an agent of its own, dialling it if need be; true if it told something new.
+    pub(crate) async fn ask_peer(&self, agent: &Did, peer: &PeerId, addresses: &[String]) -> bool {
         let asking = async {
             let unreachable = |error: haggle_network::NetworkError| SearchError::Unreachable { code: error.code() };
-            self.network.connect(&host.peer, &addresses).await.map_err(unreachable)?;
+            self.network.connect(peer, addresses).await.map_err(unreachable)?;
             let name = protocol(self.catalog.network());
-            let stream = self.network.open(&host.peer, &name).await.map_err(unreachable)?;
-            self.catalog.ask_about(stream, host.peer, agent, HOST_PATIENCE).await
+            let stream = self.network.open(peer, &name).await.map_err(unreachable)?;
+            self.catalog.ask_about(stream, *peer, agent, HOST_PATIENCE).await
         };
         let told = timeout(HOST_PATIENCE, asking).await.unwrap_or(Err(SearchError::Timeout));
         told.unwrap_or_else(|error| {
-            tracing::debug!(peer.id = %host.peer, error.code = error.code(), "{} told nothing of {agent}: {error}", host.peer);
+            tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} told nothing of {agent}: {error}");
             if error.is_peers_fault() {
-                self.network.report(&host.peer, Severity::Medium);
+                self.network.report(peer, Severity::Medium);
             }
             false
         })

@@ -12,10 +12,11 @@ use haggle_gateway::view::{
     EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
     ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView, Movement,
     NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList,
-    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest,
-    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
+use haggle_network::Ticket;
 use haggle_trade::HireId;
 use haggle_trade::buyer::HireRequest as Wish;
 use haggle_trade::config::MAX_PAYLOAD_BYTES;
@@ -203,7 +204,14 @@ impl NodeApi for Inner {
     }
 
     async fn connect(&self, address: &str) -> Result<(), ApiError> {
+        if Ticket::is_meant(address) {
+            return self.connect_by_ticket(address).await;
+        }
         self.network.dial(address).await.map(drop).map_err(coded)
+    }
+
+    async fn ticket(&self, agent: Option<&str>) -> Result<TicketView, ApiError> {
+        self.make_ticket(agent)
     }
 
     async fn stop(&self) {

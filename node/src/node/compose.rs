@@ -6,7 +6,7 @@ use super::look::Looks;
 use super::pay::{Turns, let_answered_go};
 use super::pointing::Due;
 use super::sell::Counter;
-use super::{Inner, Node, loops};
+use super::{Inner, Node, loops, tickets};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
 use crate::adapters::catalog::{Gossip, LateReputation};
@@ -70,6 +70,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let lock = home.lock()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let file = setup::read_network(&home.network())?;
+    let mut config = config;
+    config.p2p.bootstrap = tickets::written_out(&config.p2p.bootstrap, &file.id)?;
     for rail in rails(&file).iter().filter(|rail| !rail.offered) {
         tracing::warn!(rail.scheme = rail.scheme, "nobody pays by {} here: {}", rail.scheme, rail.why);
     }
