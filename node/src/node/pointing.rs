@@ -4,7 +4,7 @@ use super::Inner;
 use haggle_base::{
     AgentKey, Coded, Did, List, NetworkId, Pointer, PointerHost, RecordError, Timestamp, Verified, pointer,
 };
-use haggle_catalog::CardBody;
+use haggle_catalog::{CardBody, Host};
 use haggle_network::{NetworkError, NetworkEvent};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -20,6 +20,8 @@ const MOST: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// How often a pointer is stored: it lives for four times as long in the DHT, and peers come and go.
 const STORE_EVERY: Duration = Duration::from_secs(12 * 3600);
+/// Addresses of a host that a pointer has room for.
+const MAX_ADDRS: usize = 4;
 /// Pause between two pointers, so that many agents do not flood the peers.
 const PACE: Duration = Duration::from_millis(20);
 /// Pauses after nobody took a pointer double from here to the other.
@@ -164,16 +166,13 @@ impl Inner {
 
 /// The hosts of a card, each with its first addresses.
 fn hosts_of(card: &CardBody) -> List<PointerHost, 4> {
-    let mut hosts = List::new();
-    for host in card.hosts.iter() {
-        let mut addrs = List::new();
+    let host = |host: &Host| {
         // there is room for fewer; the best come first
-        while addrs.len() < host.addrs.len() && addrs.push(host.addrs[addrs.len()].clone()).is_ok() {}
-        if hosts.push(PointerHost { peer: host.peer, addrs }).is_err() {
-            break;
-        }
-    }
-    hosts
+        let addrs: Vec<_> = host.addrs.iter().take(MAX_ADDRS).cloned().collect();
+        PointerHost { peer: host.peer, addrs: addrs.try_into().unwrap_or_default() }
+    };
+    let hosts: Vec<_> = card.hosts.iter().map(host).collect();
+    hosts.try_into().unwrap_or_default()
 }
 
 #[cfg(test)]
