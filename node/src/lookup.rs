@@ -1,21 +1,24 @@
-//! Searches between nodes: answered by index nodes, asked by light ones.
+//! Searches between nodes: answered by index nodes, asked by light ones; and agents found by their DID.
 //!
 //! An index node is one that speaks `/haggle/<network>/search/1`: it says so when it connects, as of every protocol.
 
+mod meet;
+
 use crate::config::Role;
-use haggle_base::{Coded, Did, NetworkId, PeerId, RecordId};
+use haggle_base::{Clock, Coded, NetworkId, PeerId, RecordId};
 use haggle_catalog::remote::budget::Budget;
 use haggle_catalog::remote::wire::Question;
 use haggle_catalog::remote::{choose, refuse_search};
 use haggle_catalog::{Answer, Catalog, CatalogError, Coverage, Query, SearchError};
 use haggle_network::{Network, Severity, Stream, scoped};
+use meet::Meetings;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -30,11 +33,6 @@ const LEFT_ALONE: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 16;
 /// How long they are.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
-/// How often one agent is asked for, at most.
-const MET_EVERY: Duration = Duration::from_secs(30);
-/// Agents asked for within that time.
-const MOST_MET: usize = 256;
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -53,11 +51,11 @@ pub(crate) struct Lookup {
     role: Role,
     network: Network,
     catalog: Catalog,
+    clock: Arc<dyn Clock>,
     begun: Instant,
     budget: Mutex<Budget<PeerId>>,
     searches: Mutex<VecDeque<Search>>,
-    /// When agents were asked for.
-    met: Mutex<HashMap<Did, Instant>>,
+    meetings: Meetings,
     asked: Family<Outcome, Counter>,
     answered: Family<Outcome, Counter>,
 }
@@ -102,19 +100,28 @@ impl Coded for LookupError {
     }
 }
 
+pub(crate) use meet::protocol as agent_protocol;
+
 /// The name of the protocol in a network.
 pub(crate) fn protocol(network: &NetworkId) -> String {
     scoped(network, "search/1")
 }
 
 impl Lookup {
-    pub(crate) fn new(role: Role, network: Network, catalog: Catalog, registry: &mut Registry) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        network: Network,
+        catalog: Catalog,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Self {
         let (asked, answered) = (Family::default(), Family::default());
         let own = registry.sub_registry_with_prefix("haggle_search");
         own.register("asked", "Index nodes asked, by outcome", Family::clone(&asked));
         own.register("answered", "Searches of light nodes, by outcome", Family::clone(&answered));
-        let (budget, searches, met) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { role, network, catalog, begun: Instant::now(), budget, searches, met, asked, answered }
+        let meetings = Meetings::new(registry);
+        let (budget, searches) = (Mutex::default(), Mutex::default());
+        Self { role, network, catalog, clock, begun: Instant::now(), budget, searches, meetings, asked, answered }
     }
 
     pub(crate) const fn role(&self) -> Role {
@@ -167,31 +174,6 @@ impl Lookup {
         };
         let answer = self.catalog.search_among(query, &ids)?;
         Ok((Answer { complete: coverage.is_complete(), ..answer }, Some(coverage)))
-    }
-
-    /// At a light node, asks for an agent whose card is not held or may be out of date; true if there is another one now. Only
-    /// agents that sell something are found so.
-    pub(crate) async fn meet(&self, agent: &Did) -> bool {
-        if self.role != Role::Light || !self.may_meet(agent) {
-            return false;
-        }
-        let held = || self.catalog.card(agent).ok().flatten().map(|card| card.id());
-        let before = held();
-        let query = Query { author: Some(*agent), ..Query::default() };
-        if let Err(error) = self.search(&query).await {
-            tracing::debug!(agent.id = %agent, error.code = error.code(), "{agent} was not looked up: {error}");
-        }
-        held() != before
-    }
-
-    fn may_meet(&self, agent: &Did) -> bool {
-        let mut met = self.met.lock();
-        met.retain(|_, at| at.elapsed() < MET_EVERY);
-        let may = met.len() < MOST_MET && !met.contains_key(agent);
-        if may {
-            met.insert(*agent, Instant::now());
-        }
-        may
     }
 
     async fn ask(&self, query: &Query, question: Vec<u8>) -> Result<(Arc<HashSet<RecordId>>, Coverage), LookupError> {

@@ -10,12 +10,14 @@ mod look;
 mod loops;
 mod messages;
 mod pay;
+mod pointing;
 mod prices;
 mod probe;
 mod publish;
 mod receipts;
 mod search;
 mod sell;
+mod tickets;
 mod views;
 mod wallets;
 
@@ -137,6 +139,8 @@ pub(crate) struct Inner {
     pub(crate) lookup: Arc<Lookup>,
     /// What the node knows from looking at others.
     pub(crate) looks: look::Looks,
+    /// Agents whose pointers may be out of date.
+    pub(crate) pointers_due: pointing::Due,
     pub(crate) reconciled: AtomicU64,
     /// Times the chain was followed.
     pub(crate) polls: AtomicU64,

@@ -34,11 +34,13 @@ pub enum Kind {
     Tombstone,
     /// How a settled order went.
     Attestation,
+    /// Where an agent is to be found, for the DHT.
+    Pointer,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Card, Self::Listing, Self::Tombstone, Self::Attestation];
+    pub const ALL: [Self; 5] = [Self::Card, Self::Listing, Self::Tombstone, Self::Attestation, Self::Pointer];
 
     /// The word in the payload and in `haggle/<kind>/v1`.
     #[must_use]
@@ -48,6 +50,7 @@ impl Kind {
             Self::Listing => "listing",
             Self::Tombstone => "tombstone",
             Self::Attestation => "attestation",
+            Self::Pointer => "pointer",
         }
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use haggle_base::eip712::{DidBinding, binding_domain, digest, escrow_domain};
 use haggle_base::{
     Address, Attestation, AttestationKind, B256, Body, ClosedBy, Coded, Hash, Kind, NetworkId, OrderId, Parties,
-    PaymentBinding, Record, RecordError, Seed, Side, Signed, Text, Timestamp, Usdc, cbor, gossip_id, terms_hash,
+    PaymentBinding, Pointer, PointerHost, Record, RecordError, RecordId, Seed, Side, Signed, Text, Timestamp, Usdc,
+    cbor, gossip_id, pointer, terms_hash,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -180,6 +181,16 @@ fn row<B: Body>(record: &Record<B>) -> Value {
     })
 }
 
+fn pointed(body: Pointer) -> Value {
+    let shown = json!(body);
+    let record = Record::new(network(), pointer::POINTER_SLOT.parse().unwrap(), NOW, pointer::POINTER_TTL, body);
+    let key = pointer::key(&network(), &Seed::devnet(7, 0).agent_key(0).did());
+    let mut row = row(&record);
+    let extra = json!({ "dht_key": key, "body": shown });
+    row.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    row
+}
+
 fn parties() -> Parties {
     let (alice, bob) = (Seed::devnet(7, 0), Seed::devnet(7, 1));
     Parties {
@@ -223,10 +234,26 @@ fn attestation() -> Attestation {
 fn records_have_the_bytes_and_ids_written_down() {
     let body = attestation();
     let attested = Record::new(network(), body.slot(), NOW, Attestation::MAX_TTL, body);
-    let records = [sample::<0>("card"), sample::<1>("listing/digest"), sample::<2>("listing/digest"), row(&attested)];
+    let host = PointerHost {
+        peer: Seed::devnet(7, 0).node_key().peer_id(),
+        addrs: vec!["/ip4/127.0.0.1/udp/4404/quic-v1".parse().unwrap()].try_into().unwrap(),
+    };
+    let here = Pointer {
+        card: Some(RecordId::from(Hash::of(b"a card"))),
+        hosts: vec![host].try_into().unwrap(),
+        mailboxes: vec![Seed::devnet(7, 1).node_key().peer_id()].try_into().unwrap(),
+    };
+    let records = [
+        sample::<0>("card"),
+        sample::<1>("listing/digest"),
+        sample::<2>("listing/digest"),
+        row(&attested),
+        pointed(here),
+        pointed(Pointer::withdrawn()),
+    ];
     let about = "Untagged COSE_Sign1 by the agent key 0 of devnet seed (7, 0). id = blake3-256 of the \
                  Sig_structure, gossip_id = first 20 bytes of blake3-256 of all bytes. The bodies of the first three \
-                 are samples {note, price}; the attestation is real.";
+                 are samples {note, price}; the others are real. dht_key = where the author's pointer lies in the DHT.";
     golden("records.json", &json!({ "about": about, "network": network(), "records": records }));
 }
 

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::{CardBody, ListingBody, TombstoneBody};
 
-/// A verified record of any kind.
+/// Pointers stand in the DHT and never on a shelf: whoever sends one here has mistaken the place.
+const NO_POINTERS: RecordError = RecordError::WrongKind { expected: Kind::Card };
+
+/// A verified record of any kind that stands on a shelf.
 #[derive(Debug, Clone)]
 pub enum AnyRecord {
     /// Who an agent is.
@@ -117,6 +120,7 @@ impl AnyRecord {
             Kind::Listing => pass(unread, network, now).map(Self::Listing),
             Kind::Tombstone => pass(unread, network, now).map(Self::Tombstone),
             Kind::Attestation => pass(unread, network, now).map(Self::Attestation),
+            Kind::Pointer => Err(NO_POINTERS),
         }
     }
 
@@ -131,6 +135,7 @@ impl AnyRecord {
             Kind::Listing => Verified::recall(bytes, id, author, network, now).map(Self::Listing),
             Kind::Tombstone => Verified::recall(bytes, id, author, network, now).map(Self::Tombstone),
             Kind::Attestation => Verified::recall(bytes, id, author, network, now).map(Self::Attestation),
+            Kind::Pointer => Err(NO_POINTERS),
         }
     }
 
@@ -143,6 +148,11 @@ impl AnyRecord {
             Self::Tombstone(record) => record.id(),
             Self::Attestation(record) => record.id(),
         }
+    }
+
+    /// Whether it is a card.
+    pub(crate) const fn is_card(&self) -> bool {
+        matches!(self, Self::Card(_))
     }
 
     /// The bytes as signed.

@@ -22,6 +22,7 @@ use crate::{
     wire::{MAX_FRAME_BYTES, lists},
 };
 
+pub mod agent;
 pub mod budget;
 mod error;
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Shared {
         match entry.kind {
             Kind::Listing => self.index.remove(&entry.id),
             Kind::Card => self.bindings.write().set(entry.author, None),
-            Kind::Tombstone | Kind::Attestation => {}
+            Kind::Tombstone | Kind::Attestation | Kind::Pointer => {}
         }
     }
 

@@ -7,8 +7,8 @@ use crate::view::{
     EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
     ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey,
     NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, PingView, PricesView,
-    Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
-    VisibilityView, WalletFacts, WalletList, WhyView,
+    Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView, TransactionQuery, TransferRequest, TypedAnswer,
+    TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -65,9 +65,11 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn status(&self) -> Result<NodeStatus, ApiError>;
     /// Connected peers.
     async fn peers(&self) -> Result<PeerList, ApiError>;
-    /// Dials a multiaddress.
+    /// Dials a multiaddress, or the peer of a ticket.
     async fn connect(&self, address: &str) -> Result<(), ApiError>;
-    /// Measures the way to a peer, by its id or by the DID of an agent it serves, with so many pings.
+    /// One line that says how to reach this node, and an agent of it, by name or DID.
+    async fn ticket(&self, agent: Option<&str>) -> Result<TicketView, ApiError>;
+    /// Measures the way to a peer, by its id, by the DID of an agent it serves, or by a ticket, with so many pings.
     async fn ping(&self, peer: &str, count: Option<u32>) -> Result<PingView, ApiError>;
     /// What a few peers hold of what this node offers.
     async fn visibility(&self) -> Result<VisibilityView, ApiError>;

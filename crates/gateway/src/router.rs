@@ -31,6 +31,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/node/stop", post(node::stop_node))
         .route("/v1/checks", get(node::list_checks))
         .route("/v1/peers", get(node::list_peers).post(node::connect_peer))
+        .route("/v1/peers/ticket", get(node::get_ticket))
         .route("/v1/peers/{peer}/ping", post(node::ping_peer))
         .route("/v1/visibility", get(node::get_visibility))
         .route("/v1/wallet", get(node::list_wallets))

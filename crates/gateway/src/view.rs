@@ -23,7 +23,7 @@ pub use invoke::{
     LONGEST_TIMEOUT, Target,
 };
 pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Purchased};
-pub use look::{HeldView, PingView, VisibilityView, VisibleListing, WhyView};
+pub use look::{HeldView, PingView, TicketView, VisibilityView, VisibleListing, WhyView};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
     LivenessView, LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,

@@ -30,11 +30,13 @@ use crate::reach::{Answering, Asking};
 use crate::relay::{self as relaying, Holders};
 
 /// The largest value of a pointer in bytes.
-pub const MAX_POINTER_BYTES: usize = 1024;
+pub const MAX_POINTER_BYTES: usize = haggle_base::pointer::MAX_POINTER_BYTES;
 /// The largest key of a pointer in bytes.
 pub const MAX_POINTER_KEY_BYTES: usize = 128;
+/// How long a pointer lives unless it is stored again.
+pub(crate) const POINTER_LIFE: Duration = Duration::from_secs(48 * 3600);
 /// Pointers stored for others.
-const MAX_POINTERS: usize = 4096;
+pub(crate) const MAX_POINTERS: u32 = 4096;
 /// Connections of one peer. Two that call each other at once through a relay and punch twice, each from both sides, have six,
 /// and those that one side denies may be the ones that the other has chosen to stand.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
@@ -222,10 +224,11 @@ fn kademlia(config: &NetworkConfig, local: PeerId) -> Result<kad::Behaviour<Memo
         .set_caching(kad::Caching::Disabled)
         .set_query_timeout(KAD_QUERY_TIMEOUT)
         .set_substreams_timeout(KAD_REQUEST_TIMEOUT)
-        .set_record_ttl(Some(Duration::from_secs(48 * 3600)))
-        .set_publication_interval(Some(Duration::from_secs(12 * 3600)));
+        .set_record_ttl(Some(POINTER_LIFE))
+        // an own pointer is stored again by whoever signs it: only that one knows whether it still holds
+        .set_publication_interval(None);
     let store = MemoryStoreConfig {
-        max_records: MAX_POINTERS,
+        max_records: MAX_POINTERS as usize,
         // The store refuses values of this size or more.
         max_value_bytes: MAX_POINTER_BYTES + 1,
         max_providers_per_key: 1,

@@ -10,6 +10,7 @@ use libp2p::swarm::ConnectionId;
 use tokio::sync::Semaphore;
 
 use crate::address::{self, Transport};
+use crate::behaviour::MAX_POINTERS;
 use crate::bucket::{Rate, TokenBucket};
 use crate::events::{Path, PeerFacts, Severity};
 
@@ -23,6 +24,8 @@ const FORGIVE_POINT_EVERY: Duration = Duration::from_secs(30);
 const MAX_PROTOCOLS: usize = 32;
 /// How often a peer may ask for our proofs or announce new ones.
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
+/// How often a peer may want a pointer stored: all that it holds itself at once, for Kademlia hands them on every hour.
+const POINTER_RATE: Rate = Rate { per_second: 20, burst: MAX_POINTERS };
 
 /// How often a peer that begins anew is dialled.
 const DIAL_ANEW_EVERY: Duration = Duration::from_secs(10);
@@ -89,6 +92,7 @@ struct Entry {
     points: u32,
     points_at: Duration,
     gossip: TokenBucket,
+    pointers: TokenBucket,
     questions: TokenBucket,
     streams: Arc<Semaphore>,
     /// Held by every stream over a relayed connection.
@@ -193,6 +197,7 @@ impl Book {
             points: 0,
             points_at: elapsed,
             gossip: TokenBucket::new(limits.gossip_rate, elapsed),
+            pointers: TokenBucket::new(POINTER_RATE, elapsed),
             questions: TokenBucket::new(QUESTION_RATE, elapsed),
             streams: Arc::new(Semaphore::new(limits.streams_per_peer)),
             relayed_use: Arc::new(()),
@@ -406,6 +411,12 @@ impl Book {
             .filter(|(_, entry)| entry.admitted && entry.dids.contains(did))
             .map(|(peer, _)| *peer)
             .collect()
+    }
+
+    /// Takes a token for one pointer that the peer wants stored.
+    #[must_use]
+    pub(crate) fn takes_pointer(&mut self, peer: &PeerId, elapsed: Duration) -> bool {
+        self.touch(peer, elapsed).pointers.take(elapsed)
     }
 
     /// Takes a token for one gossip message of the peer.

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use haggle_base::PeerId;
 use libp2p::Multiaddr;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use crate::config::PointerRank;
 use crate::error::NetworkError;
 use crate::events::Severity;
 
 /// Where the worker puts its answer.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, NetworkError>>;
+
+/// A pointer that passed the check, and how new it is.
+pub(crate) type RankedPointer = (PointerRank, Vec<u8>);
 
 /// One request. Each is answered exactly once, unless the network is shut down.
 #[derive(Debug)]
@@ -40,7 +44,8 @@ pub(crate) enum Command {
     },
     GetPointer {
         key: Vec<u8>,
-        reply: Reply<Vec<Vec<u8>>>,
+        /// Gets each value as it comes in, and is closed after the last one.
+        reply: Reply<mpsc::Receiver<RankedPointer>>,
     },
     Report {
         peer: PeerId,

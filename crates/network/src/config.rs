@@ -1,5 +1,6 @@
 //! How a node takes part in a network: addresses, limits, and the pace of gossip.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,34 @@ use crate::relay::RelayLimits;
 /// Most relays of the configuration that are used; further ones are left alone.
 pub const MAX_RELAYS: usize = 8;
 
-/// Says whether a pointer (key, value) may be stored here or handed to a caller.
-pub type PointerCheck = Arc<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>;
+/// Says what a pointer (key, value) is worth here, before it is stored or handed to a caller.
+pub type PointerCheck = Arc<dyn Fn(&[u8], &[u8]) -> PointerVerdict + Send + Sync>;
+
+/// What the network's check says of a pointer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PointerVerdict {
+    /// It belongs at its key, and is this new.
+    Good(PointerRank),
+    /// It counts for nothing here, which may happen to an honest sender: its time is over, for example.
+    Untimely,
+    /// No honest sender has such a one.
+    Bad,
+}
+
+/// How new a pointer is: of two at one key the greater one counts. One that is less new never replaces another.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PointerRank {
+    seq: u64,
+    id: Reverse<[u8; 32]>,
+}
+
+impl PointerRank {
+    /// By number, and of those with the same number by id, the lower of which is the greater one.
+    #[must_use]
+    pub const fn new(seq: u64, id: [u8; 32]) -> Self {
+        Self { seq, id: Reverse(id) }
+    }
+}
 
 /// The settings of the network room. Make one with [`NetworkConfig::new`] and change fields.
 #[derive(Clone)]
@@ -116,7 +143,7 @@ impl NetworkConfig {
             proof_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(600),
             ban_time: Duration::from_secs(600),
-            pointers: Arc::new(|_, _| false),
+            pointers: Arc::new(|_, _| PointerVerdict::Bad),
         }
     }
 
@@ -137,7 +164,7 @@ impl NetworkConfig {
         Self {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             heartbeat: Duration::from_millis(300),
-            pointers: Arc::new(|_, _| true),
+            pointers: Arc::new(|_, _| PointerVerdict::Good(PointerRank::default())),
             ..Self::loopback(network)
         }
     }

@@ -1,5 +1,6 @@
 //! The handle: what the rest of the node calls.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -370,8 +371,8 @@ impl Network {
         self.inner.shared.proven(peer, self.inner.config.proof_timeout).await
     }
 
-    /// Stores a pointer in the DHT: at least one other node has taken it when this returns. It is
-    /// published again every 12 hours and lives 48 hours without that.
+    /// Stores a pointer in the DHT: at least one other node has taken it when this returns. It lives for 48 hours there;
+    /// whoever wants it to stay stores it again before that.
     ///
     /// # Errors
     /// `pointer_too_large` (key over 128 bytes, value over 1 KiB), `pointer_refused`,
@@ -380,13 +381,20 @@ impl Network {
         self.ask(|reply| Command::PutPointer { key, value, reply }).await
     }
 
-    /// Finds all different values that pass the configured check. Which of them is the newest is
-    /// for the caller to say.
+    /// Finds different values that pass the configured check, the newest one first. After `patience` it gives what has come
+    /// so far: a peer that is asked and gone may take longer.
     ///
     /// # Errors
     /// `pointer_too_large`, `network_busy`.
-    pub async fn get_pointer(&self, key: Vec<u8>) -> Result<Vec<Vec<u8>>, NetworkError> {
-        self.ask(|reply| Command::GetPointer { key, reply }).await
+    pub async fn get_pointer(&self, key: Vec<u8>, patience: Duration) -> Result<Vec<Vec<u8>>, NetworkError> {
+        let deadline = Instant::now() + patience;
+        let mut coming = self.ask(|reply| Command::GetPointer { key, reply }).await?;
+        let mut found = Vec::new();
+        while let Ok(Some(pointer)) = timeout_at(deadline, coming.recv()).await {
+            found.push(pointer);
+        }
+        found.sort_by_key(|(rank, _)| Reverse(*rank));
+        Ok(found.into_iter().map(|(_, value)| value).collect())
     }
 
     /// Notes that a peer misbehaved; enough of that bans it for `ban_time`.

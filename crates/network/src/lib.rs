@@ -62,12 +62,13 @@ mod reach;
 mod relay;
 mod shared;
 mod stream;
+mod ticket;
 mod worker;
 
 pub use address::Transport;
 pub use behaviour::{MAX_POINTER_BYTES, MAX_POINTER_KEY_BYTES};
 pub use bucket::Rate;
-pub use config::{MAX_RELAYS, NetworkConfig, PointerCheck};
+pub use config::{MAX_RELAYS, NetworkConfig, PointerCheck, PointerRank, PointerVerdict};
 pub use error::NetworkError;
 pub use events::{NetworkEvent, Path, PeerFacts, Severity};
 pub use handle::Network;
@@ -77,3 +78,4 @@ pub use protocol::{did as did_protocol, family, kad as kad_protocol, scoped, top
 pub use reach::Reach;
 pub use relay::RelayLimits;
 pub use stream::{Incoming, Stream};
+pub use ticket::{MAX_TICKET_ADDRS, MAX_TICKET_CHARS, TICKET_PREFIX, Ticket, TicketError};

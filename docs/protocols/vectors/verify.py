@@ -13,6 +13,7 @@ import collections.abc
 import hashlib
 import hmac
 import io
+import ipaddress
 import json
 import pathlib
 import struct
@@ -186,6 +187,11 @@ def verify_records():
         record = cbor2.loads(message.payload)
         fields = {"kind": name, "seq": row["seq"], "slot": row["slot"], "network": vectors["network"]}
         check(all(record[key] == value for key, value in fields.items()), f"{name}: common fields")
+        if name == "pointer":
+            parts = [b"haggle/pointer/v1\0", vectors["network"].encode(), b"\0", author]
+            check(blake3(b"".join(parts)).hexdigest() == row["dht_key"], "pointer: its key in the DHT")
+            card = row["body"]["card"] and bytes.fromhex(row["body"]["card"])
+            check(record["body"] == row["body"] | {"card": card} and len(data) <= 1024, "pointer: body and size")
 
         message.external_aad = b"haggle/other/v1"
         check(not message.verify_signature(), f"{name}: another purpose does not verify")
@@ -550,6 +556,60 @@ def frame_value(value, key=""):
     return bytes.fromhex(value) if key in BYTES_OF_FRAMES else value
 
 
+def verify_agents():
+    vectors = load("agent.json")
+    for row in [vectors["question"]] + vectors["replies"]:
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and len(data) <= 65536, f"{row['json']}: canonical and within a frame")
+        check(cbor2.loads(data) == frame_value(row["json"]), f"{row['json']}: the same value")
+    check(len(bytes.fromhex(vectors["question"]["cbor"])) <= 128, "agent: a short question")
+
+
+# Parts of an address by their code: the name, and how many bytes of value; None for a length before them.
+PARTS = {0x04: ("ip4", 4), 0x06: ("tcp", 2), 0x29: ("ip6", 16), 0x35: ("dns", None), 0x36: ("dns4", None)}
+PARTS |= {0x37: ("dns6", None), 0x0111: ("udp", 2), 0x01CD: ("quic-v1", 0), 0x01A5: ("p2p", None)}
+PARTS |= {0x0122: ("p2p-circuit", 0)}
+
+
+def varint(stream):
+    number = shift = 0
+    while True:
+        byte = stream.read(1)[0]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number
+        shift += 7
+
+
+def multiaddr(data):
+    stream, text = io.BytesIO(data), ""
+    while stream.tell() < len(data):
+        name, size = PARTS[varint(stream)]
+        value = stream.read(varint(stream) if size is None else size)
+        text += "/" + name
+        if name in ("tcp", "udp"):
+            text += f"/{int.from_bytes(value, 'big')}"
+        elif name in ("ip4", "ip6"):
+            text += f"/{ipaddress.ip_address(value)}"
+        elif value:
+            text += "/" + (base58(value) if name == "p2p" else value.decode())
+    return text
+
+
+def verify_tickets():
+    for row in load("tickets.json")["tickets"]:
+        text = row["ticket"].removeprefix("haggle1").upper()
+        data = base64.b32decode(text + "=" * (-len(text) % 8))
+        payload, checksum = data[:-5], data[-5:]
+        check(blake3(b"haggle/ticket/v1\0" + payload).digest()[:5] == checksum, "ticket: checksum")
+        check(canonical(payload), "ticket: canonical")
+        network, peer, addresses, agent = cbor2.loads(payload)
+        peer = base58(bytes.fromhex("002408011220") + peer)
+        check((network, peer) == (row["network"], row["peer"]), "ticket: network and peer")
+        check([f"{multiaddr(item)}/p2p/{peer}" for item in addresses] == row["addresses"], "ticket: addresses")
+        check((agent and did_of(agent)) == row["agent"], "ticket: agent")
+
+
 def verify_syncs():
     vectors = load("sync.json")
     for row in vectors["frames"]:
@@ -565,7 +625,7 @@ def verify_syncs():
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_syncs)
+             verify_searches, verify_agents, verify_tickets, verify_syncs)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -94,7 +94,7 @@ pub(crate) struct Directory {
     pub(crate) client: Client,
     pub(crate) reputation: Reputation,
     pub(crate) clock: Arc<dyn haggle_base::Clock>,
-    /// Where a card that is not held, or out of date, is asked for.
+    /// Where an agent is looked for whose card is not held, or out of date.
     pub(crate) lookup: Arc<Lookup>,
     /// What URLs in strangers' cards may point at.
     pub(crate) urls: Reach,
@@ -132,8 +132,8 @@ impl Directory {
         }
     }
 
-    /// The first host of the agent that can be reached, connected. A light node asks for a newer card where its own is of
-    /// no use.
+    /// The first host of the agent that can be reached, connected. Where the card that is held is of no use, or there is none,
+    /// index nodes and the DHT are asked for one.
     async fn reach(&self, agent: &Did) -> Result<PeerId, A2aError> {
         match self.reach_by_card(agent).await {
             Err(_) if self.lookup.meet(agent).await => self.reach_by_card(agent).await,
@@ -162,7 +162,12 @@ impl Directory {
 #[async_trait]
 impl Remote for Directory {
     async fn card(&self, agent: &Did) -> Option<Value> {
-        let card = self.catalog.card(agent).ok().flatten()?;
+        let held = || self.catalog.card(agent).ok().flatten();
+        let card = match held() {
+            Some(card) => card,
+            None if self.lookup.meet(agent).await => held()?,
+            None => return None,
+        };
         serde_json::from_str(&card.body().agent_card).ok()
     }
 

@@ -162,7 +162,7 @@ pub(super) struct Up {
     /// JSON-RPC URL of the chain, or several with commas between them, over the configured ones.
     #[arg(long)]
     pub(super) rpc: Option<String>,
-    /// One more peer to dial first, with /p2p/<id>; may be given again.
+    /// One more peer to dial first, an address with /p2p/<id> or a ticket; may be given again.
     #[arg(long)]
     pub(super) bootstrap: Vec<String>,
 }

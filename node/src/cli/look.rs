@@ -4,7 +4,7 @@ use super::CliError;
 use super::args::{Globals, ListingCommand, PeerCommand};
 use super::client::Client;
 use super::terminal;
-use haggle_gateway::view::{HeldView, PeerList, PingView, PricesView, WhyView};
+use haggle_gateway::view::{HeldView, PeerList, PingView, PricesView, TicketView, WhyView};
 use serde_json::json;
 
 pub(super) async fn peers(globals: &Globals, command: PeerCommand) -> Result<(), CliError> {
@@ -12,6 +12,7 @@ pub(super) async fn peers(globals: &Globals, command: PeerCommand) -> Result<(),
     let peers: PeerList = match command {
         PeerCommand::List => client.get("/v1/peers").await?,
         PeerCommand::Connect { address } => client.post("/v1/peers", &json!({"address": address})).await?,
+        PeerCommand::Ticket { agent } => return ticket(globals, &client, agent).await,
         PeerCommand::Ping { peer, count } => return ping(globals, &client, &peer, count).await,
     };
     if globals.json {
@@ -29,6 +30,20 @@ pub(super) async fn peers(globals: &Globals, command: PeerCommand) -> Result<(),
             ("version", peer.version.clone().unwrap_or_else(|| "not said".to_owned())),
             ("proved", peer.dids.iter().map(|did| terminal::short(did)).collect::<Vec<_>>().join(", ")),
         ]);
+    }
+    Ok(())
+}
+
+async fn ticket(globals: &Globals, client: &Client, agent: Option<String>) -> Result<(), CliError> {
+    let made: TicketView = client.get_with("/v1/peers/ticket", &json!({"agent": agent})).await?;
+    if globals.json {
+        terminal::json(&made);
+        return Ok(());
+    }
+    // alone on its line, so that it can be piped
+    terminal::line(&made.ticket);
+    if made.addresses.is_empty() {
+        terminal::remark("no address of this node can be dialled: open its ports, or name relays (`p2p.relays`)");
     }
     Ok(())
 }

@@ -36,6 +36,11 @@ pub fn aside(text: impl AsRef<str>) {
     println!("{DIM}{}{DIM:#}", text.as_ref());
 }
 
+/// Prints a remark on standard error, beside an answer that may be piped.
+pub fn remark(text: impl AsRef<str>) {
+    eprintln!("{DIM}{}{DIM:#}", text.as_ref());
+}
+
 /// Prints a thing that is done.
 pub fn done(text: impl AsRef<str>) {
     println!("{GREEN}✓{GREEN:#} {}", text.as_ref());

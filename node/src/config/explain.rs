@@ -17,7 +17,7 @@ pub const EXPLANATIONS: [Explanation; 40] = [
         "what opens keys.age: { identity = \"unlock.key\" }, { env = \"VARIABLE\" }, { credential = \"NAME\" } or \"prompt\"",
     ),
     row("p2p.listen", "multiaddresses to listen on; port 0 takes a free one"),
-    row("p2p.bootstrap", "peers to dial first, each with /p2p/<id>; added to the network file's"),
+    row("p2p.bootstrap", "peers to dial first, each with /p2p/<id> or a ticket; added to the network file's"),
     row("p2p.relays", "relays to be reached through while nobody can dial this node, each with /p2p/<id>"),
     row("p2p.relay", "whether this node carries bytes for others that nobody can dial; it takes a public address"),
     row("p2p.mdns", "whether nodes on the same local network are found by multicast DNS"),

@@ -12,10 +12,11 @@ use haggle_gateway::view::{
     EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
     ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView, Movement,
     NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList,
-    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TransactionQuery, TransferRequest,
-    TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView, TransactionQuery,
+    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
+use haggle_network::Ticket;
 use haggle_trade::HireId;
 use haggle_trade::buyer::HireRequest as Wish;
 use haggle_trade::config::MAX_PAYLOAD_BYTES;
@@ -203,7 +204,14 @@ impl NodeApi for Inner {
     }
 
     async fn connect(&self, address: &str) -> Result<(), ApiError> {
+        if Ticket::is_meant(address) {
+            return self.connect_by_ticket(address).await;
+        }
         self.network.dial(address).await.map(drop).map_err(coded)
+    }
+
+    async fn ticket(&self, agent: Option<&str>) -> Result<TicketView, ApiError> {
+        self.make_ticket(agent)
     }
 
     async fn stop(&self) {
@@ -281,12 +289,14 @@ impl NodeApi for Inner {
             None => read_did(did)?,
         };
         if self.catalog.card(&did).map_err(coded)?.is_none() {
-            // at a light node; whether it helped shows next
+            // whether it helped shows next
             let _found = self.lookup.meet(&did).await;
         }
         let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
-            let hint = "wait until it reaches this node, or connect to a peer that knows it";
-            ApiError::not_found("agent_not_found", format!("this node holds no card of {did}"), hint)
+            let hint =
+                "look whether its node is up, wait until its card reaches this one, or connect to a peer that knows it";
+            let detail = format!("this node holds no card of {did}, and no pointer in the DHT leads to one");
+            ApiError::not_found("agent_not_found", detail, hint)
         })?;
         let binding = self.catalog.binding(&did);
         let listings = self.catalog.listings_of(&did).map_err(coded)?;

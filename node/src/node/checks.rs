@@ -122,7 +122,7 @@ impl Inner {
             "peers",
             or_fail(!peers.is_empty() || wanted.is_empty() || is_first),
             format!("{} connected", peers.len()),
-            "`haggle peer connect ADDRESS` with the address of somebody you know",
+            "`haggle peer connect` with an address or a ticket of somebody you know",
         );
         let reached = wanted.iter().filter(|peer| self.network.is_connected(peer)).count();
         let bootstrap = check(

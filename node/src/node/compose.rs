@@ -4,8 +4,9 @@ use super::invoke::Answers;
 use super::keys::KeyTurns;
 use super::look::Looks;
 use super::pay::{Turns, let_answered_go};
+use super::pointing::Due;
 use super::sell::Counter;
-use super::{Inner, Node, loops};
+use super::{Inner, Node, loops, tickets};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
 use crate::adapters::catalog::{Gossip, LateReputation};
@@ -30,11 +31,11 @@ use crate::network_check::rails;
 use crate::records::AgentTable;
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
-use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NodeKey, PaymentKey, Seed, SystemClock};
-use haggle_catalog::{Catalog, CatalogConfig, Keep};
+use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NetworkId, NodeKey, PaymentKey, Seed, SystemClock, pointer};
+use haggle_catalog::{Catalog, CatalogConfig, Keep, is_senders_fault};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
-use haggle_network::{Inbox, Network, NetworkConfig, RelayLimits, topic};
+use haggle_network::{Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, RelayLimits, topic};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::arrivals::Incoming;
 use haggle_settlement::budget::Limits;
@@ -69,6 +70,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let lock = home.lock()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let file = setup::read_network(&home.network())?;
+    let mut config = config;
+    config.p2p.bootstrap = tickets::written_out(&config.p2p.bootstrap, &file.id)?;
     for rail in rails(&file).iter().filter(|rail| !rail.offered) {
         tracing::warn!(rail.scheme = rail.scheme, "nobody pays by {} here: {}", rail.scheme, rail.why);
     }
@@ -148,7 +151,13 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     };
     let server =
         Server::open(money.clone(), &bodies, Arc::new(door), Arc::clone(&clock), bounds).await.map_err(room)?;
-    let lookup = Arc::new(Lookup::new(config.market.role, network.clone(), catalog.clone(), &mut registry.lock()));
+    let lookup = Arc::new(Lookup::new(
+        config.market.role,
+        network.clone(),
+        catalog.clone(),
+        Arc::clone(&clock),
+        &mut registry.lock(),
+    ));
     let directory = Directory {
         catalog: catalog.clone(),
         network: network.clone(),
@@ -236,6 +245,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         events,
         lookup,
         looks,
+        pointers_due: Due::default(),
         reconciled: AtomicU64::new(0),
         polls: AtomicU64::new(0),
         gateway_url: gateway_url.clone(),
@@ -300,6 +310,15 @@ fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<
     Ok(agents)
 }
 
+/// Pointers that agents of this network signed, and that are not over.
+fn check_pointers(network: NetworkId, clock: Arc<dyn Clock>) -> PointerCheck {
+    Arc::new(move |key, value| match pointer::check(&network, key, value, clock.now()) {
+        Ok(pointer) => PointerVerdict::Good(PointerRank::new(pointer.record().seq, *pointer.id().as_bytes())),
+        Err(error) if is_senders_fault(&error) => PointerVerdict::Bad,
+        Err(_) => PointerVerdict::Untimely,
+    })
+}
+
 async fn start_network(
     config: &Config,
     file: &NetworkFile,
@@ -326,6 +345,7 @@ async fn start_network(
         subscribes: config.market.role != Role::Light,
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,
+        pointers: check_pointers(file.id.clone(), Arc::clone(clock)),
         ..base
     };
     let mut libp2p = Registry::default();

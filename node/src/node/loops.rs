@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, look, messages, pay};
+use super::{Inner, look, messages, pay, pointing};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -47,6 +47,7 @@ pub(super) fn spawn(
     let network = &inner.network;
     let calls = network.accept(PROTOCOL).map_err(|error| NodeError::room(&error))?;
     let looks = network.accept(&scoped(&inner.file.id, look::PROTOCOL)).map_err(|error| NodeError::room(&error))?;
+    let abouts = network.accept(&lookup::agent_protocol(&inner.file.id)).map_err(|error| NodeError::room(&error))?;
     let events = network.subscribe_events();
 
     spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
@@ -67,6 +68,9 @@ pub(super) fn spawn(
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_looks(inner, looks, tracker));
     spawn_one(inner, tasks, |inner| look::look_after_agents(inner, unseen));
+    let tracker = tasks.clone();
+    spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
+    spawn_one(inner, tasks, pointing::keep_pointers);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
@@ -134,6 +138,16 @@ async fn accept_calls(inner: Arc<Inner>, mut calls: Incoming) {
 async fn accept_looks(inner: Arc<Inner>, mut looks: Incoming, tasks: TaskTracker) {
     while let Some((_, stream)) = looks.next().await {
         spawn_one(&inner, &tasks, |inner| inner.answer_looks(stream));
+    }
+}
+
+/// Tells whoever came by a pointer what an agent of this node says.
+async fn accept_abouts(inner: Arc<Inner>, mut abouts: Incoming, tasks: TaskTracker) {
+    while let Some((peer, stream)) = abouts.next().await {
+        spawn_one(&inner, &tasks, |inner| async move {
+            let serves = |agent: &Did| *agent == inner.own_did() || inner.agents.get(agent).is_some();
+            inner.lookup.tell_about(peer, stream, serves).await;
+        });
     }
 }
 

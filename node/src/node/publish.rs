@@ -101,6 +101,7 @@ impl Inner {
         self.keep(served.index, &served.row).await?;
         self.catalog.withdraw(&keys.agent, &served.row.name).await.map_err(|error| ApiError::from_coded(&error))?;
         self.agents.insert(served);
+        self.pointers_due.add(*did);
         self.flush().await
     }
 
@@ -161,8 +162,11 @@ impl Inner {
         }
         for did in std::iter::once(own).chain(self.agents.dids()) {
             let Some(keys) = self.keys.get(&did) else { continue };
-            if let Err(error) = self.catalog.refresh(&keys.agent).await {
-                told(&did, &ApiError::from_coded(&error));
+            match self.catalog.refresh(&keys.agent).await {
+                Ok(0) => {}
+                // a pointer names its card
+                Ok(_) => self.pointers_due.add(did),
+                Err(error) => told(&did, &ApiError::from_coded(&error)),
             }
         }
     }
@@ -204,10 +208,12 @@ impl Inner {
         {
             card.binding.clone_from(&held.body().binding);
             if *held.body() == card {
+                self.pointers_due.add(keys.agent.did());
                 return Ok(());
             }
         }
         self.catalog.publish_card(&keys.agent, card).await.map_err(|error| ApiError::from_coded(&error))?;
+        self.pointers_due.add(keys.agent.did());
         Ok(())
     }
 

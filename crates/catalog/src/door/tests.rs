@@ -49,6 +49,15 @@ fn what_every_record_holds_is_declared_in_the_order_it_is_written_in() {
 }
 
 #[test]
+fn a_pointer_belongs_in_the_dht_and_on_no_shelf() {
+    let network = "devnet-7/1".parse().unwrap();
+    let pointer = haggle_base::Pointer::withdrawn().sign(&network, 1, START, &agent(0)).unwrap();
+    let refused = open(pointer.bytes().to_vec()).unwrap_err();
+    assert_eq!(refused.code(), "wrong_kind");
+    assert!(is_senders_fault(&refused));
+}
+
+#[test]
 fn a_record_of_another_network_is_refused() {
     let bytes = signed_card(&agent(0), 1, card("alice", None));
     let other = "devnet-8/1".parse().unwrap();

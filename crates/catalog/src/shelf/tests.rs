@@ -20,7 +20,7 @@ fn entry(kind: Kind, author: u32, slot: &str, seq: u64) -> Entry {
     let place = match kind {
         Kind::Card => Place::card(&author),
         Kind::Listing | Kind::Tombstone => Place::listing(&author, slot, "text"),
-        Kind::Attestation => Place::listing(&author, slot, "attestation"),
+        Kind::Attestation | Kind::Pointer => Place::listing(&author, slot, "attestation"),
     };
     let id = Hash::of_parts(&[kind.as_str().as_bytes(), author.public_key(), slot.as_bytes(), &seq.to_be_bytes()]);
     Entry {

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{ChecksView, NodeStatus, PeerList, PingView, VisibilityView, WalletList};
+use crate::view::{ChecksView, NodeStatus, PeerList, PingView, TicketView, VisibilityView, WalletList};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -32,6 +32,19 @@ pub(crate) async fn connect_peer(
 ) -> Result<axum::Json<PeerList>, ApiError> {
     state.api.connect(&body.address).await?;
     state.api.peers().await.map(axum::Json)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TicketQuery {
+    agent: Option<String>,
+}
+
+pub(crate) async fn get_ticket(
+    State(state): State<AppState>,
+    Query(query): Query<TicketQuery>,
+) -> Result<axum::Json<TicketView>, ApiError> {
+    state.api.ticket(query.agent.as_deref()).await.map(axum::Json)
 }
 
 #[derive(Debug, Deserialize)]

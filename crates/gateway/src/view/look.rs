@@ -47,6 +47,21 @@ pub struct PingView {
     pub micros: Vec<u64>,
 }
 
+/// `GET /v1/peers/ticket`: one line that says how to reach this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketView {
+    /// The ticket, to be pasted elsewhere; there is no secret in it.
+    pub ticket: String,
+    /// The network it is for.
+    pub network: String,
+    /// The peer it leads to.
+    pub peer: String,
+    /// Addresses in it. Without one, whoever has the ticket must find the peer in the DHT.
+    pub addresses: Vec<String>,
+    /// DID of the agent it was made for.
+    pub agent: Option<String>,
+}
+
 /// `GET /v1/visibility`: what a few peers hold of what this node offers, asked at most once a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VisibilityView {

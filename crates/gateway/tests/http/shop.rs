@@ -9,8 +9,8 @@ use haggle_gateway::view::{
     KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView,
     PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest,
-    QuoteView, Republish, Reputation, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView,
-    WalletFacts, WalletList, WalletView, WhyView,
+    QuoteView, Republish, Reputation, TicketView, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
 use parking_lot::Mutex;
@@ -102,6 +102,9 @@ impl NodeApi for Shop {
     }
     async fn connect(&self, _: &str) -> Result<(), ApiError> {
         Ok(())
+    }
+    async fn ticket(&self, _: Option<&str>) -> Result<TicketView, ApiError> {
+        Err(unused())
     }
     async fn checks(&self) -> ChecksView {
         ChecksView { items: Vec::new() }

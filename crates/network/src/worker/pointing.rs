@@ -1,13 +1,18 @@
 //! Pointers: small signed values in the DHT, checked when they are put and when they are got.
 
+use std::borrow::Cow;
+
 use haggle_base::PeerId;
 use libp2p::kad::store::RecordStore;
 use libp2p::kad::{self, GetRecordOk, InboundRequest, QueryId, QueryResult, Quorum, Record, RecordKey};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{Worker, answer};
 use crate::address;
-use crate::behaviour::{MAX_POINTER_BYTES, MAX_POINTER_KEY_BYTES};
-use crate::command::Reply;
+use crate::behaviour::{MAX_POINTER_BYTES, MAX_POINTER_KEY_BYTES, POINTER_LIFE};
+use crate::command::{RankedPointer, Reply};
+use crate::config::{PointerRank, PointerVerdict};
 use crate::error::NetworkError;
 use crate::events::Severity;
 
@@ -24,28 +29,41 @@ pub(super) enum Query {
     Lookup { peer: PeerId },
     /// Storing a pointer.
     Put { reply: Reply<()> },
-    /// Finding pointers.
-    Get { reply: Reply<Vec<Vec<u8>>>, found: Vec<Vec<u8>> },
+    /// Finding pointers; each goes to whoever asks as soon as it is found.
+    Get { asker: mpsc::Sender<RankedPointer>, found: Vec<Vec<u8>> },
 }
 
 impl Worker {
-    fn check_pointer(&self, key: &[u8], value: &[u8]) -> Result<(), NetworkError> {
+    fn check_pointer(&self, key: &[u8], value: &[u8]) -> Result<PointerVerdict, NetworkError> {
         for (size, max) in [(key.len(), MAX_POINTER_KEY_BYTES), (value.len(), MAX_POINTER_BYTES)] {
             if size > max {
                 return Err(NetworkError::PointerTooLarge { size, max });
             }
         }
-        if (self.config.pointers)(key, value) { Ok(()) } else { Err(NetworkError::PointerRefused) }
+        Ok((self.config.pointers)(key, value))
+    }
+
+    /// How new a pointer is; `None` if it counts for nothing.
+    fn rank_of(&self, key: &[u8], value: &[u8]) -> Option<PointerRank> {
+        match self.check_pointer(key, value) {
+            Ok(PointerVerdict::Good(rank)) => Some(rank),
+            Ok(PointerVerdict::Untimely | PointerVerdict::Bad) | Err(_) => None,
+        }
     }
 
     pub(super) fn put_pointer(&mut self, key: Vec<u8>, value: Vec<u8>, reply: Reply<()>) {
-        if let Err(error) = self.check_pointer(&key, &value) {
-            return answer(reply, Err(error));
+        match self.check_pointer(&key, &value) {
+            Ok(PointerVerdict::Good(_)) => {}
+            Ok(PointerVerdict::Untimely | PointerVerdict::Bad) => {
+                return answer(reply, Err(NetworkError::PointerRefused));
+            }
+            Err(error) => return answer(reply, Err(error)),
         }
         if self.queries.len() >= MAX_QUERIES {
             return answer(reply, Err(NetworkError::Busy));
         }
-        let record = Record::new(key, value);
+        let expires = Some((Instant::now() + POINTER_LIFE).into_std());
+        let record = Record { expires, ..Record::new(key, value) };
         match self.swarm.behaviour_mut().kad.put_record(record, Quorum::One) {
             Ok(id) => {
                 self.queries.insert(id, Query::Put { reply });
@@ -57,7 +75,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn get_pointer(&mut self, key: &[u8], reply: Reply<Vec<Vec<u8>>>) {
+    pub(super) fn get_pointer(&mut self, key: &[u8], reply: Reply<mpsc::Receiver<RankedPointer>>) {
         if key.len() > MAX_POINTER_KEY_BYTES {
             let (size, max) = (key.len(), MAX_POINTER_KEY_BYTES);
             return answer(reply, Err(NetworkError::PointerTooLarge { size, max }));
@@ -66,7 +84,9 @@ impl Worker {
             return answer(reply, Err(NetworkError::Busy));
         }
         let id = self.swarm.behaviour_mut().kad.get_record(RecordKey::new(&key));
-        self.queries.insert(id, Query::Get { reply, found: Vec::new() });
+        let (asker, coming) = mpsc::channel(MAX_VALUES);
+        self.queries.insert(id, Query::Get { asker, found: Vec::new() });
+        answer(reply, Ok(coming));
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
@@ -88,37 +108,50 @@ impl Worker {
 
     /// A peer wants us to keep a pointer. Kademlia has already told it "stored".
     fn on_put_by_peer(&mut self, source: libp2p::PeerId, record: Record) {
-        let checked = self.check_pointer(&record.key.to_vec(), &record.value);
-        let stored = match checked {
-            Ok(()) => self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok(),
-            Err(error) => {
-                tracing::debug!(peer.id = %source, error = %error, "refused a pointer from {source}");
-                if let Some(peer) = address::from_libp2p(&source) {
-                    self.penalise(peer, Severity::Low);
-                }
-                false
+        let Some(peer) = address::from_libp2p(&source) else { return };
+        let elapsed = self.shared.elapsed();
+        if !self.shared.with(|book| book.takes_pointer(&peer, elapsed)) {
+            return tracing::debug!(peer.id = %peer, "too many pointers from {peer}");
+        }
+        let key = record.key.to_vec();
+        let rank = match self.check_pointer(&key, &record.value) {
+            Ok(PointerVerdict::Good(rank)) => rank,
+            Ok(PointerVerdict::Untimely) => return tracing::debug!(peer.id = %peer, "an untimely pointer from {peer}"),
+            Ok(PointerVerdict::Bad) | Err(_) => {
+                tracing::debug!(peer.id = %peer, "refused a pointer from {peer}");
+                return self.penalise(peer, Severity::Low);
             }
         };
-        if !stored {
-            tracing::debug!(peer.id = %source, "did not keep a pointer from {source}");
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let held = kad.store_mut().get(&record.key).map(Cow::into_owned);
+        let held_rank = held.as_ref().and_then(|held| self.rank_of(&key, &held.value));
+        // what this node stored itself stays as it is until somebody has a newer one
+        let is_own = held.is_some_and(|held| held.publisher.is_some_and(|by| by == *self.swarm.local_peer_id()));
+        let is_outdone = held_rank.is_some_and(|held| held > rank || (held == rank && is_own));
+        if is_outdone {
+            return tracing::debug!(peer.id = %peer, "a pointer from {peer} is not newer than the one held");
+        }
+        if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().put(record) {
+            tracing::debug!(peer.id = %peer, error = %error, "did not keep a pointer from {peer}: {error}");
         }
     }
 
     fn on_query(&mut self, id: QueryId, result: QueryResult, last: bool) {
         let Some(query) = self.queries.remove(&id) else { return };
         match (query, result) {
-            (Query::Get { reply, mut found }, QueryResult::GetRecord(result)) => {
+            (Query::Get { asker, mut found }, QueryResult::GetRecord(result)) => {
                 if let Ok(GetRecordOk::FoundRecord(peer_record)) = result {
                     let Record { key, value, .. } = peer_record.record;
-                    let good = self.check_pointer(&key.to_vec(), &value).is_ok();
-                    if good && !found.contains(&value) && found.len() < MAX_VALUES {
-                        found.push(value);
+                    let is_new = found.len() < MAX_VALUES && !found.contains(&value);
+                    if let Some(rank) = self.rank_of(&key.to_vec(), &value).filter(|_| is_new) {
+                        found.push(value.clone());
+                        // there is room for as many; whoever asked may have seen enough
+                        let _asker_listens = asker.try_send((rank, value));
                     }
                 }
-                if last {
-                    answer(reply, Ok(found));
-                } else {
-                    self.queries.insert(id, Query::Get { reply, found });
+                // the last one: the channel ends with its sender
+                if !last {
+                    self.queries.insert(id, Query::Get { asker, found });
                 }
             }
             (Query::Put { reply }, QueryResult::PutRecord(result)) => {

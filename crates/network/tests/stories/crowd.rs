@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use haggle_base::{AgentKey, Did, NodeKey};
+use haggle_network::{PointerRank, PointerVerdict};
 use libp2p::kad::{KBucketDistance, KBucketKey};
 
-use crate::lab::{Node, agent_key, node_key, start_as, until, within};
+use crate::lab::{Node, PATIENCE, agent_key, keeps, node_key, start_as, until, within};
 
 /// As many as a lookup asks.
 const CROWD: usize = 20;
@@ -18,11 +19,15 @@ fn pointer(agent: &AgentKey, number: u8, place: &str) -> Vec<u8> {
     [&agent.sign(&said)[..], &said].concat()
 }
 
-/// Whether a value is the word of the agent whose public key is the key.
-fn is_signed(key: &[u8], value: &[u8]) -> bool {
+/// Whether a value is the word of the agent whose public key is the key, and how new it is.
+fn signed(key: &[u8], value: &[u8]) -> PointerVerdict {
     let agent = key.try_into().ok().and_then(|key| Did::from_public_key(key).ok());
-    let signed = value.split_first_chunk::<64>();
-    agent.zip(signed).is_some_and(|(agent, (signature, said))| agent.verify(said, signature).is_ok())
+    match agent.zip(value.split_first_chunk::<64>()) {
+        Some((agent, (signature, said))) if agent.verify(said, signature).is_ok() => {
+            PointerVerdict::Good(PointerRank::new(said[0].into(), [0; 32]))
+        }
+        _ => PointerVerdict::Bad,
+    }
 }
 
 fn distance(node: &NodeKey, key: &[u8]) -> KBucketDistance {
@@ -46,7 +51,7 @@ fn near(key: &[u8]) -> Vec<NodeKey> {
 async fn honest(number: u8) -> Node {
     start_as(&node_key(number), &[], |config| {
         config.target_peers = 0;
-        config.pointers = Arc::new(is_signed);
+        config.pointers = Arc::new(signed);
     })
     .await
 }
@@ -69,7 +74,7 @@ async fn a_crowd_around_a_key_hides_a_pointer_whose_publisher_is_away_and_forges
         let only = kept.clone();
         let eve = start_as(node, &[], |config| {
             config.target_peers = 0;
-            config.pointers = Arc::new(move |_, value| only.as_deref() == Some(value));
+            config.pointers = keeps(move |value| only.as_deref() == Some(value));
         })
         .await;
         for honest in [&alice, &bob] {
@@ -87,10 +92,10 @@ async fn a_crowd_around_a_key_hides_a_pointer_whose_publisher_is_away_and_forges
 
     // Kademlia says "stored": a peer's word is all there is. Alice alone keeps it, and a lookup may or may not come to her.
     within(alice.put_pointer(key.clone(), newest.clone())).await.unwrap();
-    let found = within(bob.get_pointer(key.clone())).await.unwrap();
+    let found = within(bob.get_pointer(key.clone(), PATIENCE)).await.unwrap();
     assert!(found.contains(&stale) && !found.contains(&forged), "what is out of date is signed, too");
     alice.shutdown().await;
     drop(alice);
-    let found = within(bob.get_pointer(key)).await.unwrap();
+    let found = within(bob.get_pointer(key, PATIENCE)).await.unwrap();
     assert_eq!(found, [stale], "what is hidden is not found, and what is forged is not returned");
 }

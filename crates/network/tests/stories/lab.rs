@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_base::{AgentKey, NetworkId, NodeKey, PeerId, SystemClock};
-use haggle_network::{Inbox, Network, NetworkConfig, topic};
+use haggle_network::{Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, topic};
 
 /// Set for a story that runs in a network of its own.
 const ALONE: &str = "HAGGLE_STORY_ALONE";
@@ -91,6 +91,14 @@ pub(crate) async fn start_as(key: &NodeKey, known: &[&Node], change: impl FnOnce
     let clock = Arc::new(SystemClock);
     let (network, inbox) = Network::start(config, key, clock, None).await.unwrap();
     Node { network, inbox }
+}
+
+/// Keeps the pointers that it says yes to, all of them equally new.
+pub(crate) fn keeps(good: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> PointerCheck {
+    Arc::new(move |_, value| match good(value) {
+        true => PointerVerdict::Good(PointerRank::default()),
+        false => PointerVerdict::Bad,
+    })
 }
 
 /// A node that looks for nobody by itself.

@@ -87,9 +87,13 @@ impl Inner {
         }
         let listings = match did {
             Some(did) => {
-                // what a light node holds of the agent may be nothing, or old
-                let _is_new = self.lookup.meet(&did).await;
-                self.catalog.listings_of(&did).map_err(coded)?
+                // what a light node holds of the agent may be old
+                let _is_new = self.lookup.refresh(&did).await;
+                let held = self.catalog.listings_of(&did).map_err(coded)?;
+                match held.is_empty() && self.lookup.meet(&did).await {
+                    true => self.catalog.listings_of(&did).map_err(coded)?,
+                    false => held,
+                }
             }
             None if id.parse::<RecordId>().is_ok() => vec![self.listing_by_id(id)?],
             None => {

@@ -9,6 +9,7 @@ use haggle_catalog::body::LISTING_SLOT_PREFIX;
 use haggle_catalog::look::{Holding, MAX_QUESTIONS, Question, Reply};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{HeldView, PingView, VisibilityView, VisibleListing, WhyView};
+use haggle_network::Ticket;
 use std::time::Duration;
 
 /// Peers that are asked.
@@ -77,12 +78,16 @@ impl Inner {
         })
     }
 
-    /// Measures the way to a peer, by its id, or by the DID of an agent that it serves.
+    /// Measures the way to a peer, by its id, by the DID of an agent that it serves, or by a ticket.
     pub(in crate::node) async fn ping_peer(&self, target: &str, count: Option<u32>) -> Result<PingView, ApiError> {
         let count = count.map_or(PINGS, |count| usize::try_from(count).unwrap_or(MAX_QUESTIONS));
         let count = count.clamp(1, MAX_QUESTIONS);
         let hosts: Vec<(PeerId, Vec<String>)> = if target.starts_with("did:") {
             let did = read_did(target)?;
+            if self.catalog.card(&did).map_err(coded)?.is_none() {
+                // whether it helped shows next
+                let _found = self.lookup.meet(&did).await;
+            }
             let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
                 ApiError::not_found(
                     "agent_not_found",
@@ -92,11 +97,14 @@ impl Inner {
             })?;
             let hosts = card.body().hosts.iter();
             hosts.map(|host| (host.peer, host.addrs.iter().map(|addr| addr.as_str().to_owned()).collect())).collect()
+        } else if Ticket::is_meant(target) {
+            let ticket = self.read_ticket(target)?;
+            vec![(ticket.peer(), ticket.addrs())]
         } else {
             let peer = target.parse().map_err(|_| {
                 ApiError::bad_request(
                     "invalid_peer",
-                    format!("{target:?} is neither a peer id nor a DID"),
+                    format!("{target:?} is no peer id, no DID and no ticket"),
                     "`haggle peer list` shows connected peers, `haggle find` agents",
                 )
             })?;
