@@ -1,6 +1,6 @@
 //! The peer book: who is connected, what they proved, how they behaved. No IO, no clock.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,6 @@ const MAX_PROTOCOLS: usize = 32;
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
 /// How often a peer may want a pointer stored: all that it holds itself at once, for Kademlia hands them on every hour.
 const POINTER_RATE: Rate = Rate { per_second: 20, burst: MAX_POINTERS };
-
-/// How often a peer that begins anew is dialled.
-const DIAL_ANEW_EVERY: Duration = Duration::from_secs(10);
 
 /// What a side names the time by during which it is connected to a peer without a break.
 pub(crate) type Meeting = [u8; 8];
@@ -83,8 +80,8 @@ struct Entry {
     meeting: Option<Meeting>,
     /// What the peer names it, once it has asked.
     their_meeting: Option<Meeting>,
-    /// When it was last dialled because it had begun anew.
-    dialled_anew: Option<Duration>,
+    /// Connections that were given up when it began anew. One whose other end is gone may take long to close.
+    given_up: HashSet<ConnectionId>,
     last_dial_ok: Option<Timestamp>,
     last_dial_failed: Option<Timestamp>,
     last_seen: Option<Timestamp>,
@@ -136,6 +133,8 @@ pub(crate) enum Admit {
 pub(crate) enum Unlinked {
     /// Other connections remain, or the peer was never admitted.
     Quiet,
+    /// The last connection of before the peer began anew is gone, and newer ones stand, which were never greeted.
+    NeverGreeted,
     /// An admitted peer is gone.
     Gone,
 }
@@ -189,7 +188,7 @@ impl Book {
             round: 0,
             meeting: None,
             their_meeting: None,
-            dialled_anew: None,
+            given_up: HashSet::new(),
             last_dial_ok: None,
             last_dial_failed: None,
             last_seen: None,
@@ -225,8 +224,10 @@ impl Book {
     pub(crate) fn unlink(&mut self, peer: &PeerId, id: ConnectionId, now: Timestamp) -> Unlinked {
         let Some(entry) = self.entries.get_mut(peer) else { return Unlinked::Quiet };
         entry.links.remove(&id);
+        let was_given_up = entry.given_up.remove(&id);
         if !entry.links.is_empty() {
-            return Unlinked::Quiet;
+            let is_over = was_given_up && entry.given_up.is_empty();
+            return if is_over { Unlinked::NeverGreeted } else { Unlinked::Quiet };
         }
         let was_admitted = std::mem::take(&mut entry.admitted);
         entry.connected_since = None;
@@ -381,20 +382,21 @@ impl Book {
     }
 
     /// The peer names its meeting with this side. True if it had named it otherwise: for the peer everything has begun
-    /// anew, and what this side still holds of before is dead.
+    /// anew, and what this side still holds of before is dead. It is true each time until the connections are given up;
+    /// what comes while they close is the next meeting.
     pub(crate) fn has_begun_anew(&mut self, peer: &PeerId, named: Meeting) -> bool {
-        let before = self.entries.get_mut(peer).and_then(|entry| entry.their_meeting.replace(named));
-        before.is_some_and(|before| before != named)
+        let Some(entry) = self.entries.get_mut(peer) else { return false };
+        if !entry.given_up.is_empty() {
+            entry.their_meeting = Some(named);
+        }
+        *entry.their_meeting.get_or_insert(named) != named
     }
 
-    /// Whether to dial a peer that has begun anew: not each time if it does so often.
-    pub(crate) fn dials_anew(&mut self, peer: &PeerId, elapsed: Duration) -> bool {
-        let Some(entry) = self.entries.get_mut(peer) else { return false };
-        let is_due = entry.dialled_anew.is_none_or(|last| elapsed.saturating_sub(last) >= DIAL_ANEW_EVERY);
-        if is_due {
-            entry.dialled_anew = Some(elapsed);
-        }
-        is_due
+    /// Gives up all connections of a peer that has begun anew; `false` if there are none, or that has been done.
+    pub(crate) fn give_up(&mut self, peer: &PeerId) -> bool {
+        let Some(entry) = self.entries.get_mut(peer).filter(|entry| entry.given_up.is_empty()) else { return false };
+        entry.given_up = entry.links.keys().copied().collect();
+        !entry.given_up.is_empty()
     }
 
     /// The DIDs a peer has proved, and whether the exchange is done.

@@ -152,9 +152,10 @@ impl Proofs {
     async fn ask(&self, peer: PeerId) -> Result<Vec<Did>, NetworkError> {
         let mut nonce: Nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|_| NetworkError::Busy)?;
+        let mut stream = self.open(peer).await?;
+        // of the connections that stand now, one of which carries the stream
         let meeting = self.streams.shared.with(|book| book.meeting(&peer, meeting_in(&nonce)));
         nonce[..meeting.len()].copy_from_slice(&meeting);
-        let mut stream = self.open(peer).await?;
         let question = Question::Prove { nonce: ByteArray::new(nonce) };
         send(&mut stream, &question, MAX_QUESTION_BYTES).await?;
         let frame = read_frame(&mut stream, MAX_ANSWER_BYTES).await?;

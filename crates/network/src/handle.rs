@@ -443,7 +443,7 @@ fn report(commands: &mpsc::Sender<Command>, peer: PeerId, severity: Severity) {
     }
 }
 
-/// Lost if the queue is full: the old connections time out.
+/// If the queue is full, the peer says so again when it has no answer.
 fn begin_anew(commands: &mpsc::Sender<Command>, peer: PeerId) {
     if commands.try_send(Command::BeginAnew { peer }).is_err() {
         tracing::debug!(peer.id = %peer, "did not close the old connections of {peer}");

@@ -8,7 +8,7 @@ mod reaching;
 mod relaying;
 mod waiting;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,8 +103,6 @@ pub(crate) struct Worker {
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
     dials: HashMap<ConnectionId, (Multiaddr, Reply<PeerId>)>,
-    /// Peers whose connections close, to be dialled when they have.
-    anew: HashSet<PeerId>,
     queries: HashMap<kad::QueryId, Query>,
     /// Banned peers, each with the time (since the start) when the ban ends.
     bans: HashMap<PeerId, Duration>,
@@ -141,7 +139,6 @@ impl Worker {
             look_at_reach: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
-            anew: HashSet::new(),
             queries: HashMap::new(),
             bans: HashMap::new(),
             config: parts.config,

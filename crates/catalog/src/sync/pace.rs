@@ -98,6 +98,8 @@ pub struct Pace<P> {
     since: Duration,
     /// A session has ended well since this node started or missed news.
     whole: bool,
+    /// How often this node had news to give.
+    news: u64,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +110,9 @@ struct Peer {
     failed: u32,
     leading: bool,
     following: bool,
+    /// The news that it has been given, and that the session under way began with.
+    given: u64,
+    giving: u64,
     /// When a session last ended well.
     last: Option<Duration>,
     /// What it cost in the interval that began then.
@@ -121,17 +126,18 @@ impl<P: Copy + Ord> Pace<P> {
     pub fn new(settings: PaceSettings, now: Duration) -> Self {
         let greetings = (u64::from(settings.greetings) * 1000, now);
         let round = now + settings.every;
-        Self { settings, peers: BTreeMap::new(), greetings, round, following: 0, leading: 0, since: now, whole: false }
+        let (peers, following, leading, whole, news) = (BTreeMap::new(), 0, 0, false, 0);
+        Self { settings, peers, greetings, round, following, leading, since: now, whole, news }
     }
 
     /// A peer connected. `leads` is true for one of the two sides, by any rule that both know.
     pub fn connected(&mut self, peer: P, leads: bool, now: Duration) {
-        let Self { settings, peers, .. } = self;
+        let Self { settings, peers, news, .. } = self;
         let known = peers.entry(peer).or_default();
         known.connected = true;
         known.failed = 0;
         let fresh = known.last.is_none_or(|last| now.saturating_sub(last) >= settings.every);
-        known.due = fresh.then(|| if leads { now } else { now + settings.yields });
+        known.due = (fresh || known.given < *news).then(|| if leads { now } else { now + settings.yields });
         if self.peers.len() > MAX_REMEMBERED {
             self.forget_one();
         }
@@ -165,8 +171,10 @@ impl<P: Copy + Ord> Pace<P> {
         self.peers.values_mut().for_each(|known| known.last = None);
     }
 
-    /// This node has something new to give: the peers that are connected are greeted once more, as many as at once.
+    /// This node has something new to give: the peers that are connected are greeted once more, as many at once as there
+    /// are greetings, and the others one by one.
     pub fn has_news(&mut self, now: Duration) {
+        self.news += 1;
         self.peers.values_mut().filter(|known| known.connected).for_each(|known| known.due = Some(now));
     }
 
@@ -190,7 +198,7 @@ impl<P: Copy + Ord> Pace<P> {
 
     /// Peers whose greeting is due.
     fn greet(&mut self, now: Duration, chosen: &mut Vec<P>) {
-        let (settings, whole) = (self.settings, self.whole);
+        let (settings, whole, news) = (self.settings, self.whole, self.news);
         for (peer, known) in &mut self.peers {
             if known.due.is_none_or(|due| due > now) || known.leading || known.following {
                 continue;
@@ -198,12 +206,13 @@ impl<P: Copy + Ord> Pace<P> {
             known.due = None;
             let again = known.failed > 0;
             if !known.affords(&settings, now) || (self.greetings.0 < 1000 && !again) {
+                known.due = known.owed_at(news, now + settings.every / 5);
                 continue;
             }
             if !again {
                 self.greetings.0 -= 1000;
             }
-            known.leading = true;
+            (known.leading, known.giving) = (true, news);
             chosen.push(*peer);
             if !whole {
                 return;
@@ -219,7 +228,7 @@ impl<P: Copy + Ord> Pace<P> {
         let count = u64::try_from(free.len()).unwrap_or(u64::MAX).max(1);
         let at = usize::try_from(dice % count).unwrap_or(0);
         let (peer, known) = free.get_mut(at)?;
-        known.leading = true;
+        (known.leading, known.giving) = (true, self.news);
         Some(**peer)
     }
 
@@ -273,7 +282,9 @@ impl<P: Copy + Ord> Pace<P> {
                 known.failed += 1;
                 let again = known.connected && known.failed < settings.attempts;
                 let pause = settings.pause * 2_u32.saturating_pow(known.failed.min(16) - 1);
-                known.due = again.then(|| now + pause);
+                known.due = again.then(|| now + pause).or_else(|| known.owed_at(self.news, now + settings.every / 5));
+            } else {
+                known.given = known.giving;
             }
         }
         // whoever gives has done all that it can
@@ -296,7 +307,7 @@ impl<P: Copy + Ord> Pace<P> {
             if matches!(ended, Ended::Equal | Ended::Found) {
                 known.last = Some(now);
                 known.failed = 0;
-                known.due = None;
+                known.due = known.owed_at(self.news, now);
                 self.whole = true;
             }
         }
@@ -334,6 +345,11 @@ impl<P: Copy + Ord> Pace<P> {
 impl Peer {
     const fn is_free(&self) -> bool {
         self.connected && !self.leading && !self.following
+    }
+
+    /// When it is to be greeted next, if it is connected and was not given all the news.
+    fn owed_at(&self, news: u64, at: Duration) -> Option<Duration> {
+        (self.connected && self.given < news).then_some(at)
     }
 
     fn affords(&mut self, settings: &PaceSettings, now: Duration) -> bool {
@@ -532,8 +548,40 @@ mod tests {
         pace.disconnected(&4, Duration::ZERO);
         pace.has_news(Duration::ZERO);
         assert_eq!(pace.lead(Duration::ZERO, 0), [0; 0], "three at once");
-        pace.has_news(6 * MINUTE);
-        assert_eq!(pace.lead(6 * MINUTE, 0), [0, 1, 2], "three greetings came back");
+        assert_eq!(pace.lead(2 * MINUTE, 0), [0], "one greeting came back");
+        pace.led(&0, Ended::Given { news: true }, ONE, 2 * MINUTE, 0);
+        assert_eq!(pace.lead(4 * MINUTE, 0), [1], "and each gets the news once");
+        pace.led(&1, Ended::Given { news: true }, ONE, 4 * MINUTE, 0);
+        assert_eq!(pace.lead(6 * MINUTE, 0), [2]);
+    }
+
+    #[test]
+    fn news_that_come_while_a_peer_is_given_others_are_given_after_them() {
+        let mut pace = pace();
+        pace.connected(1, true, Duration::ZERO);
+        pace.has_news(Duration::ZERO);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [1]);
+        pace.has_news(Duration::ZERO);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [0; 0], "it is busy");
+        pace.led(&1, Ended::Given { news: true }, ONE, Duration::ZERO, 0);
+        assert_eq!(pace.lead(Duration::ZERO, 0), [1]);
+        pace.led(&1, Ended::Given { news: true }, ONE, Duration::ZERO, 0);
+        assert_eq!(pace.lead(MINUTE, 0), [0; 0], "it has all");
+    }
+
+    #[test]
+    fn who_takes_no_news_now_is_asked_again_later() {
+        let mut pace = pace();
+        pace.connected(1, true, Duration::ZERO);
+        pace.has_news(Duration::ZERO);
+        let mut now = Duration::ZERO;
+        for _ in 0..5 {
+            assert_eq!(pace.lead(now, 0), [1]);
+            pace.led(&1, Ended::Failed, ONE, now, 0);
+            now += pace.wait(now);
+        }
+        assert!((2 * MINUTE..3 * MINUTE).contains(&now), "{now:?}");
+        assert_eq!(pace.lead(now, 0), [1]);
     }
 
     #[test]

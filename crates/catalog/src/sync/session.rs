@@ -80,6 +80,8 @@ pub struct Session {
     compared: bool,
     /// Leader: nothing is compared, the other side is given what it is given.
     gift: bool,
+    /// Follower: the shards that it said differ.
+    differ: Vec<u16>,
     /// The other side has said hello; we have.
     met: bool,
     introduced: bool,
@@ -110,6 +112,7 @@ impl Session {
             sealed: BTreeMap::new(),
             compared: false,
             gift: false,
+            differ: Vec::new(),
             met: false,
             introduced: false,
             open: BTreeSet::new(),
@@ -136,10 +139,10 @@ impl Session {
         self.role
     }
 
-    /// Whether nothing was compared.
+    /// Whether not everything was compared: the leader gave what it liked, or left out shards that differ.
     #[must_use]
-    pub const fn is_gift(&self) -> bool {
-        self.gift || !self.compared
+    pub fn is_gift(&self) -> bool {
+        self.gift || !self.compared || self.differ.iter().any(|shard| !self.sealed.contains_key(shard))
     }
 
     /// Turns this side has taken.
@@ -277,6 +280,7 @@ impl Session {
         let pairs = (0_u16..).zip(digests.chunks(DIGEST_BYTES).zip(&ours));
         let differ: Vec<u16> =
             pairs.filter(|(_, (theirs, ours))| *theirs != ours.as_slice()).map(|(shard, _)| shard).collect();
+        self.differ.clone_from(&differ);
         let shards = List::try_from(differ).map_err(|_| SyncError::TooLong)?;
         self.replies.push(Frame::Differ { shards });
         Ok(Heard::More)

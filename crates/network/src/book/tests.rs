@@ -124,6 +124,8 @@ fn a_peer_that_names_the_meeting_otherwise_has_begun_anew_until_all_connections_
     assert!(!book.has_begun_anew(&alice, [7; 8]), "she asks once more");
     linked(&mut book, &alice, 2);
     assert!(book.has_begun_anew(&alice, [8; 8]));
+    assert!(book.has_begun_anew(&alice, [8; 8]), "as long as nothing was done about it");
+    assert!(book.give_up(&alice) && !book.give_up(&alice));
     for id in [1, 2] {
         let _unlinked = book.unlink(&alice, connection(id), NOW);
     }
@@ -133,11 +135,21 @@ fn a_peer_that_names_the_meeting_otherwise_has_begun_anew_until_all_connections_
 }
 
 #[test]
-fn a_peer_that_begins_anew_all_the_time_is_dialled_now_and_then() {
+fn a_dead_connection_that_does_not_close_costs_a_peer_one_more_beginning_and_no_more() {
     let (mut book, alice) = (book(), peer(1));
     linked(&mut book, &alice, 1);
-    let dials = (0..60).filter(|second| book.dials_anew(&alice, Duration::from_secs(*second))).count();
-    assert_eq!(dials, 6);
+    assert!(!book.has_begun_anew(&alice, [7; 8]));
+    linked(&mut book, &alice, 2);
+    assert!(book.has_begun_anew(&alice, [8; 8]) && book.give_up(&alice));
+    assert_eq!(book.unlink(&alice, connection(2), NOW), Unlinked::Quiet);
+    linked(&mut book, &alice, 3);
+    assert!(!book.has_begun_anew(&alice, [9; 8]), "the first one still closes");
+    assert!(!book.give_up(&alice));
+    assert_eq!(book.unlink(&alice, connection(1), NOW), Unlinked::NeverGreeted);
+    assert!(book.give_up(&alice));
+    let _unlinked = book.unlink(&alice, connection(3), NOW);
+    linked(&mut book, &alice, 4);
+    assert!(!book.has_begun_anew(&alice, [10; 8]));
 }
 
 #[test]

@@ -136,7 +136,9 @@ impl Worker {
             self.seen_at.remove(&peer);
         }
         self.tell_path(peer, before);
-        let begins_anew = !self.shared.with(|book| book.is_linked(&peer)) && self.anew.remove(&peer);
+        if unlinked == Unlinked::NeverGreeted {
+            self.begin_anew(peer);
+        }
         if unlinked == Unlinked::Gone {
             tracing::debug!(peer.id = %peer, "peer {peer} is disconnected");
             self.count_peers();
@@ -147,21 +149,16 @@ impl Worker {
             self.shared.with(|book| book.dial_failed(&peer, now));
             self.fail_waiting(&peer, |peer| NetworkError::PeerUnreachable { peer });
         }
-        if begins_anew && !self.bans.contains_key(&peer) {
-            let _is_dialling = self.dial_peer(&peer, Vec::new());
-        }
     }
 
     /// A peer that was killed, or that lost its connections before this side did, is here again while an old connection
     /// still seems to stand. Gossip and calls may go into that one, and libp2p greets only the first connection of a
-    /// peer, so all of them are closed and the peer is met like a new one.
+    /// peer, so all of them are closed and the peer is met like a new one when it comes again. It is not dialled: whom
+    /// this node wants it looks for anyway, and a stranger shall not name the addresses.
     pub(super) fn begin_anew(&mut self, peer: PeerId) {
-        if self.swarm.disconnect_peer_id(address::to_libp2p(&peer)).is_ok() {
+        if self.shared.with(|book| book.give_up(&peer)) {
             tracing::info!(peer.id = %peer, "peer {peer} has begun anew: its old connections are closed");
-            let elapsed = self.shared.elapsed();
-            if self.shared.with(|book| book.dials_anew(&peer, elapsed)) {
-                self.anew.insert(peer);
-            }
+            let _was_connected = self.swarm.disconnect_peer_id(address::to_libp2p(&peer));
         }
     }
 
