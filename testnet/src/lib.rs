@@ -15,7 +15,7 @@ mod terminal;
 pub use anvil::Anvil;
 pub use crash::killed_after_each;
 pub use crowd::Crowd;
-pub use stage::{DOCUMENT, Ground, Hired, Stage};
+pub use stage::{DOCUMENT, Ground, Hired, Stage, Typed};
 pub use strangers::{Sdk, Shop, paid, unpaid};
 pub use swarm::{Paid, Swarm};
 pub use terminal::Terminal;

@@ -1,5 +1,9 @@
 //! A market to tell a story on.
 
+mod asking;
+
+pub use asking::Typed;
+
 use crate::Anvil;
 use haggle::cli::CliError;
 use haggle::config::A2a;
@@ -39,6 +43,7 @@ pub struct Stage {
     pub market: Devnet,
     anvil: Option<Anvil>,
     dir: TempDir,
+    program: PathBuf,
 }
 
 /// An order that a story follows.
@@ -67,8 +72,9 @@ impl Stage {
         let dir = tempfile::Builder::new().prefix("haggle-stage-").tempdir().expect("a temporary directory");
         let (folder, program) = (dir.path().to_owned(), PathBuf::from(program));
         let options = Options { dir: folder, seed: SEED, program, gossip, sync, a2a: A2a::default() };
+        let program = options.program.clone();
         let market = Devnet::start(options).await.expect("the chain starts");
-        Self { market, anvil: None, dir }
+        Self { market, anvil: None, dir, program }
     }
 
     /// A market of `count` nodes on the chain that is asked for.

@@ -6,7 +6,6 @@ use haggle::view::{AgentSummary, ListingPage, PricesView, Republish};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// Generous: real processes beside other work.
@@ -14,10 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command prints that is run at the home of node `number`.
 async fn typed(stage: &Stage, number: usize, words: &[&str]) -> String {
-    let home = stage.node(number).home().path().to_owned();
-    let output = Command::new(PROGRAM).arg("--home").arg(home).args(words).output().await.unwrap();
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    let typed = stage.typed(number, words).await;
+    assert!(typed.ok, "{words:?}: {}", typed.err);
+    typed.out
 }
 
 /// The prices of an agent's one listing, as node `number` lists them once there are so many.

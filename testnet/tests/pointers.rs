@@ -6,7 +6,6 @@ use haggle::view::AgentSummary;
 use haggle_testnet::{DOCUMENT, Stage};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const LIGHT: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "light")];
@@ -15,43 +14,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than a trade takes on any machine.
 const PATIENT: u64 = 120_000;
 
-/// Asks node `number` until its answer is like that; an error counts by its code.
-async fn until(stage: &Stage, number: usize, path: &str, look: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    let waiting = async {
-        loop {
-            let answer = stage.node(number).client().unwrap().get::<Value>(path).await;
-            last = answer.unwrap_or_else(|error| json!({"code": error.code}));
-            if look(&last) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
-    assert!(in_time, "node {number} answers {last:#}\n{}", stage.node(number).log());
-    last
-}
-
 /// How often node `number` looked for an agent in the DHT with this outcome.
 async fn followed(stage: &Stage, number: usize, outcome: &str) -> u64 {
-    let gateway = stage.node(number).client().unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = http.get(format!("{}/metrics", gateway.base())).bearer_auth(gateway.token());
-    let text = request.send().await.unwrap().text().await.unwrap();
+    let text = stage.metrics(number).await;
     let line = format!("haggle_agent_pointers_followed_total{{outcome=\"{outcome}\"}} ");
     text.lines().find_map(|counted| counted.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
 }
 
 async fn cards(stage: &Stage, number: usize) -> u64 {
     stage.get(number, "/v1/node").await["market"]["cards"].as_u64().unwrap()
-}
-
-/// What a command prints that is run at the home of node `number`.
-async fn typed(stage: &Stage, number: usize, words: &[&str]) -> String {
-    let home = stage.node(number).home().path().to_owned();
-    let output = Command::new(PROGRAM).arg("--home").arg(home).args(words).output().await.unwrap();
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,11 +34,11 @@ async fn an_agent_whose_card_never_came_is_found_by_its_did_and_bought_from() {
     assert_eq!(cards(&stage, 3).await, 1, "its own alone");
 
     let path = format!("/v1/agents/{}", digest.did);
-    let seller = until(&stage, 3, &path, |answer| answer["name"] == "digest").await;
+    let seller = stage.until_answer(3, &path, |answer| answer["name"] == "digest").await;
     assert_eq!((&seller["listings"][0]["name"], &seller["local"]), (&"digest".into(), &false.into()), "{seller}");
     assert_eq!(cards(&stage, 3).await, 2);
     assert_eq!(followed(&stage, 3, "ok").await, 1);
-    let pinged = typed(&stage, 3, &["peer", "ping", &digest.did]).await;
+    let pinged = stage.typed(3, &["peer", "ping", &digest.did]).await.all();
     assert!(pinged.contains("direct"), "{pinged}");
 
     // the first node has heard of nobody either, and calls by the DID
@@ -92,7 +63,7 @@ async fn a_light_node_that_knows_no_index_node_finds_an_agent_by_its_did() {
     let echo = stage.serve(2, "echo", 2).await;
     stage.market.add_node_with(&LIGHT).await.unwrap();
     let path = format!("/v1/agents/{}", digest.did);
-    until(&stage, 3, &path, |answer| answer["name"] == "digest").await;
+    stage.until_answer(3, &path, |answer| answer["name"] == "digest").await;
     assert_eq!(cards(&stage, 3).await, 2, "its own and the one that was asked for");
 
     let gateway = stage.node(3).client().unwrap();
@@ -124,6 +95,6 @@ async fn an_agent_that_was_withdrawn_is_not_found_until_it_is_published_again() 
 
     let again = format!("/v1/agents/{}/publish", digest.did);
     let _published: AgentSummary = stage.node(1).client().unwrap().post(&again, &json!({})).await.unwrap();
-    until(&stage, 2, &path, |answer| answer["name"] == "digest").await;
+    stage.until_answer(2, &path, |answer| answer["name"] == "digest").await;
     stage.end().await;
 }

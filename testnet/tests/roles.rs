@@ -4,44 +4,14 @@
 
 use haggle::view::NodeStatus;
 use haggle_testnet::Stage;
-use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::process::Command;
+use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const INDEX: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "index")];
 const LIGHT: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "light")];
-/// Generous: real processes beside other work.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Searches at node `number` until the answer is like that.
-async fn until_found(stage: &Stage, number: usize, path: &str, look: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    let waiting = async {
-        loop {
-            let answer = stage.node(number).client().unwrap().get::<Value>(path).await;
-            // a light node that has just started may not have met an index node
-            last = answer.unwrap_or_else(|error| json!({"code": error.code}));
-            if look(&last) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
-    assert!(in_time, "node {number} answers {last:#}\n{}", stage.node(number).log());
-    last
-}
 
 async fn status(stage: &Stage, number: usize) -> NodeStatus {
     stage.node(number).client().unwrap().get("/v1/node").await.unwrap()
-}
-
-/// What a command prints that is run at the home of node `number`.
-async fn typed(stage: &Stage, number: usize, words: &[&str]) -> String {
-    let home = stage.node(number).home().path().to_owned();
-    let output = Command::new(PROGRAM).arg("--home").arg(home).args(words).output().await.unwrap();
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +26,7 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     stage.market.add_node_with(&LIGHT).await.unwrap();
     // found by the network itself: nobody told the light node who answers searches
     let path = "/v1/listings?q=digest";
-    let page = until_found(&stage, 5, path, |page| page["complete"] == true).await;
+    let page = stage.until_answer(5, path, |page| page["complete"] == true).await;
     assert_eq!((&page["coverage"]["asked"], &page["coverage"]["answered"]), (&3.into(), &3.into()), "{page}");
     assert_eq!((&page["total"], &page["items"][0]["agent"]), (&1.into(), &digest.did.into()), "{page}");
     assert_eq!(page["items"][0]["payable"], true, "its card came with it: {page}");
@@ -72,9 +42,9 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     let full = status(&stage, 4).await.market;
     assert_eq!((full.role.as_str(), full.listings), ("full", 2));
     assert!(stage.get(4, path).await.get("coverage").is_none(), "a full node asks nobody");
-    let shown = typed(&stage, 5, &["find", "digest"]).await;
+    let shown = stage.typed(5, &["find", "digest"]).await.all();
     assert!(shown.contains("1 of 1 listings, complete"), "{shown}");
-    assert!(typed(&stage, 5, &["status"]).await.contains("light: it asks index nodes and knows 3"));
+    assert!(stage.typed(5, &["status"]).await.all().contains("light: it asks index nodes and knows 3"));
 
     let checks = stage.get(5, "/v1/checks").await;
     let records = checks["items"].as_array().unwrap().iter().find(|check| check["name"] == "records").unwrap();
@@ -94,7 +64,7 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
     let kept = status(&stage, 5).await.market;
     assert_eq!((kept.listings, kept.cards), (2, 3), "what was looked up is still there after a restart");
 
-    let page = until_found(&stage, 5, path, |page| page["complete"] == true).await;
+    let page = stage.until_answer(5, path, |page| page["complete"] == true).await;
     assert_eq!(page["total"], 1, "{page}");
     let listing = stage.listing(5, "digest").await;
     let hired = stage.hire(5, &listing, "light-1").await;
@@ -102,21 +72,18 @@ async fn a_light_node_finds_and_buys_what_three_index_nodes_hold() {
 
     // what a light node sells reaches the others
     let own = stage.node(5).serve_builtin("echo").await.unwrap();
-    until_found(&stage, 1, "/v1/listings?q=echo", |page| page["items"][0]["agent"] == own.did.as_str()).await;
+    stage.until_answer(1, "/v1/listings?q=echo", |page| page["items"][0]["agent"] == own.did.as_str()).await;
     let page = stage.get(5, "/v1/listings?q=echo").await;
     assert_eq!(page["total"], 1, "{page}");
 
     stage.market.node_mut(2).kill().await;
-    let page = until_found(&stage, 5, path, |page| page["complete"] == false).await;
+    let page = stage.until_answer(5, path, |page| page["complete"] == false).await;
     assert_eq!((&page["total"], &page["coverage"]["answered"]), (&1.into(), &2.into()), "{page}");
     let why = page["coverage"]["why_partial"].as_str().unwrap();
     assert!(why.starts_with("2 of "), "{why}");
-    let shown = typed(&stage, 5, &["find", "digest"]).await;
+    let shown = stage.typed(5, &["find", "digest"]).await.all();
     assert!(shown.contains("1 of 1 listings, partial: 2 of "), "{shown}");
-    let metrics = stage.node(5).client().unwrap().clone();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let text = http.get(format!("{}/metrics", metrics.base())).bearer_auth(metrics.token()).send().await.unwrap();
-    let text = text.text().await.unwrap();
+    let text = stage.metrics(5).await;
     assert!(text.contains("haggle_search_asked_total{outcome=\"ok\"}"), "{text}");
     stage.end().await;
 }

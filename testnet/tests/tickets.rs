@@ -3,10 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use haggle::view::{PeerList, PingView, TicketView};
-use haggle_testnet::Stage;
+use haggle_testnet::{Stage, Typed};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 /// Generous: real processes beside other work.
@@ -14,10 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command prints that is run at the home of node `number`, and whether it went well.
 async fn typed(stage: &Stage, number: usize, words: &[&str]) -> (bool, String, String) {
-    let home = stage.node(number).home().path().to_owned();
-    let output = Command::new(PROGRAM).arg("--home").arg(home).args(words).output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    (output.status.success(), text(&output.stdout), text(&output.stderr))
+    let Typed { ok, out, err } = stage.typed(number, words).await;
+    (ok, out.trim().to_owned(), err.trim().to_owned())
 }
 
 /// Adds a node whose network file names nobody, like the first node's.
