@@ -36,6 +36,7 @@ use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling};
 use crate::metrics::Metrics;
 use crate::nearby::Nearby;
+use crate::pointers::Pointers;
 use crate::relay::Holders;
 use crate::shared::Shared;
 
@@ -106,6 +107,8 @@ pub(crate) struct Worker {
     /// Peers whose connections close, to be dialled when they have.
     anew: HashSet<PeerId>,
     queries: HashMap<kad::QueryId, Query>,
+    /// What lies in the store of pointers.
+    pointers: Pointers,
     /// Banned peers, each with the time (since the start) when the ban ends.
     bans: HashMap<PeerId, Duration>,
 }
@@ -143,6 +146,7 @@ impl Worker {
             dials: HashMap::new(),
             anew: HashSet::new(),
             queries: HashMap::new(),
+            pointers: Pointers::default(),
             bans: HashMap::new(),
             config: parts.config,
         }

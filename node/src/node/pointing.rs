@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-/// Agents whose pointers a node keeps: a quarter of what a peer stores for all.
+/// Agents whose pointers a node keeps: as many as the store has places for them, a quarter of what a peer stores for all.
 const MOST: usize = 1024;
 /// How often every pointer is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
@@ -22,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 const STORE_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// Addresses of a host that a pointer has room for.
 const MAX_ADDRS: usize = 4;
-/// Pause between two pointers, so that many agents do not flood the peers.
-const PACE: Duration = Duration::from_millis(20);
+/// Pause between two pointers: a peer takes 20 per second for long.
+const PACE: Duration = Duration::from_millis(60);
 /// Pauses after nobody took a pointer double from here to the other.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 const LONG_PAUSE: Duration = Duration::from_secs(60);
