@@ -7,7 +7,7 @@ use super::{Lookup, Outcome};
 use crate::config::Role;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Verified, pointer};
+use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Text, Verified, pointer};
 use haggle_catalog::remote::budget::Budget;
 use haggle_catalog::remote::refuse_search;
 use haggle_catalog::{Query, SearchError};
@@ -148,10 +148,7 @@ impl Lookup {
         }
         let own = self.network.peer_id();
         let hosts = hosts.iter().filter(|host| host.peer != own);
-        let asked = hosts.map(|host| async move {
-            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
-            self.ask_peer(agent, &host.peer, &addresses).await
-        });
+        let asked = hosts.map(|host| async move { self.ask_peer(agent, &host.peer, &host.addrs).await });
         let mut asked: FuturesUnordered<_> = asked.collect();
         while let Some(is_news) = asked.next().await {
             if is_news {
@@ -161,11 +158,11 @@ impl Lookup {
         "hosts_silent"
     }
 
-    /// Asks one peer for an agent of its own, dialling it if need be; true if it told something new.
-    pub(crate) async fn ask_peer(&self, agent: &Did, peer: &PeerId, addresses: &[String]) -> bool {
+    /// Asks one peer for an agent of its own, dialling it if need be, by addresses that the agent named; true if it told something new.
+    pub(crate) async fn ask_peer(&self, agent: &Did, peer: &PeerId, addrs: &[Text<128>]) -> bool {
         let asking = async {
             let unreachable = |error: haggle_network::NetworkError| SearchError::Unreachable { code: error.code() };
-            self.network.connect(peer, addresses).await.map_err(unreachable)?;
+            self.network.connect_hinted(peer, addrs).await.map_err(unreachable)?;
             let name = protocol(self.catalog.network());
             let stream = self.network.open(peer, &name).await.map_err(unreachable)?;
             self.catalog.ask_about(stream, *peer, agent, HOST_PATIENCE).await
