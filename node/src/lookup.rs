@@ -7,8 +7,8 @@ mod meet;
 use crate::config::Role;
 use haggle_base::{Clock, Coded, NetworkId, PeerId, RecordId};
 use haggle_catalog::remote::budget::Budget;
-use haggle_catalog::remote::wire::Question;
-use haggle_catalog::remote::{choose, refuse_search};
+use haggle_catalog::remote::wire::{Question, Refusal};
+use haggle_catalog::remote::{Answered, choose, refuse_search};
 use haggle_catalog::{Answer, Catalog, CatalogError, Coverage, Query, SearchError};
 use haggle_network::{Network, Severity, Stream, scoped};
 use meet::Meetings;
@@ -140,24 +140,42 @@ impl Lookup {
 
     /// Answers one search of another node, if it may be asked now.
     pub(crate) async fn answer(&self, peer: PeerId, stream: Stream) {
-        let begun = self.budget.lock().begin(peer, self.begun.elapsed());
+        let answering = |stream| self.catalog.answer_search(stream);
+        let outcome = match self.within(&self.budget, peer, stream, answering).await {
+            Ok(Ok(_)) => "ok",
+            Ok(Err(why)) => why.as_str(),
+            Err(error) => error.code(),
+        };
+        self.answered.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Answers one question of another node if its budget allows that, and refuses it if not.
+    async fn within<F>(
+        &self,
+        budget: &Mutex<Budget<PeerId>>,
+        peer: PeerId,
+        stream: Stream,
+        answering: impl FnOnce(Stream) -> F + Send,
+    ) -> Result<Result<Answered, Refusal>, SearchError>
+    where
+        F: Future<Output = Result<Answered, SearchError>> + Send,
+    {
+        let begun = budget.lock().begin(peer, self.begun.elapsed());
         let outcome = match begun {
             Ok(()) => {
-                let answered = self.catalog.answer_search(stream).await;
+                let answered = answering(stream).await;
                 let bytes = answered.as_ref().map_or(0, |answered| answered.bytes);
-                self.budget.lock().end(&peer, bytes);
-                answered.map(|_| "ok")
+                budget.lock().end(&peer, bytes);
+                answered.map(Ok)
             }
-            Err(why) => refuse_search(stream, why).await.map(|()| why.as_str()),
+            Err(why) => refuse_search(stream, why).await.map(|()| Err(why)),
         };
-        let outcome = outcome.unwrap_or_else(|error| {
-            tracing::debug!(peer.id = %peer, error.code = error.code(), "a search of {peer} was not answered: {error}");
+        outcome.inspect_err(|error| {
+            tracing::debug!(peer.id = %peer, error.code = error.code(), "a question of {peer} was not answered: {error}");
             if error.is_peers_fault() {
                 self.network.report(&peer, Severity::Medium);
             }
-            error.code()
-        });
-        self.answered.get_or_create(&Outcome { outcome }).inc();
+        })
     }
 
     /// Searches this node's copy of the market; at a light node, what three index nodes know of it, and then how far that

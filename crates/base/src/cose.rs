@@ -102,7 +102,7 @@ pub fn verify(kind: &str, bytes: &[u8], max: usize) -> Result<Opened, CoseError>
 /// A document of the right form whose signature nobody has looked at yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
-    author: Did,
+    pub(crate) author: Did,
     key: VerifyingKey,
     document: CoseSign1,
     signature: Signature,

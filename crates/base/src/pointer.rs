@@ -138,8 +138,12 @@ pub fn key(network: &NetworkId, agent: &Did) -> Hash {
 /// # Errors
 /// Any [`RecordError`]; `wrong_slot` for the pointer of another agent.
 pub fn check(network: &NetworkId, key: &[u8], value: &[u8], now: Timestamp) -> Result<Verified<Pointer>, RecordError> {
-    let pointer = Signed::<Pointer>::from_bytes(value.to_vec())?.verify(network, now)?;
-    if key == self::key(network, &pointer.author()).as_bytes() { Ok(pointer) } else { Err(RecordError::WrongSlot) }
+    let pointer = Signed::<Pointer>::from_bytes(value.to_vec())?;
+    // the cheap question first
+    if key != self::key(network, pointer.claimed_author()).as_bytes() {
+        return Err(RecordError::WrongSlot);
+    }
+    pointer.verify(network, now)
 }
 
 /// How new a pointer is: of two of one agent the greater one counts, by `seq`, then the one with the lower id.

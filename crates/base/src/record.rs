@@ -276,6 +276,11 @@ impl<B: Body> Signed<B> {
         Verified { id, author: opened.author, record: self.record, bytes: self.bytes }.admitted(network, now)
     }
 
+    /// Who the record says has signed it.
+    pub(crate) const fn claimed_author(&self) -> &Did {
+        &self.envelope.author
+    }
+
     /// The bytes as received or signed.
     #[must_use]
     pub const fn bytes(&self) -> &Arc<[u8]> {

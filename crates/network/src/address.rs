@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use haggle_base::PeerId;
+use haggle_base::{PeerId, Text};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
@@ -223,6 +223,14 @@ pub(crate) fn worth_keeping(addrs: impl IntoIterator<Item = Multiaddr>, loopback
     direct
 }
 
+/// What is worth keeping of the addresses that a stranger wrote down for a peer. Forms that this node does not know are no
+/// fault: other versions may.
+pub(crate) fn of_stranger(peer: &PeerId, texts: &[Text<128>], loopback_ok: bool) -> Vec<Multiaddr> {
+    let read = texts.iter().filter_map(|text| parse(text.as_str()).ok());
+    let of_peer = read.filter(|addr| split_peer(addr.clone()).0.is_none_or(|named| named == *peer));
+    worth_keeping(of_peer, loopback_ok)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +286,21 @@ mod tests {
         assert!(!is_dialable(&"/ip6/::ffff:127.0.0.1/tcp/1".parse().unwrap(), false), "loopback by another name");
         let many = (1..100).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap());
         assert_eq!(worth_keeping(many, false).len(), MAX_ADDRS_PER_PEER);
+    }
+
+    #[test]
+    fn of_what_a_stranger_wrote_down_only_what_may_be_dialled_is_left() {
+        let peer: PeerId = RELAY.parse().unwrap();
+        let other = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let own = format!("/ip4/10.0.0.1/tcp/2/p2p/{RELAY}");
+        let foreign = format!("/ip4/10.0.0.1/tcp/3/p2p/{other}");
+        let written =
+            ["/ip4/127.0.0.1/tcp/1", "/ip4/169.254.1.1/tcp/1", "nonsense", "/ip4/1.2.3.4/tcp/1/ws", &own, &foreign]
+                .map(|text| text.parse().unwrap());
+        let kept =
+            |loopback_ok| of_stranger(&peer, &written, loopback_ok).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(kept(false), ["/ip4/10.0.0.1/tcp/2"]);
+        assert_eq!(kept(true), ["/ip4/127.0.0.1/tcp/1", "/ip4/169.254.1.1/tcp/1", "/ip4/10.0.0.1/tcp/2"]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::guard::Guard;
 use crate::lane::Lane;
 use crate::local::Local;
 use crate::mapping::Mapping;
+use crate::pointers::{MAX_OWN_POINTERS, MAX_POINTERS};
 use crate::protocol;
 use crate::punching::Punching;
 use crate::reach::{Answering, Asking};
@@ -35,8 +36,6 @@ pub const MAX_POINTER_BYTES: usize = haggle_base::pointer::MAX_POINTER_BYTES;
 pub const MAX_POINTER_KEY_BYTES: usize = 128;
 /// How long a pointer lives unless it is stored again.
 pub(crate) const POINTER_LIFE: Duration = Duration::from_secs(48 * 3600);
-/// Pointers stored for others.
-pub(crate) const MAX_POINTERS: u32 = 4096;
 /// Connections of one peer. Two that call each other at once through a relay and punch twice, each from both sides, have six,
 /// and those that one side denies may be the ones that the other has chosen to stand.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
@@ -228,7 +227,7 @@ fn kademlia(config: &NetworkConfig, local: PeerId) -> Result<kad::Behaviour<Memo
         // an own pointer is stored again by whoever signs it: only that one knows whether it still holds
         .set_publication_interval(None);
     let store = MemoryStoreConfig {
-        max_records: MAX_POINTERS as usize,
+        max_records: MAX_POINTERS + MAX_OWN_POINTERS,
         // The store refuses values of this size or more.
         max_value_bytes: MAX_POINTER_BYTES + 1,
         max_providers_per_key: 1,

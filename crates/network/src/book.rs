@@ -10,7 +10,6 @@ use libp2p::swarm::ConnectionId;
 use tokio::sync::Semaphore;
 
 use crate::address::{self, Transport};
-use crate::behaviour::MAX_POINTERS;
 use crate::bucket::{Rate, TokenBucket};
 use crate::events::{Path, PeerFacts, Severity};
 
@@ -24,8 +23,9 @@ const FORGIVE_POINT_EVERY: Duration = Duration::from_secs(30);
 const MAX_PROTOCOLS: usize = 32;
 /// How often a peer may ask for our proofs or announce new ones.
 const QUESTION_RATE: Rate = Rate { per_second: 2, burst: 16 };
-/// How often a peer may want a pointer stored: all that it holds itself at once, for Kademlia hands them on every hour.
-const POINTER_RATE: Rate = Rate { per_second: 20, burst: MAX_POINTERS };
+/// How often a peer may want a pointer stored that is not held here: far fewer at once than there are places. What Kademlia
+/// hands on every hour is mostly held already.
+const POINTER_RATE: Rate = Rate { per_second: 20, burst: 256 };
 
 /// What a side names the time by during which it is connected to a peer without a break.
 pub(crate) type Meeting = [u8; 8];

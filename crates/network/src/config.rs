@@ -19,8 +19,13 @@ pub type PointerCheck = Arc<dyn Fn(&[u8], &[u8]) -> PointerVerdict + Send + Sync
 /// What the network's check says of a pointer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum PointerVerdict {
-    /// It belongs at its key, and is this new.
-    Good(PointerRank),
+    /// It belongs at its key.
+    Good {
+        /// How new it is.
+        rank: PointerRank,
+        /// How long it counts from now on, by its author's word.
+        left: Duration,
+    },
     /// It counts for nothing here, which may happen to an honest sender: its time is over, for example.
     Untimely,
     /// No honest sender has such a one.
@@ -164,7 +169,7 @@ impl NetworkConfig {
         Self {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             heartbeat: Duration::from_millis(300),
-            pointers: Arc::new(|_, _| PointerVerdict::Good(PointerRank::default())),
+            pointers: Arc::new(|_, _| PointerVerdict::Good { rank: PointerRank::default(), left: Duration::MAX }),
             ..Self::loopback(network)
         }
     }

@@ -126,8 +126,8 @@ pub enum NetworkError {
     /// The check that the node was given refuses the pointer.
     #[error("the pointer does not pass this network's check")]
     PointerRefused,
-    /// No peer stored the pointer.
-    #[error("no peer stored the pointer")]
+    /// No peer stored the pointer, or this node keeps as many of its own as it may.
+    #[error("the pointer is not stored")]
     PointerNotStored,
     /// A DID proof was refused.
     #[error(transparent)]
@@ -229,7 +229,9 @@ impl Coded for NetworkError {
             Self::Busy => "slow down and try again",
             Self::PointerTooLarge { .. } => "keep pointers at 1 KiB or less",
             Self::PointerRefused => "sign the pointer and give it the right key",
-            Self::PointerNotStored => "wait for peers to connect, then publish the pointer again",
+            Self::PointerNotStored => {
+                "wait for peers to connect, then publish the pointer again; a node keeps 1024 of its own"
+            }
             Self::Proof(error) => error.hint(),
             Self::Frame(error) => error.hint(),
             Self::TooManyDids { .. } => "serve further agents from another node",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use haggle_base::{AgentKey, Clock, Did, NetworkId, NodeKey, PeerId};
+use haggle_base::{AgentKey, Clock, Did, NetworkId, NodeKey, PeerId, Text};
 use libp2p::identity::Keypair;
 use libp2p::metrics::Registry;
 use libp2p::swarm::SwarmEvent;
@@ -242,6 +242,19 @@ impl Network {
             }
         }
         self.connect_by(*peer, parsed).await.map(drop)
+    }
+
+    /// The same by addresses that a stranger wrote down, in a card or a pointer: what this node does not dial on a stranger's
+    /// word is left out.
+    ///
+    /// # Errors
+    /// `peer_unreachable`, `wrong_network`, `peer_banned`.
+    pub async fn connect_hinted(&self, peer: &PeerId, addrs: &[Text<128>]) -> Result<(), NetworkError> {
+        if self.is_connected(peer) {
+            return Ok(());
+        }
+        let hints = address::of_stranger(peer, addrs, self.inner.config.loopback_ok);
+        self.connect_by(*peer, hints).await.map(drop)
     }
 
     async fn connect_by(&self, peer: PeerId, addrs: Vec<Multiaddr>) -> Result<PeerId, NetworkError> {

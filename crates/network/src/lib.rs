@@ -55,6 +55,7 @@ mod local;
 mod mapping;
 mod metrics;
 mod nearby;
+mod pointers;
 mod proof;
 mod protocol;
 mod punching;

@@ -36,6 +36,7 @@ use crate::events::{NetworkEvent, Severity};
 use crate::inbox::{Gossip, Ruling};
 use crate::metrics::Metrics;
 use crate::nearby::Nearby;
+use crate::pointers::Pointers;
 use crate::relay::Holders;
 use crate::shared::Shared;
 
@@ -104,6 +105,8 @@ pub(crate) struct Worker {
     /// Callers that dialled an address without knowing who lives there.
     dials: HashMap<ConnectionId, (Multiaddr, Reply<PeerId>)>,
     queries: HashMap<kad::QueryId, Query>,
+    /// What lies in the store of pointers.
+    pointers: Pointers,
     /// Banned peers, each with the time (since the start) when the ban ends.
     bans: HashMap<PeerId, Duration>,
 }
@@ -140,6 +143,7 @@ impl Worker {
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
+            pointers: Pointers::default(),
             bans: HashMap::new(),
             config: parts.config,
         }

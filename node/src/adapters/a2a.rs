@@ -146,8 +146,7 @@ impl Directory {
         let card = card.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no card of this agent is known here"))?;
         let mut last = A2aError::new(Kind::Unreachable, "the agent's card names no host");
         for host in card.body().hosts.iter() {
-            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
-            let reached = self.network.connect(&host.peer, &addresses).await;
+            let reached = self.network.connect_hinted(&host.peer, &host.addrs).await;
             self.reputation.note_dial(agent, reached.is_ok(), self.clock.now());
             if let Err(error) = reached {
                 last = unreachable_peer(&host.peer, &error);

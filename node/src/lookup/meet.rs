@@ -7,9 +7,8 @@ use super::{Lookup, Outcome};
 use crate::config::Role;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Verified, pointer};
+use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Text, Verified, pointer};
 use haggle_catalog::remote::budget::Budget;
-use haggle_catalog::remote::refuse_search;
 use haggle_catalog::{Query, SearchError};
 use haggle_network::{Severity, Stream, scoped};
 use parking_lot::Mutex;
@@ -29,6 +28,8 @@ const HOST_PATIENCE: Duration = Duration::from_secs(4);
 const MET_EVERY: Duration = Duration::from_secs(30);
 /// How often one agent is looked for of which no card is held.
 const SOUGHT_EVERY: Duration = Duration::from_secs(5);
+/// The outcome when a host told something new.
+const NEWS: &str = "ok";
 /// Agents looked for within [`MET_EVERY`].
 const MOST_MET: usize = 256;
 
@@ -100,25 +101,32 @@ impl Lookup {
         self.card_held(agent) != before
     }
 
-    /// Looks for an agent whose card is not held or led nowhere; true if another one is held then. Takes
+    fn has_listing(&self, agent: &Did) -> bool {
+        self.catalog.listings_of(agent).is_ok_and(|listings| !listings.is_empty())
+    }
+
+    /// Looks for an agent whose card or listings are not held, or led nowhere; true if something new is held then. Takes
     /// [`POINTER_PATIENCE`] and [`HOST_PATIENCE`] at most beside the search of a light node; who asks for the same agent
     /// meanwhile waits for the same answer.
     pub(crate) async fn meet(&self, agent: &Did) -> bool {
-        let before = self.card_held(agent);
-        if self.refresh(agent).await {
+        let (before, had_listing) = (self.card_held(agent), self.has_listing(agent));
+        let has_news = || self.card_held(agent) != before || (!had_listing && self.has_listing(agent));
+        if self.refresh(agent).await || has_news() {
             return true;
         }
         let Some(turn) = self.meetings.turn(agent) else { return false };
         let mut last = turn.lock().await;
+        let mut is_told = false;
         let pause = if before.is_some() { MET_EVERY } else { SOUGHT_EVERY };
-        if self.card_held(agent) == before && last.is_none_or(|last| last.elapsed() >= pause) {
+        if !has_news() && last.is_none_or(|last| last.elapsed() >= pause) {
             let outcome = self.follow_pointer(agent).await;
             self.meetings.followed.get_or_create(&Outcome { outcome }).inc();
             tracing::debug!(agent.id = %agent, outcome, "looked for {agent} in the DHT: {outcome}");
+            is_told = outcome == NEWS;
             *last = Some(Instant::now());
         }
         drop(last);
-        self.card_held(agent) != before
+        is_told || has_news()
     }
 
     /// Finds the agent's pointer and asks its hosts; says how that went.
@@ -143,29 +151,27 @@ impl Lookup {
         if hosts.is_empty() {
             return "withdrawn";
         }
-        if card.is_some() && *card == self.card_held(agent) {
+        // a card may come alone, and its listings later or not at all
+        if card.is_some() && *card == self.card_held(agent) && self.has_listing(agent) {
             return "nothing_new";
         }
         let own = self.network.peer_id();
         let hosts = hosts.iter().filter(|host| host.peer != own);
-        let asked = hosts.map(|host| async move {
-            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
-            self.ask_peer(agent, &host.peer, &addresses).await
-        });
+        let asked = hosts.map(|host| async move { self.ask_peer(agent, &host.peer, &host.addrs).await });
         let mut asked: FuturesUnordered<_> = asked.collect();
         while let Some(is_news) = asked.next().await {
             if is_news {
-                return "ok";
+                return NEWS;
             }
         }
         "hosts_silent"
     }
 
-    /// Asks one peer for an agent of its own, dialling it if need be; true if it told something new.
-    pub(crate) async fn ask_peer(&self, agent: &Did, peer: &PeerId, addresses: &[String]) -> bool {
+    /// Asks one peer for an agent of its own, dialling it if need be, by addresses that the agent named; true if it told something new.
+    pub(crate) async fn ask_peer(&self, agent: &Did, peer: &PeerId, addrs: &[Text<128>]) -> bool {
         let asking = async {
             let unreachable = |error: haggle_network::NetworkError| SearchError::Unreachable { code: error.code() };
-            self.network.connect(peer, addresses).await.map_err(unreachable)?;
+            self.network.connect_hinted(peer, addrs).await.map_err(unreachable)?;
             let name = protocol(self.catalog.network());
             let stream = self.network.open(peer, &name).await.map_err(unreachable)?;
             self.catalog.ask_about(stream, *peer, agent, HOST_PATIENCE).await
@@ -182,23 +188,13 @@ impl Lookup {
 
     /// Tells one peer of an agent that `serves` says yes to, if the peer may ask now.
     pub(crate) async fn tell_about(&self, peer: PeerId, stream: Stream, serves: impl FnOnce(&Did) -> bool + Send) {
-        let begun = self.meetings.budget.lock().begin(peer, self.begun.elapsed());
-        let outcome = match begun {
-            Ok(()) => {
-                let answered = self.catalog.answer_about(stream, serves).await;
-                let bytes = answered.as_ref().map_or(0, |answered| answered.bytes);
-                self.meetings.budget.lock().end(&peer, bytes);
-                answered.map(|answered| if answered.records == 0 { "absent" } else { "ok" })
-            }
-            Err(why) => refuse_search(stream, why).await.map(|()| why.as_str()),
+        let answering = |stream| self.catalog.answer_about(stream, serves);
+        let outcome = match self.within(&self.meetings.budget, peer, stream, answering).await {
+            Ok(Ok(answered)) if answered.records == 0 => "absent",
+            Ok(Ok(_)) => "ok",
+            Ok(Err(why)) => why.as_str(),
+            Err(error) => error.code(),
         };
-        let outcome = outcome.unwrap_or_else(|error| {
-            tracing::debug!(peer.id = %peer, error.code = error.code(), "a question of {peer} was not answered: {error}");
-            if error.is_peers_fault() {
-                self.network.report(&peer, Severity::Medium);
-            }
-            error.code()
-        });
         self.meetings.told.get_or_create(&Outcome { outcome }).inc();
     }
 }

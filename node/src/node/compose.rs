@@ -312,10 +312,16 @@ fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<
 
 /// Pointers that agents of this network signed, and that are not over.
 fn check_pointers(network: NetworkId, clock: Arc<dyn Clock>) -> PointerCheck {
-    Arc::new(move |key, value| match pointer::check(&network, key, value, clock.now()) {
-        Ok(pointer) => PointerVerdict::Good(PointerRank::new(pointer.record().seq, *pointer.id().as_bytes())),
-        Err(error) if is_senders_fault(&error) => PointerVerdict::Bad,
-        Err(_) => PointerVerdict::Untimely,
+    Arc::new(move |key, value| {
+        let now = clock.now();
+        match pointer::check(&network, key, value, now) {
+            Ok(pointer) => PointerVerdict::Good {
+                rank: PointerRank::new(pointer.record().seq, *pointer.id().as_bytes()),
+                left: pointer.record().expires.since(now),
+            },
+            Err(error) if is_senders_fault(&error) => PointerVerdict::Bad,
+            Err(_) => PointerVerdict::Untimely,
+        }
     })
 }
 

@@ -4,7 +4,7 @@ mod agents;
 mod outside;
 
 use super::Inner;
-use haggle_base::{Did, PeerId, Timestamp};
+use haggle_base::{Did, PeerId, Text, Timestamp};
 use haggle_catalog::liveness::Liveness;
 use haggle_catalog::look::{Health, MAX_LOOK_BYTES, MAX_QUESTIONS, Question, Reply};
 use haggle_gateway::view::VisibilityView;
@@ -32,6 +32,15 @@ const AT_ONCE: usize = 3;
 const QUEUE: usize = 64;
 /// Agents that are remembered; about 2 MiB.
 const REMEMBERED: usize = 16_384;
+
+/// Where a peer is, beside what the network room knows.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// What somebody's card says.
+    Told(&'a [Text<128>]),
+    /// What the operator typed.
+    Typed(&'a [String]),
+}
 
 /// When what runs an agent of ours was asked last, and whether it answered.
 type Backend = tokio::sync::Mutex<Option<(Timestamp, bool)>>;
@@ -135,11 +144,15 @@ impl Inner {
     async fn look_at(
         &self,
         peer: &PeerId,
-        addresses: &[String],
+        way: Way<'_>,
         questions: &[Question],
     ) -> Result<Vec<(Reply, Duration)>, NoAnswer> {
         let asking = async {
-            self.network.connect(peer, addresses).await.map_err(NoAnswer::Network)?;
+            let connected = match way {
+                Way::Told(addrs) => self.network.connect_hinted(peer, addrs).await,
+                Way::Typed(addrs) => self.network.connect(peer, addrs).await,
+            };
+            connected.map_err(NoAnswer::Network)?;
             let name = haggle_network::scoped(&self.file.id, PROTOCOL);
             let mut stream = self.network.open(peer, &name).await.map_err(NoAnswer::Network)?;
             let mut replies = Vec::with_capacity(questions.len());

@@ -207,8 +207,7 @@ async fn call_on_known_hosts(inner: Arc<Inner>) {
             if called.len() >= KNOWN_HOSTS || !called.insert(host.peer) {
                 continue;
             }
-            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
-            if let Err(error) = inner.network.connect(&host.peer, &addresses).await {
+            if let Err(error) = inner.network.connect_hinted(&host.peer, &host.addrs).await {
                 tracing::debug!(peer.id = %host.peer, error.code = error.code(), "{} is not where it was: {error}", host.peer);
             }
         }

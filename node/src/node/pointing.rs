@@ -8,13 +8,14 @@ use haggle_catalog::{CardBody, Host};
 use haggle_network::{NetworkError, NetworkEvent};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-/// Agents whose pointers a node keeps: a quarter of what a peer stores for all.
+/// Agents whose pointers a node keeps: as many as the store has places for them, a quarter of what a peer stores for all.
 const MOST: usize = 1024;
 /// How often every pointer is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
@@ -22,8 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 const STORE_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// Addresses of a host that a pointer has room for.
 const MAX_ADDRS: usize = 4;
-/// Pause between two pointers, so that many agents do not flood the peers.
-const PACE: Duration = Duration::from_millis(20);
+/// Pause between two pointers: a peer takes 20 per second for long.
+const PACE: Duration = Duration::from_millis(60);
 /// Pauses after nobody took a pointer double from here to the other.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 const LONG_PAUSE: Duration = Duration::from_secs(60);
@@ -42,8 +43,13 @@ impl Due {
         self.rung.notify_one();
     }
 
-    fn next(&self) -> Option<Did> {
-        self.agents.lock().pop_first()
+    /// Takes the one that comes after `last` in a circle: one that is not stored again and again keeps nobody else waiting.
+    fn next(&self, last: Option<&Did>) -> Option<Did> {
+        let mut agents = self.agents.lock();
+        let after = last.and_then(|last| agents.range((Bound::Excluded(last), Bound::Unbounded)).next().copied());
+        let next = after.or_else(|| agents.first().copied())?;
+        agents.remove(&next);
+        Some(next)
     }
 
     fn is_empty(&self) -> bool {
@@ -90,18 +96,23 @@ pub(super) async fn keep_pointers(inner: Arc<Inner>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut said = HashMap::new();
     let (mut next, mut pause) = (Instant::now(), SHORT_PAUSE);
+    let (mut last, mut may_hurry) = (None, true);
     loop {
         tokio::select! {
             _ = look.tick() => inner.pointers_due.agents.lock().extend(inner.pointed()),
             () = inner.pointers_due.rung.notified() => {}
             event = peers.recv() => match event {
-                // whoever came may take what nobody took
-                Ok(NetworkEvent::Connected { .. }) | Err(RecvError::Lagged(_)) => (next, pause) = (Instant::now(), SHORT_PAUSE),
-                Ok(_) => {}
+                // whoever came may take what nobody took; once in a pause, for some come and go all the time
+                Ok(NetworkEvent::Connected { .. }) | Err(RecvError::Lagged(_)) if may_hurry => {
+                    (next, pause) = (next.min(Instant::now() + SHORT_PAUSE), SHORT_PAUSE);
+                    may_hurry = false;
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
             () = tokio::time::sleep_until(next), if !inner.pointers_due.is_empty() => {
-                let Some(agent) = inner.pointers_due.next() else { continue };
+                let Some(agent) = inner.pointers_due.next(last.as_ref()) else { continue };
+                (last, may_hurry) = (Some(agent), true);
                 match inner.point_to(&agent, &mut said).await {
                     Ok(()) => (next, pause) = (Instant::now() + PACE, SHORT_PAUSE),
                     Err(error) => {
@@ -179,6 +190,23 @@ fn hosts_of(card: &CardBody) -> List<PointerHost, 4> {
 mod tests {
     use super::*;
     use haggle_base::{Hash, RecordId, Seed};
+
+    #[test]
+    fn one_that_nobody_takes_does_not_keep_the_others_waiting() {
+        let [a, b, c] = {
+            let mut dids = [0, 1, 2].map(|number| Seed::devnet(7, number).agent_key(0).did());
+            dids.sort();
+            dids
+        };
+        let due = Due::default();
+        [a, b, c].into_iter().for_each(|agent| due.add(agent));
+        assert_eq!(due.next(None), Some(a));
+        due.add(a);
+        assert_eq!(due.next(Some(&a)), Some(b));
+        assert_eq!(due.next(Some(&b)), Some(c));
+        assert_eq!(due.next(Some(&c)), Some(a), "and around again");
+        assert_eq!(due.next(Some(&a)), None);
+    }
 
     #[test]
     fn a_pointer_is_signed_anew_when_it_says_something_else_or_is_half_over() {

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use haggle_base::{Blob, CborError, Did, List, PeerId, cbor};
+use haggle_base::{Blob, Did, List, PeerId};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -37,16 +37,6 @@ const RECORD_BUDGET: usize = MAX_FRAME_BYTES - 1024;
 pub struct About {
     /// The agent.
     pub agent: Did,
-}
-
-impl About {
-    /// Canonical bytes without the length.
-    ///
-    /// # Errors
-    /// [`CborError`]; not for a value of this version.
-    pub fn encode(&self) -> Result<Vec<u8>, CborError> {
-        cbor::to_vec(self)
-    }
 }
 
 impl Catalog {
@@ -109,8 +99,15 @@ impl Catalog {
     {
         let reading = frames::read::<About, _>(&mut stream, MAX_ABOUT_BYTES);
         let (About { agent }, _) = timeout(QUESTION_PATIENCE, reading).await.map_err(|_| SearchError::Timeout)??;
-        let reply = match serves(&agent).then(|| self.said_by(&agent)).transpose() {
-            Ok(records) => Reply::Records { records: records.unwrap_or_default() },
+        let said = if serves(&agent) {
+            let catalog = self.clone();
+            let reading = tokio::task::spawn_blocking(move || catalog.said_by(&agent)).await;
+            reading.map_err(|_| CatalogError::Closed).flatten()
+        } else {
+            Ok(List::new())
+        };
+        let reply = match said {
+            Ok(records) => Reply::Records { records },
             Err(error) => {
                 tracing::warn!(%error, "the records of {agent} cannot be read: {error}");
                 Reply::Refused { why: Refusal::Failed }

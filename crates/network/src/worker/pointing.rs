@@ -1,6 +1,7 @@
 //! Pointers: small signed values in the DHT, checked when they are put and when they are got.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use haggle_base::PeerId;
 use libp2p::kad::store::RecordStore;
@@ -15,6 +16,7 @@ use crate::command::{RankedPointer, Reply};
 use crate::config::{PointerRank, PointerVerdict};
 use crate::error::NetworkError;
 use crate::events::Severity;
+use crate::pointers::{Held, MAX_OWN_POINTERS, Taken, takes};
 
 /// Different values returned for one key.
 const MAX_VALUES: usize = 20;
@@ -43,27 +45,24 @@ impl Worker {
         Ok((self.config.pointers)(key, value))
     }
 
-    /// How new a pointer is; `None` if it counts for nothing.
-    fn rank_of(&self, key: &[u8], value: &[u8]) -> Option<PointerRank> {
-        match self.check_pointer(key, value) {
-            Ok(PointerVerdict::Good(rank)) => Some(rank),
-            Ok(PointerVerdict::Untimely | PointerVerdict::Bad) | Err(_) => None,
-        }
-    }
-
     pub(super) fn put_pointer(&mut self, key: Vec<u8>, value: Vec<u8>, reply: Reply<()>) {
-        match self.check_pointer(&key, &value) {
-            Ok(PointerVerdict::Good(_)) => {}
+        let (rank, left) = match self.check_pointer(&key, &value) {
+            Ok(PointerVerdict::Good { rank, left }) => (rank, left),
             Ok(PointerVerdict::Untimely | PointerVerdict::Bad) => {
                 return answer(reply, Err(NetworkError::PointerRefused));
             }
             Err(error) => return answer(reply, Err(error)),
-        }
+        };
         if self.queries.len() >= MAX_QUERIES {
             return answer(reply, Err(NetworkError::Busy));
         }
-        let expires = Some((Instant::now() + POINTER_LIFE).into_std());
-        let record = Record { expires, ..Record::new(key, value) };
+        let now = Instant::now().into_std();
+        let own = Held::new(rank, now + POINTER_LIFE, now.checked_add(left), None);
+        let record = Record { expires: Some(own.expires), ..Record::new(key, value) };
+        if !self.make_room(&record.key, own, now) {
+            tracing::warn!("an own pointer is not kept: there are {MAX_OWN_POINTERS} already");
+            return answer(reply, Err(NetworkError::PointerNotStored));
+        }
         match self.swarm.behaviour_mut().kad.put_record(record, Quorum::One) {
             Ok(id) => {
                 self.queries.insert(id, Query::Put { reply });
@@ -73,6 +72,15 @@ impl Worker {
                 answer(reply, Err(NetworkError::PointerNotStored));
             }
         }
+    }
+
+    /// Finds a place for a pointer in the store, at the cost of others if need be; `false` if there is none.
+    fn make_room(&mut self, key: &RecordKey, held: Held, now: std::time::Instant) -> bool {
+        let mut gone = Vec::new();
+        let has_room = self.pointers.enter(key, held, now, &mut gone);
+        let store = self.swarm.behaviour_mut().kad.store_mut();
+        gone.iter().for_each(|key| store.remove(key));
+        has_room
     }
 
     pub(super) fn get_pointer(&mut self, key: &[u8], reply: Reply<mpsc::Receiver<RankedPointer>>) {
@@ -109,30 +117,51 @@ impl Worker {
     /// A peer wants us to keep a pointer. Kademlia has already told it "stored".
     fn on_put_by_peer(&mut self, source: libp2p::PeerId, record: Record) {
         let Some(peer) = address::from_libp2p(&source) else { return };
-        let elapsed = self.shared.elapsed();
-        if !self.shared.with(|book| book.takes_pointer(&peer, elapsed)) {
-            return tracing::debug!(peer.id = %peer, "too many pointers from {peer}");
-        }
-        let key = record.key.to_vec();
-        let rank = match self.check_pointer(&key, &record.value) {
-            Ok(PointerVerdict::Good(rank)) => rank,
-            Ok(PointerVerdict::Untimely) => return tracing::debug!(peer.id = %peer, "an untimely pointer from {peer}"),
-            Ok(PointerVerdict::Bad) | Err(_) => {
-                tracing::debug!(peer.id = %peer, "refused a pointer from {peer}");
-                return self.penalise(peer, Severity::Low);
-            }
+        let now = Instant::now().into_std();
+        let known = self.pointers.get(&record.key, now);
+        let held = self.swarm.behaviour_mut().kad.store_mut().get(&record.key).map(Cow::into_owned);
+        let same = known.filter(|_| held.as_ref().is_some_and(|held| held.value == record.value));
+        let judged = match same {
+            // nothing to verify: it is handed on every hour
+            Some(known) => Some((known.rank, known.end)),
+            None => self.judge_put(peer, &record).map(|(rank, left)| (rank, now.checked_add(left))),
         };
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let held = kad.store_mut().get(&record.key).map(Cow::into_owned);
-        let held_rank = held.as_ref().and_then(|held| self.rank_of(&key, &held.value));
-        // what this node stored itself stays as it is until somebody has a newer one
-        let is_own = held.is_some_and(|held| held.publisher.is_some_and(|by| by == *self.swarm.local_peer_id()));
-        let is_outdone = held_rank.is_some_and(|held| held > rank || (held == rank && is_own));
-        if is_outdone {
-            return tracing::debug!(peer.id = %peer, "a pointer from {peer} is not newer than the one held");
+        let Some((rank, end)) = judged else { return };
+        let new = Held::new(rank, record.expires.unwrap_or(now + POINTER_LIFE), end, Some(peer));
+        let (entry, record) = match (takes(known.as_ref(), new), held) {
+            (Taken::No, _) => {
+                return tracing::debug!(peer.id = %peer, "a pointer from {peer} is not newer than the one held");
+            }
+            (Taken::Longer(entry), Some(held)) => (entry, held),
+            (Taken::Longer(entry) | Taken::Anew(entry), _) => (entry, record),
+        };
+        if !self.make_room(&record.key, entry, now) {
+            return tracing::debug!(peer.id = %peer, "no room for a pointer from {peer}");
         }
+        let record = Record { expires: Some(entry.expires), ..record };
         if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().put(record) {
             tracing::debug!(peer.id = %peer, error = %error, "did not keep a pointer from {peer}: {error}");
+        }
+    }
+
+    /// How new a pointer is that a peer wants stored, and how long it counts; `None` if it is not taken.
+    fn judge_put(&mut self, peer: PeerId, record: &Record) -> Option<(PointerRank, Duration)> {
+        let elapsed = self.shared.elapsed();
+        if !self.shared.with(|book| book.takes_pointer(&peer, elapsed)) {
+            tracing::debug!(peer.id = %peer, "too many pointers from {peer}");
+            return None;
+        }
+        match self.check_pointer(&record.key.to_vec(), &record.value) {
+            Ok(PointerVerdict::Good { rank, left }) => Some((rank, left)),
+            Ok(PointerVerdict::Untimely) => {
+                tracing::debug!(peer.id = %peer, "an untimely pointer from {peer}");
+                None
+            }
+            Ok(PointerVerdict::Bad) | Err(_) => {
+                tracing::debug!(peer.id = %peer, "refused a pointer from {peer}");
+                self.penalise(peer, Severity::Low);
+                None
+            }
         }
     }
 
@@ -143,7 +172,7 @@ impl Worker {
                 if let Ok(GetRecordOk::FoundRecord(peer_record)) = result {
                     let Record { key, value, .. } = peer_record.record;
                     let is_new = found.len() < MAX_VALUES && !found.contains(&value);
-                    if let Some(rank) = self.rank_of(&key.to_vec(), &value).filter(|_| is_new) {
+                    if is_new && let Ok(PointerVerdict::Good { rank, .. }) = self.check_pointer(&key.to_vec(), &value) {
                         found.push(value.clone());
                         // there is room for as many; whoever asked may have seen enough
                         let _asker_listens = asker.try_send((rank, value));

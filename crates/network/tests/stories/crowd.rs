@@ -1,6 +1,7 @@
 //! A crowd of hostile peers closes around one key of the DHT: it can hide a pointer, and put none there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haggle_base::{AgentKey, Did, NodeKey};
 use haggle_network::{PointerRank, PointerVerdict};
@@ -24,7 +25,7 @@ fn signed(key: &[u8], value: &[u8]) -> PointerVerdict {
     let agent = key.try_into().ok().and_then(|key| Did::from_public_key(key).ok());
     match agent.zip(value.split_first_chunk::<64>()) {
         Some((agent, (signature, said))) if agent.verify(said, signature).is_ok() => {
-            PointerVerdict::Good(PointerRank::new(said[0].into(), [0; 32]))
+            PointerVerdict::Good { rank: PointerRank::new(said[0].into(), [0; 32]), left: Duration::MAX }
         }
         _ => PointerVerdict::Bad,
     }

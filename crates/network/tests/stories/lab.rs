@@ -96,7 +96,7 @@ pub(crate) async fn start_as(key: &NodeKey, known: &[&Node], change: impl FnOnce
 /// Keeps the pointers that it says yes to, all of them equally new.
 pub(crate) fn keeps(good: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> PointerCheck {
     Arc::new(move |_, value| match good(value) {
-        true => PointerVerdict::Good(PointerRank::default()),
+        true => PointerVerdict::Good { rank: PointerRank::default(), left: Duration::MAX },
         false => PointerVerdict::Bad,
     })
 }

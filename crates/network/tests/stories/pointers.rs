@@ -6,6 +6,7 @@ use haggle_base::pointer::{self, Pointer, PointerHost};
 use haggle_base::{AgentKey, Coded, List, RecordId, SystemClock, Timestamp};
 use haggle_base::{Clock, Hash};
 use haggle_network::{PointerRank, PointerVerdict};
+use parking_lot::Mutex;
 
 use crate::lab::{Node, PATIENCE, agent_key, keeps, market, start, until, within};
 
@@ -54,7 +55,10 @@ async fn pointers_have_limits() {
 async fn honest(number: u8, known: &[&Node]) -> Node {
     start(number, known, |config| {
         config.pointers = Arc::new(|key, value| match pointer::check(&market(), key, value, SystemClock.now()) {
-            Ok(good) => PointerVerdict::Good(PointerRank::new(good.record().seq, *good.id().as_bytes())),
+            Ok(good) => PointerVerdict::Good {
+                rank: PointerRank::new(good.record().seq, *good.id().as_bytes()),
+                left: good.record().expires.since(SystemClock.now()),
+            },
             Err(_) => PointerVerdict::Bad,
         });
     })
@@ -78,7 +82,17 @@ async fn hostile_peers_put_forged_foreign_and_old_pointers_and_change_nothing() 
     let nodes = [honest(1, &[]).await];
     let nodes =
         [honest(2, &[&nodes[0]]).await, honest(3, &[&nodes[0]]).await].into_iter().chain(nodes).collect::<Vec<_>>();
-    let hostile = start(9, &[&nodes[2]], |_| {}).await;
+    // her own node keeps what she says, and nothing else
+    let says = Arc::new(Mutex::new(Vec::new()));
+    let hers = Arc::clone(&says);
+    let hostile = start(9, &[&nodes[2]], move |config| {
+        config.pointers = keeps(move |value| *hers.lock() == value);
+    })
+    .await;
+    let insist = async |value: Vec<u8>| {
+        says.lock().clone_from(&value);
+        within(hostile.put_pointer(key.clone(), value)).await.unwrap();
+    };
     for node in nodes.iter().chain([&hostile]) {
         until(node, || node.peers().len() == 3).await;
     }
@@ -97,8 +111,7 @@ async fn hostile_peers_put_forged_foreign_and_old_pointers_and_change_nothing() 
     let foreign = said(&eve, 9, now, Some(&hostile));
     let over = said(&alice, 9, now.minus(pointer::POINTER_TTL), Some(&hostile));
     for (value, what) in [(forged, "forged"), (foreign, "foreign"), (over, "over"), (old, "old")] {
-        // her own node keeps whatever she says, and tells it to all
-        within(hostile.put_pointer(key.clone(), value)).await.unwrap();
+        insist(value).await;
         for node in &nodes {
             assert_eq!(find(node).await[0], new, "{what}");
         }
@@ -110,6 +123,6 @@ async fn hostile_peers_put_forged_foreign_and_old_pointers_and_change_nothing() 
     assert_eq!(find(&nodes[2]).await[0], gone);
     // the other network's check decides, not who sends it: hostile peers may hand on what is newer
     let back = said(&alice, 4, now, Some(&nodes[0]));
-    within(hostile.put_pointer(key.clone(), back.clone())).await.unwrap();
+    insist(back.clone()).await;
     assert_eq!(find(&nodes[1]).await, [back]);
 }

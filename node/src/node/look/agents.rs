@@ -1,6 +1,6 @@
 //! Which agents are there: looked for when a search shows them, and asked of what runs ours.
 
-use super::{Looks, PATIENCE, QUEUE};
+use super::{Looks, PATIENCE, QUEUE, Way};
 use crate::agents::{Engine, Served};
 use crate::node::Inner;
 use futures::StreamExt as _;
@@ -85,9 +85,12 @@ impl Inner {
         let Ok(_turn) = self.looks.turns.acquire().await else { return None };
         let mut look = Look::Silent;
         for host in card.body().hosts.iter() {
-            let addresses: Vec<String> = host.addrs.iter().map(|address| address.as_str().to_owned()).collect();
             let served = |condition| Look::Served { host: host.peer, condition };
-            look = match self.look_at(&host.peer, &addresses, &[Question::Agent { did: *agent }]).await.as_deref() {
+            look = match self
+                .look_at(&host.peer, Way::Told(&host.addrs), &[Question::Agent { did: *agent }])
+                .await
+                .as_deref()
+            {
                 Ok([(Reply::Agent { health: Health::Serving }, _)]) => served(Condition::Well),
                 Ok([(Reply::Agent { health: Health::Busy }, _)]) => served(Condition::Busy),
                 Ok([(Reply::Agent { health: Health::Failing }, _)]) => served(Condition::Failing),

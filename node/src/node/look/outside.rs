@@ -1,6 +1,6 @@
 //! What a few peers see: of a listing, of all that this node offers, and of the way to them.
 
-use super::Inner;
+use super::{Inner, Way};
 use crate::node::api::{coded, read_did};
 use futures::StreamExt as _;
 use haggle_base::{Hash, PeerId, RecordId};
@@ -50,7 +50,7 @@ impl Inner {
         let asked = futures::stream::iter(self.some_peers()).map(|peer| {
             let question = &question;
             async move {
-                let answer = self.look_at(&peer, &[], question).await;
+                let answer = self.look_at(&peer, Way::Typed(&[]), question).await;
                 let (holding, took, problem) = match answer.as_deref() {
                     Ok([(Reply::Record { holding }, took)]) => (Some(*holding), Some(*took), None),
                     Ok(_) => (None, None, Some(super::NoAnswer::Nonsense.words())),
@@ -82,24 +82,25 @@ impl Inner {
     pub(in crate::node) async fn ping_peer(&self, target: &str, count: Option<u32>) -> Result<PingView, ApiError> {
         let count = count.map_or(PINGS, |count| usize::try_from(count).unwrap_or(MAX_QUESTIONS));
         let count = count.clamp(1, MAX_QUESTIONS);
-        let hosts: Vec<(PeerId, Vec<String>)> = if target.starts_with("did:") {
+        let (card, addrs);
+        let hosts: Vec<(PeerId, Way<'_>)> = if target.starts_with("did:") {
             let did = read_did(target)?;
             if self.catalog.card(&did).map_err(coded)?.is_none() {
                 // whether it helped shows next
                 let _found = self.lookup.meet(&did).await;
             }
-            let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
+            card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
                 ApiError::not_found(
                     "agent_not_found",
                     format!("no card of {did} is known here"),
                     "`haggle find` shows the agents this node knows",
                 )
             })?;
-            let hosts = card.body().hosts.iter();
-            hosts.map(|host| (host.peer, host.addrs.iter().map(|addr| addr.as_str().to_owned()).collect())).collect()
+            card.body().hosts.iter().map(|host| (host.peer, Way::Told(&host.addrs))).collect()
         } else if Ticket::is_meant(target) {
             let ticket = self.read_ticket(target)?;
-            vec![(ticket.peer(), ticket.addrs())]
+            addrs = ticket.addrs();
+            vec![(ticket.peer(), Way::Typed(&addrs))]
         } else {
             let peer = target.parse().map_err(|_| {
                 ApiError::bad_request(
@@ -108,11 +109,11 @@ impl Inner {
                     "`haggle peer list` shows connected peers, `haggle find` agents",
                 )
             })?;
-            vec![(peer, Vec::new())]
+            vec![(peer, Way::Typed(&[]))]
         };
         let mut problem = String::from("its card names no host");
-        for (peer, addresses) in hosts {
-            match self.look_at(&peer, &addresses, &vec![Question::Ping; count]).await {
+        for (peer, way) in hosts {
+            match self.look_at(&peer, way, &vec![Question::Ping; count]).await {
                 Ok(replies) => {
                     let facts = self.network.facts(&peer);
                     return Ok(PingView {
@@ -161,7 +162,7 @@ impl Inner {
         let peers = if questions.is_empty() { Vec::new() } else { self.some_peers() };
         let asked = futures::stream::iter(peers.clone()).map(|peer| {
             let questions = &questions;
-            async move { self.look_at(&peer, &[], questions).await }
+            async move { self.look_at(&peer, Way::Typed(&[]), questions).await }
         });
         let answers: Vec<_> = asked.buffer_unordered(ASKED).collect().await;
         let answers: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();

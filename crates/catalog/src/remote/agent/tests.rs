@@ -1,6 +1,6 @@
 //! An agent is asked for at its host, honest or not.
 
-use haggle_base::{Coded, record::MAX_RECORD_BYTES};
+use haggle_base::{Coded, cbor, record::MAX_RECORD_BYTES};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
@@ -49,7 +49,7 @@ fn the_frames_are_those_of_the_specification() {
         Reply::Refused { why: Refusal::TooOften },
     ];
     let made = json!({
-        "question": { "json": question, "cbor": hex(&question.encode().unwrap()) },
+        "question": { "json": question, "cbor": hex(&cbor::to_vec(&question).unwrap()) },
         "replies": replies.map(|reply| json!({"json": reply, "cbor": hex(&reply.encode().unwrap())})),
     });
     let written: Value =
