@@ -64,7 +64,7 @@ pub struct SyncReport {
     pub bytes_in: u64,
     /// Time this side was at work, and not waiting for the other.
     pub busy: Duration,
-    /// Nothing was compared: the leader gave what it has of its own.
+    /// Not everything was compared: the leader gave what it has of its own, or left out shards that differ.
     pub is_gift: bool,
 }
 

@@ -3,6 +3,7 @@
 //! A ticket holds no secret. It is `haggle1` and base32 of canonical CBOR and a checksum, so a slip of the hand is noticed
 //! before anything is dialled.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -94,9 +95,9 @@ impl Ticket {
     pub fn new(network: NetworkId, peer: PeerId, addrs: &[String], agent: Option<Did>, one_machine: bool) -> Self {
         let read = addrs.iter().filter_map(|addr| address::parse(addr).ok()).map(|addr| address::split_peer(addr).1);
         let usable = |addr: &Multiaddr| addr.len() <= MAX_ADDR_BYTES && address::is_dialable(addr, one_machine);
-        let mut usable: Vec<Multiaddr> = read.filter(usable).collect();
-        usable.dedup();
-        let (relayed, mut direct): (Vec<_>, Vec<_>) = usable.into_iter().partition(address::is_relayed);
+        let mut seen = HashSet::new();
+        let usable = read.filter(|addr| usable(addr) && seen.insert(addr.clone()));
+        let (relayed, mut direct): (Vec<_>, Vec<_>) = usable.partition(address::is_relayed);
         // stable: what comes first is known to work best
         direct.sort_by_key(|addr| !address::is_public(addr, false));
         direct.truncate(MAX_TICKET_ADDRS - relayed.len().min(MAX_RELAYED));

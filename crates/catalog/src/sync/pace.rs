@@ -74,7 +74,7 @@ pub enum Ended {
     Equal,
     /// Something was missing on one side.
     Found,
-    /// Nothing was compared: the leader gave what it has of its own.
+    /// Not everything was compared: the leader gave what it has of its own, or left out what differs.
     Given {
         /// Something of it was new to the follower.
         news: bool,

@@ -50,6 +50,12 @@ fn vectors() -> Value {
 }
 
 #[test]
+fn an_address_that_is_told_twice_takes_the_room_of_one() {
+    let (one, other) = ("/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2");
+    assert_eq!(ticket(&[one, other, one, other, one], None).addrs().len(), 2);
+}
+
+#[test]
 fn tickets_are_those_of_the_specification() {
     let written: Value = serde_json::from_str(include_str!("../../../../docs/protocols/vectors/tickets.json")).unwrap();
     assert_eq!(vectors(), written, "docs/protocols/vectors/tickets.json: {:#}", vectors());
