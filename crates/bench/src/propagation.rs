@@ -1,7 +1,8 @@
 //! A crowd of nodes on loopback through which listings spread: haggle's network, and bare gossipsub beside it.
 //!
-//! Both crowds have the same connections, the same messages at the same pace, and run in a process of their own. Each of
-//! ours decodes and verifies a message before it passes it on; the bare ones pass on anything.
+//! Both crowds are given the same connections and the same messages at the same pace, and run in a process of their own. Each
+//! of ours goes on to meet the others that its DHT names, decodes a message and verifies it before it passes it on; the bare
+//! ones keep to the connections they were given and pass on anything.
 
 use crate::corpus::Corpus;
 use crate::discovery::Failure;
@@ -72,7 +73,7 @@ pub async fn ours(nodes: usize, messages: usize) -> Result<Spread, Failure> {
     let (mut publish, mut registries, mut networks) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..nodes {
         let mut registry = Registry::default();
-        let network = our_node(number, &mut registry, arrived.clone(), &mut publish).await?;
+        let network = our_node((number, nodes), &mut registry, arrived.clone(), &mut publish).await?;
         registries.push(registry);
         networks.push(network);
     }
@@ -85,7 +86,7 @@ pub async fn ours(nodes: usize, messages: usize) -> Result<Spread, Failure> {
 }
 
 async fn our_node(
-    number: usize,
+    (number, nodes): (usize, usize),
     registry: &mut Registry,
     arrived: mpsc::Sender<Arrival>,
     publish: &mut Vec<mpsc::Sender<Vec<u8>>>,
@@ -94,6 +95,8 @@ async fn our_node(
     let config = NetworkConfig {
         topics: vec![topic(&id, 0)],
         heartbeat: gossipsub::Config::default().heartbeat_interval(),
+        // everybody may meet everybody, from both sides at once
+        max_connections: u32::try_from(nodes)? * 4,
         ..NetworkConfig::for_testing(id.clone())
     };
     let key = haggle_base::Seed::devnet(SEED, u32::try_from(number)?).node_key();

@@ -2,7 +2,7 @@
 
 /// Cache of one database in bytes unless told otherwise: 32 MiB. Resident memory peaks at about
 /// three times this.
-const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+const DEFAULT_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Batches that may wait for the writer; the next committer waits for room.
 const DEFAULT_QUEUE: usize = 256;

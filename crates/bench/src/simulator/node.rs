@@ -14,7 +14,7 @@ const LINKS: usize = 8;
 /// Connections it takes.
 const MOST_LINKS: usize = 16;
 /// Connections of the mesh that a node looks for, and that it takes.
-const MESH: std::ops::Range<usize> = 6..8;
+const MESH: std::ops::Range<usize> = 4..6;
 /// Places that are tried when a connection is looked for.
 const TRIES: usize = 32;
 /// Time between two sessions with random peers.
