@@ -178,10 +178,11 @@ impl Lookup {
         })
     }
 
-    /// Searches this node's copy of the market; at a light node, what three index nodes know of it, and then how far that
-    /// goes.
+    /// Searches this node's copy of the market. At a light node, and at one that holds a part in which not everything lies
+    /// that is searched for, what three index nodes know beside what is held, and then how far that goes.
     pub(crate) async fn search(&self, query: &Query) -> Result<(Answer, Option<Coverage>), LookupError> {
-        if self.role != Role::Light {
+        let is_held = query.category.as_ref().is_some_and(|category| self.catalog.holds(category));
+        if self.role.holds_all() || is_held {
             return Ok((self.catalog.search(query)?, None));
         }
         let question = Question::of(query)?.encode().map_err(SearchError::BadFrame)?;
@@ -198,7 +199,8 @@ impl Lookup {
         let (connected, absent) = self.index_nodes();
         let peers = choose(connected, absent, dice);
         if peers.is_empty() {
-            return Err(LookupError::NoIndexNode);
+            // who holds a part of the market answers with that
+            return if self.role == Role::Interest { Ok(Default::default()) } else { Err(LookupError::NoIndexNode) };
         }
         let name = protocol(self.catalog.network());
         let open = |peer: PeerId| {

@@ -2,6 +2,7 @@
 
 mod api;
 mod builder;
+mod cards;
 mod checks;
 mod compose;
 mod invoke;

@@ -27,7 +27,7 @@ const fn bad(code: &'static str, reason: &'static str) -> RecordError {
 
 /// True for a word that is compared exactly and names a shard: lower-case letters, digits and
 /// `-_.:/`, at least one character. One spelling, so that filters and shards agree everywhere.
-pub(crate) fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.:/".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)
 }

@@ -269,7 +269,8 @@ fn gossip(config: &NetworkConfig, registry: &mut Registry) -> Result<Gossipsub, 
         .map_err(setup)?
         .with_metrics(registry.sub_registry_with_prefix("gossipsub"), gossipsub::MetricsConfig::default());
     gossip.with_peer_score(score(config, topics), PeerScoreThresholds::default()).map_err(setup)?;
-    for topic in config.topics.iter().filter(|_| config.subscribes) {
+    let is_heard = |topic: &&String| config.listens_to.as_ref().is_none_or(|heard| heard.contains(topic));
+    for topic in config.topics.iter().filter(is_heard) {
         gossip.subscribe(&gossipsub::IdentTopic::new(topic)).map_err(setup)?;
     }
     Ok(gossip)

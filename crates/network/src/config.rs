@@ -75,10 +75,10 @@ pub struct NetworkConfig {
     pub autonat: bool,
     /// Whether a home router is asked to open this node's ports (UPnP). Not while the listen addresses are hidden.
     pub upnp: bool,
-    /// Gossip topics to take part in, as [`crate::topic`] writes them.
+    /// Gossip topics of the network, as [`crate::topic`] writes them: this node publishes on all of them.
     pub topics: Vec<String>,
-    /// Whether this node takes what is said on its topics; if not, it only publishes on them.
-    pub subscribes: bool,
+    /// Those of them on which it takes what others say; all, unless this says which.
+    pub listens_to: Option<Vec<String>>,
     /// Most established connections, all peers together.
     pub max_connections: u32,
     /// How many peers this node looks for by itself. Others may still connect up to
@@ -132,7 +132,7 @@ impl NetworkConfig {
             autonat: false,
             upnp: false,
             topics: Vec::new(),
-            subscribes: true,
+            listens_to: None,
             max_connections: 64,
             target_peers: 8,
             loopback_ok: false,
@@ -188,7 +188,7 @@ impl fmt::Debug for NetworkConfig {
             .field("autonat", &self.autonat)
             .field("upnp", &self.upnp)
             .field("topics", &self.topics.len())
-            .field("subscribes", &self.subscribes)
+            .field("listens_to", &self.listens_to.as_ref().map(Vec::len))
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)
             .field("loopback_ok", &self.loopback_ok)

@@ -350,6 +350,12 @@ impl Network {
         self.inner.shared.with(|book| book.is_admitted(peer))
     }
 
+    /// Whether a peer speaks a protocol of the network, by what it told when it connected or since.
+    #[must_use]
+    pub fn speaks(&self, peer: &PeerId, protocol: &str) -> bool {
+        self.inner.shared.with(|book| book.is_speaking(peer, protocol))
+    }
+
     /// The peers that speak a protocol of the network, by what they told when they connected or since, ordered by id: those
     /// that are connected; and those that were, unless connecting to them has failed within `lately`.
     #[must_use]

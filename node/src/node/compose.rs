@@ -20,7 +20,7 @@ use crate::adapters::notes::NoteTaker;
 use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, Running, write_atomically};
@@ -106,8 +106,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         market.clone(),
         CatalogConfig {
             commit_every: std::time::Duration::from_millis(100),
-            keep: (config.market.role == Role::Light)
-                .then(|| Keep::of(agents.dids().into_iter().chain([own_did]).collect())),
+            keep: (!config.market.role.holds_all()).then(|| {
+                Keep::of(agents.dids().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
+            }),
             ..CatalogConfig::new(&file)
         },
         Arc::clone(&clock),
@@ -348,7 +349,7 @@ async fn start_network(
         autonat: config.p2p.autonat && !file.is_devnet(),
         upnp: config.p2p.upnp && looks_out,
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
-        subscribes: config.market.role != Role::Light,
+        listens_to: Some(config.market.held(file.shards).into_iter().map(|shard| topic(&file.id, shard)).collect()),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,
         pointers: check_pointers(file.id.clone(), Arc::clone(clock)),

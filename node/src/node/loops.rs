@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, look, messages, pay, pointing};
+use super::{Inner, cards, look, messages, pay, pointing};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -55,6 +55,7 @@ pub(super) fn spawn(
     let sessions = match role {
         _ if !inner.config.p2p.sync => Sessions::Off,
         Role::Light => Sessions::Given,
+        Role::Interest => Sessions::Part,
         Role::Full | Role::Index => Sessions::Reconciled,
     };
     market(inner, tasks).run(Some(inbox), sessions).map_err(|error| NodeError::room(&error))?;
@@ -71,6 +72,7 @@ pub(super) fn spawn(
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
     spawn_one(inner, tasks, pointing::keep_pointers);
+    spawn_one(inner, tasks, cards::fetch_cards);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
