@@ -58,6 +58,8 @@ pub(crate) struct Lookup {
     meetings: Meetings,
     asked: Family<Outcome, Counter>,
     answered: Family<Outcome, Counter>,
+    declared: Family<Outcome, Counter>,
+    sought: Family<Outcome, Counter>,
 }
 
 impl fmt::Debug for Lookup {
@@ -119,9 +121,40 @@ impl Lookup {
         let own = registry.sub_registry_with_prefix("haggle_search");
         own.register("asked", "Index nodes asked, by outcome", Family::clone(&asked));
         own.register("answered", "Searches of light nodes, by outcome", Family::clone(&answered));
+        let (declared, sought) = (Family::default(), Family::default());
+        let own = registry.sub_registry_with_prefix("haggle_rendezvous");
+        own.register(
+            "declared",
+            "Declarations of this node as a member of a part, by outcome",
+            Family::clone(&declared),
+        );
+        own.register("sought", "Members of a part looked for and met, by outcome", Family::clone(&sought));
         let meetings = Meetings::new(registry);
         let (budget, searches) = (Mutex::default(), Mutex::default());
-        Self { role, network, catalog, clock, begun: Instant::now(), budget, searches, meetings, asked, answered }
+        Self {
+            role,
+            network,
+            catalog,
+            clock,
+            begun: Instant::now(),
+            budget,
+            searches,
+            meetings,
+            asked,
+            answered,
+            declared,
+            sought,
+        }
+    }
+
+    /// Counts what came of declaring this node a member.
+    pub(crate) fn declared(&self, outcome: &'static str) {
+        self.declared.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts what came of looking for members.
+    pub(crate) fn sought(&self, outcome: &'static str) {
+        self.sought.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) const fn role(&self) -> Role {

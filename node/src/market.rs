@@ -88,7 +88,7 @@ fn protocol(network: &NetworkId) -> String {
 
 /// The same between nodes that say which shards they hold: what a node that holds a part of the market accepts, so that nobody
 /// takes its part for the whole.
-fn part_protocol(network: &NetworkId) -> String {
+pub(crate) fn part_protocol(network: &NetworkId) -> String {
     scoped(network, "sync/2")
 }
 

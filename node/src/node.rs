@@ -16,6 +16,7 @@ mod prices;
 mod probe;
 mod publish;
 mod receipts;
+mod rendezvous;
 mod search;
 mod sell;
 mod tickets;

@@ -148,6 +148,11 @@ async fn an_interest_node_holds_its_category_and_finds_the_rest_through_an_index
     let page = stage.get(3, "/v1/listings").await;
     assert_eq!(page["total"], 2, "what it holds, and what was answered: {page}");
 
+    // of index nodes it knows too few, and asks the DHT for others
+    stage.until_counted(1, "haggle_rendezvous_declared_total{outcome=\"ok\"}").await;
+    stage.until_counted(3, "haggle_rendezvous_declared_total{outcome=\"ok\"}").await;
+    stage.until_counted(3, "haggle_rendezvous_sought_total{outcome=\"found\"}").await;
+
     // what it sells lies in a shard that it does not hold, and others find it
     let own = stage.node(3).serve_builtin("echo").await.unwrap();
     for number in [1, 2] {

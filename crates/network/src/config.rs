@@ -9,6 +9,7 @@ use haggle_base::{AgentKey, NetworkId};
 
 use crate::bucket::Rate;
 use crate::relay::RelayLimits;
+use crate::rendezvous::Rendezvous;
 
 /// Most relays of the configuration that are used; further ones are left alone.
 pub const MAX_RELAYS: usize = 8;
@@ -113,6 +114,8 @@ pub struct NetworkConfig {
     pub ban_time: Duration,
     /// Which pointers are stored for others and returned to callers. Refuses all by default.
     pub pointers: PointerCheck,
+    /// The places at which declarations of others are kept. None by default.
+    pub rendezvous: Vec<Rendezvous>,
 }
 
 impl NetworkConfig {
@@ -149,6 +152,7 @@ impl NetworkConfig {
             idle_timeout: Duration::from_secs(600),
             ban_time: Duration::from_secs(600),
             pointers: Arc::new(|_, _| PointerVerdict::Bad),
+            rendezvous: Vec::new(),
         }
     }
 

@@ -622,10 +622,17 @@ def verify_syncs():
         check(blake3(data).hexdigest()[:32] == row["digest"], f"digest of {len(row['ids'])} ids")
 
 
+def verify_rendezvous():
+    vectors = load("rendezvous.json")
+    for row in vectors["keys"]:
+        parts = (b"haggle/rendezvous/v1", vectors["network"].encode(), row["place"].encode())
+        check(blake3(b"\0".join(parts)).hexdigest() == row["key"], f"rendezvous key of {row['place']}")
+
+
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_agents, verify_tickets, verify_syncs)
+             verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -35,7 +35,9 @@ use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NetworkId, NodeKey, Payme
 use haggle_catalog::{Catalog, CatalogConfig, Keep, is_senders_fault};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
-use haggle_network::{Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, RelayLimits, topic};
+use haggle_network::{
+    Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, RelayLimits, Rendezvous, topic,
+};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::arrivals::Incoming;
 use haggle_settlement::budget::Limits;
@@ -353,6 +355,7 @@ async fn start_network(
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,
         pointers: check_pointers(file.id.clone(), Arc::clone(clock)),
+        rendezvous: Rendezvous::all(file.shards),
         ..base
     };
     let mut libp2p = Registry::default();

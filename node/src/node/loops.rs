@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, cards, look, messages, pay, pointing};
+use super::{Inner, cards, look, messages, pay, pointing, rendezvous};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -73,6 +73,8 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
     spawn_one(inner, tasks, pointing::keep_pointers);
     spawn_one(inner, tasks, cards::fetch_cards);
+    spawn_one(inner, tasks, rendezvous::declare);
+    spawn_one(inner, tasks, rendezvous::seek);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
