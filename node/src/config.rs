@@ -100,13 +100,21 @@ pub struct P2p {
 }
 
 /// How much of the market this node holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Market {
     /// Its part in the market.
     pub role: Role,
     /// The categories whose shards a node of the role `interest` holds.
     pub interests: Vec<String>,
+    /// MiB of documents of others that are kept on disk: long schemas that their listings name.
+    pub documents_mib: u32,
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Self { role: Role::default(), interests: Vec::new(), documents_mib: 64 }
+    }
 }
 
 /// Most categories that a node takes an interest in.
@@ -122,7 +130,14 @@ impl Market {
         }
     }
 
+    pub(crate) const fn documents_bytes(&self) -> u64 {
+        (self.documents_mib as u64) << 20
+    }
+
     fn check(&self) -> Result<(), String> {
+        if !(1..=65_536).contains(&self.documents_mib) {
+            return Err("market.documents_mib is between 1 and 65536".to_owned());
+        }
         if self.role != Role::Interest {
             let unused = "market.interests counts with market.role = \"interest\" alone: set that, or leave it empty";
             return if self.interests.is_empty() { Ok(()) } else { Err(unused.to_owned()) };

@@ -2,9 +2,12 @@
 //!
 //! An index node is one that speaks `/haggle/<network>/search/1`: it says so when it connects, as of every protocol.
 
+mod documents;
 mod meet;
 
 use crate::config::Role;
+use crate::documents::Documents;
+use documents::Papers;
 use haggle_base::{Clock, Coded, NetworkId, PeerId, RecordId};
 use haggle_catalog::remote::budget::Budget;
 use haggle_catalog::remote::wire::{Question, Refusal};
@@ -56,6 +59,7 @@ pub(crate) struct Lookup {
     budget: Mutex<Budget<PeerId>>,
     searches: Mutex<VecDeque<Search>>,
     meetings: Meetings,
+    papers: Papers,
     asked: Family<Outcome, Counter>,
     answered: Family<Outcome, Counter>,
     declared: Family<Outcome, Counter>,
@@ -102,6 +106,7 @@ impl Coded for LookupError {
     }
 }
 
+pub(crate) use documents::protocol as blob_protocol;
 pub(crate) use meet::protocol as agent_protocol;
 
 /// The name of the protocol in a network.
@@ -115,6 +120,7 @@ impl Lookup {
         network: Network,
         catalog: Catalog,
         clock: Arc<dyn Clock>,
+        documents: Documents,
         registry: &mut Registry,
     ) -> Self {
         let (asked, answered) = (Family::default(), Family::default());
@@ -130,6 +136,7 @@ impl Lookup {
         );
         own.register("sought", "Members of a part looked for and met, by outcome", Family::clone(&sought));
         let meetings = Meetings::new(registry);
+        let papers = Papers::new(documents, registry);
         let (budget, searches) = (Mutex::default(), Mutex::default());
         Self {
             role,
@@ -140,6 +147,7 @@ impl Lookup {
             budget,
             searches,
             meetings,
+            papers,
             asked,
             answered,
             declared,

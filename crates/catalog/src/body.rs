@@ -2,10 +2,12 @@
 //!
 //! The attestation's body is in `haggle-base`, because reputation reads it too.
 
+mod blob;
 mod card;
 mod listing;
 mod tombstone;
 
+pub use blob::{BlobRef, MAX_BLOB_BYTES};
 pub use card::{CARD_SLOT, CardBody, Host, MAX_AGENT_CARD_BYTES};
 pub use listing::{EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_slot};
 pub use tombstone::TombstoneBody;

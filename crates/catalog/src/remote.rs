@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub mod agent;
+pub mod blob;
 pub mod budget;
 mod error;
 #[cfg(test)]

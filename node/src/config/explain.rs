@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 41] = [
+pub const EXPLANATIONS: [Explanation; 42] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -36,6 +36,7 @@ pub const EXPLANATIONS: [Explanation; 41] = [
         "market.interests",
         "the categories that a node of the role interest holds, 32 at most, such as [\"data-processing\"]",
     ),
+    row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),
