@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod channels;
 pub(crate) mod endpoints;
 pub(crate) mod faults;
+pub(crate) mod market;
 pub(crate) mod memory;
 pub(crate) mod money;
 pub(crate) mod notes;

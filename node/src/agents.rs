@@ -275,7 +275,7 @@ fn too_long(what: &'static str) -> ApiError {
     ApiError::bad_request(
         "invalid_agent",
         format!("{what} is too long or holds control characters"),
-        "shorten it: name 48 bytes, description 512, tag 32, schema 1024, at most 16 tags",
+        "shorten it: name 48 bytes, description 512, tag 32, schema 65536, at most 16 tags",
     )
 }
 

@@ -91,6 +91,12 @@ impl Home {
         self.0.join("market.db")
     }
 
+    /// `documents`: what listings name by hash, this node's and others'.
+    #[must_use]
+    pub fn documents(&self) -> PathBuf {
+        self.0.join("documents")
+    }
+
     /// `blobs`: payloads too large for the database.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

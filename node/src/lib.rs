@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "devnet")]
 pub mod devnet;
+mod documents;
 mod error;
 mod events;
 pub mod home;

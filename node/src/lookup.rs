@@ -2,9 +2,12 @@
 //!
 //! An index node is one that speaks `/haggle/<network>/search/1`: it says so when it connects, as of every protocol.
 
+mod documents;
 mod meet;
 
 use crate::config::Role;
+use crate::documents::Documents;
+use documents::Papers;
 use haggle_base::{Clock, Coded, NetworkId, PeerId, RecordId};
 use haggle_catalog::remote::budget::Budget;
 use haggle_catalog::remote::wire::{Question, Refusal};
@@ -56,8 +59,11 @@ pub(crate) struct Lookup {
     budget: Mutex<Budget<PeerId>>,
     searches: Mutex<VecDeque<Search>>,
     meetings: Meetings,
+    papers: Papers,
     asked: Family<Outcome, Counter>,
     answered: Family<Outcome, Counter>,
+    declared: Family<Outcome, Counter>,
+    sought: Family<Outcome, Counter>,
 }
 
 impl fmt::Debug for Lookup {
@@ -100,6 +106,7 @@ impl Coded for LookupError {
     }
 }
 
+pub(crate) use documents::protocol as blob_protocol;
 pub(crate) use meet::protocol as agent_protocol;
 
 /// The name of the protocol in a network.
@@ -113,15 +120,49 @@ impl Lookup {
         network: Network,
         catalog: Catalog,
         clock: Arc<dyn Clock>,
+        documents: Documents,
         registry: &mut Registry,
     ) -> Self {
         let (asked, answered) = (Family::default(), Family::default());
         let own = registry.sub_registry_with_prefix("haggle_search");
         own.register("asked", "Index nodes asked, by outcome", Family::clone(&asked));
         own.register("answered", "Searches of light nodes, by outcome", Family::clone(&answered));
+        let (declared, sought) = (Family::default(), Family::default());
+        let own = registry.sub_registry_with_prefix("haggle_rendezvous");
+        own.register(
+            "declared",
+            "Declarations of this node as a member of a part, by outcome",
+            Family::clone(&declared),
+        );
+        own.register("sought", "Members of a part looked for and met, by outcome", Family::clone(&sought));
         let meetings = Meetings::new(registry);
+        let papers = Papers::new(documents, registry);
         let (budget, searches) = (Mutex::default(), Mutex::default());
-        Self { role, network, catalog, clock, begun: Instant::now(), budget, searches, meetings, asked, answered }
+        Self {
+            role,
+            network,
+            catalog,
+            clock,
+            begun: Instant::now(),
+            budget,
+            searches,
+            meetings,
+            papers,
+            asked,
+            answered,
+            declared,
+            sought,
+        }
+    }
+
+    /// Counts what came of declaring this node a member.
+    pub(crate) fn declared(&self, outcome: &'static str) {
+        self.declared.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts what came of looking for members.
+    pub(crate) fn sought(&self, outcome: &'static str) {
+        self.sought.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) const fn role(&self) -> Role {
@@ -178,10 +219,11 @@ impl Lookup {
         })
     }
 
-    /// Searches this node's copy of the market; at a light node, what three index nodes know of it, and then how far that
-    /// goes.
+    /// Searches this node's copy of the market. At a light node, and at one that holds a part in which not everything lies
+    /// that is searched for, what three index nodes know beside what is held, and then how far that goes.
     pub(crate) async fn search(&self, query: &Query) -> Result<(Answer, Option<Coverage>), LookupError> {
-        if self.role != Role::Light {
+        let is_held = query.category.as_ref().is_some_and(|category| self.catalog.holds(category));
+        if self.role.holds_all() || is_held {
             return Ok((self.catalog.search(query)?, None));
         }
         let question = Question::of(query)?.encode().map_err(SearchError::BadFrame)?;
@@ -198,7 +240,8 @@ impl Lookup {
         let (connected, absent) = self.index_nodes();
         let peers = choose(connected, absent, dice);
         if peers.is_empty() {
-            return Err(LookupError::NoIndexNode);
+            // who holds a part of the market answers with that
+            return if self.role == Role::Interest { Ok(Default::default()) } else { Err(LookupError::NoIndexNode) };
         }
         let name = protocol(self.catalog.network());
         let open = |peer: PeerId| {

@@ -40,6 +40,8 @@ pub(crate) enum Sessions {
     Off,
     /// It gives what its own agents say, and does not hold the market.
     Given,
+    /// It holds a part of the market: it reconciles that, and gives what its own agents say.
+    Part,
     /// It holds the market, and reconciles.
     Reconciled,
 }
@@ -82,6 +84,12 @@ pub enum MarketError {
 /// The name of the reconciliation protocol.
 fn protocol(network: &NetworkId) -> String {
     scoped(network, "sync/1")
+}
+
+/// The same between nodes that say which shards they hold: what a node that holds a part of the market accepts, so that nobody
+/// takes its part for the whole.
+pub(crate) fn part_protocol(network: &NetworkId) -> String {
+    scoped(network, "sync/2")
 }
 
 impl Market {
@@ -142,11 +150,18 @@ impl Market {
             self.spawn(self.clone().read_gossip(inbox));
         }
         // a node that does not reconcile does not say that it does
-        if sessions == Sessions::Reconciled {
-            let syncs = self.network.accept(&protocol(self.catalog.network()))?;
-            self.spawn(self.clone().follow(syncs));
+        let followed = match sessions {
+            Sessions::Reconciled => Some(protocol(self.catalog.network())),
+            Sessions::Part => Some(part_protocol(self.catalog.network())),
+            Sessions::Given | Sessions::Off => None,
+        };
+        if let Some(name) = followed {
+            let syncs = self.network.accept(&name)?;
+            self.spawn(self.clone().follow(syncs, sessions == Sessions::Part));
         }
-        if sessions == Sessions::Given {
+        if matches!(sessions, Sessions::Given | Sessions::Part) {
+            // whoever comes is owed what was said before this start
+            self.pace.lock().has_news(self.begun.elapsed());
             self.spawn(self.clone().watch_own(self.catalog.subscribe()));
         }
         if sessions != Sessions::Off {
@@ -209,10 +224,12 @@ impl Market {
     /// Tells the pace of peers that come and go, and the catalog of peers that listen.
     async fn watch(self, mut events: broadcast::Receiver<NetworkEvent>, sessions: Sessions) {
         let own = self.network.peer_id();
-        // both sides see a connection; the smaller id leads, so one session is enough
+        // both sides see a connection; the smaller id leads, so one session is enough. A node of a part always leads one, for
+        // only so can it give what lies elsewhere
         let greet = |peer: PeerId| {
             if sessions != Sessions::Off {
-                self.pace.lock().connected(peer, own < peer, self.begun.elapsed());
+                let leads = own < peer || sessions == Sessions::Part;
+                self.pace.lock().connected(peer, leads, self.begun.elapsed());
                 self.changed.notify_one();
             }
         };
@@ -275,7 +292,7 @@ impl Market {
     }
 
     /// Follows the sessions that peers lead, as far as they may.
-    async fn follow(self, mut syncs: Incoming) {
+    async fn follow(self, mut syncs: Incoming, says: bool) {
         while let Some((peer, stream)) = syncs.next().await {
             if !self.pace.lock().follow(peer, self.begun.elapsed()) {
                 tracing::debug!(peer.id = %peer, "{peer} asks to reconcile more often than it may");
@@ -283,7 +300,7 @@ impl Market {
             }
             let this = self.clone();
             self.spawn(async move {
-                let (ended, spent) = this.session(peer, stream, Role::Follower).await;
+                let (ended, spent) = this.session(peer, stream, Role::Follower, says).await;
                 this.pace.lock().followed(&peer, ended, spent, this.begun.elapsed(), dice());
                 this.changed.notify_one();
             });
@@ -291,7 +308,10 @@ impl Market {
     }
 
     async fn lead_one(&self, peer: PeerId, sessions: Sessions) {
-        let opened = self.network.open(&peer, &protocol(self.catalog.network())).await;
+        let part = part_protocol(self.catalog.network());
+        let says = self.network.speaks(&peer, &part);
+        let name = if says { part } else { protocol(self.catalog.network()) };
+        let opened = self.network.open(&peer, &name).await;
         // a light node holds nothing to reconcile with, and says so by not speaking the protocol; one that has just started
         // may not speak it yet
         let since = self.network.facts(&peer).and_then(|facts| facts.connected_since);
@@ -299,7 +319,7 @@ impl Market {
         let is_light = is_settled && matches!(opened, Err(NetworkError::Unsupported { .. }));
         let (ended, spent) = match opened {
             Ok(stream) if sessions == Sessions::Given => self.over(peer, self.catalog.give_to(stream, peer).await),
-            Ok(stream) => self.session(peer, stream, Role::Leader).await,
+            Ok(stream) => self.session(peer, stream, Role::Leader, says).await,
             Err(error) => {
                 tracing::debug!(peer.id = %peer, error.code = error.code(), "{peer} cannot be reconciled with: {error}");
                 (Ended::Failed, Spent::default())
@@ -314,8 +334,13 @@ impl Market {
         self.changed.notify_one();
     }
 
-    async fn session(&self, peer: PeerId, stream: Stream, role: Role) -> (Ended, Spent) {
-        self.over(peer, self.catalog.sync_with(stream, role, peer).await)
+    /// Reconciles over a stream, on which each side `says` which shards it holds or neither does.
+    async fn session(&self, peer: PeerId, stream: Stream, role: Role, says: bool) -> (Ended, Spent) {
+        let outcome = match says {
+            true => self.catalog.sync_parts_with(stream, role, peer).await,
+            false => self.catalog.sync_with(stream, role, peer).await,
+        };
+        self.over(peer, outcome)
     }
 
     /// What a session that is over comes to.

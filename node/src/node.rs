@@ -2,6 +2,7 @@
 
 mod api;
 mod builder;
+mod cards;
 mod checks;
 mod compose;
 mod invoke;
@@ -15,6 +16,7 @@ mod prices;
 mod probe;
 mod publish;
 mod receipts;
+mod rendezvous;
 mod search;
 mod sell;
 mod tickets;
@@ -29,6 +31,7 @@ use crate::adapters::notes::NoteTaker;
 use crate::agent::{AgentDraft, Worker};
 use crate::agents::Agents;
 use crate::config::Config;
+use crate::documents::Documents;
 use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, HomeLock};
@@ -117,6 +120,7 @@ pub(crate) struct Inner {
     pub(crate) faults: Arc<CrashPoint>,
     /// Bodies that are too long for a row.
     pub(crate) blobs: Blobs,
+    pub(crate) documents: Documents,
     /// One request for each key of a payment.
     pub(crate) paying: pay::Turns,
     /// How often agents of this node paid an address singly, since the start.

@@ -106,6 +106,9 @@ impl PaidAnswer {
     }
 }
 
+/// Room for a schema, which a listing names as a document if it is long.
+pub(crate) type SchemaText = Text<{ haggle_catalog::body::MAX_BLOB_BYTES as usize }>;
+
 /// One agent of this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,10 +125,10 @@ pub(crate) struct AgentRow {
     pub(crate) tags: List<Text<32>, 16>,
     /// Price of one call.
     pub(crate) price: Usdc,
-    /// JSON Schema of the input.
-    pub(crate) input_schema: Option<Text<1024>>,
-    /// JSON Schema of the output.
-    pub(crate) output_schema: Option<Text<1024>>,
+    /// JSON Schema of the input. On disk a long one is a document that the row names.
+    pub(crate) input_schema: Option<SchemaText>,
+    /// JSON Schema of the output, in the same way.
+    pub(crate) output_schema: Option<SchemaText>,
     /// Seconds between funding and delivery that it promises.
     pub(crate) deliver_within_secs: u32,
     /// Whether the node posts an on-chain delivery when a buyer stays silent.

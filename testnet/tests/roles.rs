@@ -1,4 +1,4 @@
-//! A light node among index nodes: it finds what it does not hold, says how far that goes, and buys it.
+//! Light and interest nodes among index nodes: they find what they do not hold, say how far that goes, and buy it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 const INDEX: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "index")];
 const LIGHT: [(&str, &str); 1] = [("HAGGLE_MARKET__ROLE", "light")];
+const INTEREST: [(&str, &str); 2] = [("HAGGLE_MARKET__ROLE", "interest"), ("HAGGLE_MARKET__INTERESTS", "[\"text\"]")];
 
 async fn status(stage: &Stage, number: usize) -> NodeStatus {
     stage.node(number).client().unwrap().get("/v1/node").await.unwrap()
@@ -99,10 +100,88 @@ async fn a_light_node_that_knows_no_index_node_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_interest_node_holds_its_category_and_finds_the_rest_through_an_index_node() {
+    let mut stage = Stage::new(PROGRAM).await;
+    stage.market.add_node_with(&INDEX).await.unwrap();
+    stage.market.add_node().await.unwrap();
+    let digest = stage.serve(2, "digest", 1).await;
+    let csv = stage.serve(2, "csv", 2).await;
+    let csv_listing = stage.listing(2, "csv").await;
+    stage.market.add_node_with(&INTEREST).await.unwrap();
+
+    // its own category it holds, card and all, and asks nobody
+    let held = "/v1/listings?q=digest&category=text";
+    let page =
+        stage.until_answer(3, held, |page| page["complete"] == true && page["items"][0]["payable"] == true).await;
+    assert_eq!((&page["total"], &page["items"][0]["agent"]), (&1.into(), &digest.did.clone().into()), "{page}");
+    assert!(page.get("coverage").is_none(), "{page}");
+    let market = status(&stage, 3).await.market;
+    assert_eq!((market.role.as_str(), market.interests.as_slice()), ("interest", ["text".to_owned()].as_slice()));
+    assert_eq!(
+        (market.listings, market.shards_held, market.complete),
+        (1, 1, true),
+        "no listing of another shard came"
+    );
+    let shown = stage.typed(3, &["status"]).await.all();
+    assert!(shown.contains("interest: it holds text in 1 shard, reconciled; for the rest"), "{shown}");
+
+    // that it does not hold the rest is no sign that the rest is missing
+    let why = stage.get(2, &format!("/v1/listings/{}/why", csv_listing.id)).await;
+    let word = |peer: &Value| peer["holding"].as_str().unwrap_or_default().to_owned();
+    let mut words: Vec<_> = why["peers"].as_array().unwrap().iter().map(word).collect();
+    words.sort_unstable();
+    assert_eq!(words, ["held", "not_held"], "{why}");
+    assert!(why["because"].as_str().unwrap().contains("1 of 1 peers"), "{why}");
+    let here = stage.get(3, &format!("/v1/listings/{}/why", csv_listing.id)).await;
+    assert_eq!(here["here"], "not_held", "{here}");
+    let shown = stage.typed(3, &["listing", "why", &csv_listing.id]).await.all();
+    assert!(shown.contains("holds only a part of the market"), "{shown}");
+
+    // another category it finds at the index node, of which there is one only
+    let page = stage.until_answer(3, "/v1/listings?category=data", |page| page["total"] == 1).await;
+    assert_eq!(
+        (&page["items"][0]["agent"], &page["items"][0]["payable"], &page["complete"]),
+        (&csv.did.into(), &true.into(), &false.into()),
+        "{page}"
+    );
+    assert_eq!((&page["coverage"]["asked"], &page["coverage"]["answered"]), (&1.into(), &1.into()), "{page}");
+    let page = stage.get(3, "/v1/listings").await;
+    assert_eq!(page["total"], 2, "what it holds, and what was answered: {page}");
+
+    // of index nodes it knows too few, and asks the DHT for others
+    stage.until_counted(1, "haggle_rendezvous_declared_total{outcome=\"ok\"}").await;
+    stage.until_counted(3, "haggle_rendezvous_declared_total{outcome=\"ok\"}").await;
+    stage.until_counted(3, "haggle_rendezvous_sought_total{outcome=\"found\"}").await;
+
+    // what it sells lies in a shard that it does not hold, and others find it
+    let own = stage.node(3).serve_builtin("echo").await.unwrap();
+    for number in [1, 2] {
+        stage.until_answer(number, "/v1/listings?q=echo", |page| page["items"][0]["agent"] == own.did.as_str()).await;
+    }
+
+    stage.market.node_mut(3).restart(&INTEREST).await.unwrap();
+    let page = stage.until_answer(3, held, |page| page["complete"] == true).await;
+    assert_eq!(page["total"], 1, "{page}");
+    let listing = stage.listing(3, "digest").await;
+    let hired = stage.hire(3, &listing, "interest-1").await;
+    stage.until(3, &hired.key, |order| order.is_final() && order.output.is_some()).await;
+
+    // and without an index node it says what it has
+    stage.market.node_mut(1).kill().await;
+    let page = stage.until_answer(3, "/v1/listings?category=tools", |page| page["coverage"]["answered"] == 0).await;
+    assert_eq!((&page["total"], &page["complete"]), (&1.into(), &false.into()), "its own: {page}");
+    assert_eq!(stage.get(3, held).await["complete"], true);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_this_version_does_not_know_is_refused_at_the_start() {
     let mut stage = Stage::new(PROGRAM).await;
+    let refused = stage.market.add_node_with(&[("HAGGLE_MARKET__ROLE", "heavy")]).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("bad_config") && said.contains("full, index, interest or light"), "{said}");
     let refused = stage.market.add_node_with(&[("HAGGLE_MARKET__ROLE", "interest")]).await.unwrap_err();
     let said = refused.to_string();
-    assert!(said.contains("bad_config") && said.contains("take full, index or light"), "{said}");
+    assert!(said.contains("bad_config") && said.contains("market.interests"), "{said}");
     stage.market.shutdown().await;
 }

@@ -2,10 +2,12 @@
 //!
 //! The attestation's body is in `haggle-base`, because reputation reads it too.
 
+mod blob;
 mod card;
 mod listing;
 mod tombstone;
 
+pub use blob::{BlobRef, MAX_BLOB_BYTES};
 pub use card::{CARD_SLOT, CardBody, Host, MAX_AGENT_CARD_BYTES};
 pub use listing::{EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_slot};
 pub use tombstone::TombstoneBody;
@@ -27,7 +29,7 @@ const fn bad(code: &'static str, reason: &'static str) -> RecordError {
 
 /// True for a word that is compared exactly and names a shard: lower-case letters, digits and
 /// `-_.:/`, at least one character. One spelling, so that filters and shards agree everywhere.
-pub(crate) fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.:/".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)
 }

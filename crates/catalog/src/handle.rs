@@ -1,8 +1,11 @@
 //! The handle every room and adapter holds: put, read, sync, listen.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use haggle_base::{Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Verified};
@@ -17,7 +20,7 @@ use crate::{
     bindings::Binding,
     body::{CardBody, ListingBody, listing_slot},
     config::CatalogConfig,
-    door::{AnyRecord, Entry, Place},
+    door::{AnyRecord, Entry, Place, shard_of},
     error::{CatalogError, SyncError},
     index::ListingIndex,
     keep::Kept,
@@ -25,6 +28,7 @@ use crate::{
     ports::{Announce, Standing},
     records,
     service::{self, Command, Put},
+    shards::Shards,
     shelf::Shelf,
     shelf::event,
     state::{Shared, order},
@@ -89,7 +93,7 @@ pub struct CatalogStatus {
     pub attestations: usize,
     /// Announcements that wait for a peer.
     pub waiting_announcements: usize,
-    /// True after a sync with any peer has run to its end.
+    /// As [`Catalog::is_complete`].
     pub complete: bool,
 }
 
@@ -118,7 +122,9 @@ impl Catalog {
         if let Some(kept) = &mut kept {
             kept.restore(shelf.iter());
             // a node that held more before has more than it keeps
-            while !records::let_go(&store, &mut shelf, kept).await?.is_empty() {}
+            while !kept.excess(1).is_empty() {
+                let _gone = records::let_go(&store, &mut shelf, kept).await?;
+            }
         }
         let index = ListingIndex::create(config.index_dir.as_deref())?;
         let shared = Arc::new(Shared {
@@ -132,7 +138,7 @@ impl Catalog {
             events: broadcast::Sender::new(EVENT_QUEUE),
             waiting: AtomicUsize::new(0),
             wake: Notify::new(),
-            complete: AtomicBool::new(false),
+            reconciled: AtomicU64::new(0),
             kept: kept.map(Mutex::new),
             cache: Mutex::default(),
         });
@@ -290,7 +296,11 @@ impl Catalog {
     /// How a record stands on the shelf, for whoever asks. `place` is where it would stand, if that is known.
     #[must_use]
     pub fn holding(&self, id: &RecordId, place: Option<&Place>) -> Holding {
-        Holding::on(&self.shared.shelf.read(), id, place)
+        match Holding::on(&self.shared.shelf.read(), id, place) {
+            // nobody can tell from an id which shard it lies in
+            Holding::Unknown if self.shared.kept.is_some() => Holding::NotHeld,
+            holding => holding,
+        }
     }
 
     /// Where a record stands, if it is held.
@@ -314,10 +324,59 @@ impl Catalog {
         }
     }
 
-    /// True after a sync with any peer has run to its end.
+    /// True after syncs have compared every shard that this node holds with a peer, to their ends. Never at a node that
+    /// holds none.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.shared.complete.load(Ordering::Relaxed)
+        let held = self.held();
+        !held.is_empty() && self.reconciled().covers(held)
+    }
+
+    /// As [`Self::is_complete`], of the one shard that listings of a category lie in.
+    #[must_use]
+    pub fn is_complete_in(&self, category: &str) -> bool {
+        self.held().shared_with(self.reconciled()).contains(self.shard_of(category))
+    }
+
+    /// Whether this node holds every listing of a category that it has heard of.
+    #[must_use]
+    pub fn holds(&self, category: &str) -> bool {
+        self.held().contains(self.shard_of(category))
+    }
+
+    /// The shards that this node holds.
+    #[must_use]
+    pub fn held(&self) -> Shards {
+        let all = || Shards::all(self.shared.config.shards);
+        self.shared.config.keep.as_ref().map_or_else(all, |keep| keep.shards)
+    }
+
+    fn reconciled(&self) -> Shards {
+        Shards::of_bits(self.shared.reconciled.load(Ordering::Relaxed))
+    }
+
+    fn shard_of(&self, category: &str) -> u16 {
+        shard_of(category.trim().to_lowercase().as_bytes(), self.shared.config.shards)
+    }
+
+    /// Authors of listings in the shards that this node holds, of whom it has no card; at most `limit`, and of those alone
+    /// that `wanted` says yes to. Nobody at a node that holds the whole market: there the card comes by itself.
+    #[must_use]
+    pub fn uncarded(&self, limit: usize, wanted: impl Fn(&Did) -> bool) -> Vec<Did> {
+        if self.shared.kept.is_none() {
+            return Vec::new();
+        }
+        let (held, shelf) = (self.held(), self.shared.shelf.read());
+        let mut authors = HashSet::new();
+        for entry in shelf.iter().filter(|entry| entry.kind == Kind::Listing && held.contains(entry.shard)) {
+            if authors.len() >= limit {
+                break;
+            }
+            if shelf.at(&Place::card(&entry.author)).is_none() && wanted(&entry.author) {
+                authors.insert(entry.author);
+            }
+        }
+        authors.into_iter().collect()
     }
 
     /// What happens on the shelf from now on.
@@ -341,8 +400,29 @@ impl Catalog {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let shards = self.shared.config.shards;
-        self.run_session(stream, Session::new(role, self.network().clone(), shards), peer).await
+        self.run_session(stream, self.session(role, false), peer).await
+    }
+
+    /// As [`Self::sync_with`], over a stream on which each side says which shards it holds: those that both hold are
+    /// compared. Equal sets come of it in these.
+    ///
+    /// # Errors
+    /// As of [`Self::sync_with`].
+    pub async fn sync_parts_with<S>(&self, stream: S, role: Role, peer: PeerId) -> Result<SyncReport, SyncError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.run_session(stream, self.session(role, true), peer).await
+    }
+
+    fn session(&self, role: Role, says: bool) -> Session {
+        let session = Session::new(role, self.network().clone(), self.shared.config.shards);
+        if self.shared.kept.is_none() {
+            return session;
+        }
+        let shelf = self.shared.shelf.read();
+        let own = self.own_of(&shelf).map(|entry| (entry.shard, entry.id)).collect();
+        session.of_part(self.held(), says, own)
     }
 
     /// Gives a peer what our own agents say, and takes nothing: what a node does that does not hold the market.
@@ -360,9 +440,13 @@ impl Catalog {
     /// The records of those who publish here, if this node does not hold the whole market.
     #[must_use]
     pub fn own(&self) -> Vec<RecordId> {
-        let Some(kept) = &self.shared.kept else { return Vec::new() };
-        let authors: Vec<Did> = kept.lock().own().iter().copied().collect();
-        self.shared.ids(|shelf| authors.iter().flat_map(|author| shelf.by_author(author)).map(order).collect())
+        self.shared.ids(|shelf| self.own_of(shelf).map(order).collect())
+    }
+
+    fn own_of<'a>(&self, shelf: &'a Shelf) -> impl Iterator<Item = &'a Entry> {
+        let authors: Vec<Did> =
+            self.shared.kept.iter().flat_map(|kept| kept.lock().own().iter().copied().collect::<Vec<_>>()).collect();
+        authors.into_iter().flat_map(|author| shelf.by_author(&author).collect::<Vec<_>>())
     }
 
     async fn run_session<S>(&self, stream: S, session: Session, peer: PeerId) -> Result<SyncReport, SyncError>
@@ -372,9 +456,7 @@ impl Catalog {
         self.sweep().await?;
         let patience = self.shared.config.sync_patience;
         let report = Box::pin(sync::drive(self, stream, session, peer, patience)).await?;
-        if !report.is_gift {
-            self.shared.complete.store(true, Ordering::Relaxed);
-        }
+        self.shared.reconciled.fetch_or(report.covered.bits(), Ordering::Relaxed);
         tracing::info!(
             peer.id = %peer,
             sync.received = report.received,

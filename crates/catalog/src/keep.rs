@@ -1,12 +1,13 @@
 //! Which records of others a node keeps that does not hold the whole market.
 //!
-//! A pure machine. Such a node keeps what its own agents say, and of others what it looked up last.
+//! A pure machine. Such a node keeps what its own agents say, every record of the shards that it holds, if any, and of
+//! others what it looked up last.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use haggle_base::{Did, RecordId};
+use haggle_base::{Did, Kind, RecordId};
 
-use crate::door::Entry;
+use crate::{door::Entry, handle::Origin, shards::Shards, shelf::Shelf};
 
 /// Records of others that a light node keeps unless told otherwise: about 16 MiB on disk if all of them are large.
 pub const KEPT_RECORDS: usize = 4096;
@@ -16,15 +17,17 @@ pub const KEPT_RECORDS: usize = 4096;
 pub struct Keep {
     /// Authors whose records are kept whatever happens; whoever publishes here is one.
     pub own: HashSet<Did>,
+    /// Shards whose records are kept, whoever they are of.
+    pub shards: Shards,
     /// Records of all others together.
     pub others: usize,
 }
 
 impl Keep {
-    /// The defaults for a node of these agents.
+    /// The defaults for a node of these agents that holds these shards.
     #[must_use]
-    pub fn of(own: HashSet<Did>) -> Self {
-        Self { own, others: KEPT_RECORDS }
+    pub const fn of(own: HashSet<Did>, shards: Shards) -> Self {
+        Self { own, shards, others: KEPT_RECORDS }
     }
 }
 
@@ -52,12 +55,32 @@ impl Kept {
         self.keep.own.insert(author);
     }
 
+    /// Whether a record is kept that came from there: of what nobody here asked for, what is our own or lies in a shard
+    /// that is held.
+    pub(crate) fn takes(&self, entry: &Entry, origin: Origin) -> bool {
+        match origin {
+            Origin::Local | Origin::Search { .. } => true,
+            Origin::Gossip { .. } | Origin::Sync { .. } => self.stays(entry),
+        }
+    }
+
+    /// Whether it is kept whatever else comes.
+    fn stays(&self, entry: &Entry) -> bool {
+        self.keep.shards.contains(entry.shard) || self.keep.own.contains(&entry.author)
+    }
+
+    /// Whether an author sells something in a shard that is held.
+    pub(crate) fn sells_here(&self, shelf: &Shelf, author: &Did) -> bool {
+        let sells = |entry: &Entry| entry.kind == Kind::Listing && self.keep.shards.contains(entry.shard);
+        !self.keep.shards.is_empty() && shelf.by_author(author).any(sells)
+    }
+
     /// The record came, once more or for the first time.
-    pub(crate) fn came(&mut self, id: RecordId, author: &Did) {
-        self.gone(&id);
-        if !self.keep.own.contains(author) {
-            self.turns.insert(id, self.next);
-            self.order.insert(self.next, id);
+    pub(crate) fn came(&mut self, entry: &Entry) {
+        self.gone(&entry.id);
+        if !self.stays(entry) {
+            self.turns.insert(entry.id, self.next);
+            self.order.insert(self.next, entry.id);
             self.next += 1;
         }
     }
@@ -77,38 +100,71 @@ impl Kept {
 
     /// Notes what a shelf holds, the oldest records as those looked up longest ago.
     pub(crate) fn restore<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) {
-        let mut held: Vec<_> = entries.map(|entry| (entry.created, entry.id, entry.author)).collect();
-        held.sort_unstable();
-        for (_, id, author) in held {
-            self.came(id, &author);
-        }
+        let mut held: Vec<_> = entries.collect();
+        held.sort_unstable_by_key(|entry| (entry.created, entry.id));
+        held.into_iter().for_each(|entry| self.came(entry));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use haggle_base::Hash;
+    use haggle_base::{Hash, Text};
 
     use super::*;
-    use crate::testing::agent;
+    use crate::{
+        door::Place,
+        testing::{START, agent, peer},
+    };
+
+    fn entry(id: RecordId, author: Did, shard: u16) -> Entry {
+        Entry {
+            id,
+            kind: Kind::Card,
+            author,
+            slot: Text::try_from("card").unwrap(),
+            place: Place::card(&author),
+            subject: None,
+            seq: 1,
+            created: START,
+            expires: START,
+            shard,
+            costed: false,
+        }
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_taken_only_where_it_stays() {
+        let id = |byte| RecordId::from(Hash::from_bytes([byte; 32]));
+        let (alice, bob) = (agent(0).did(), agent(1).did());
+        let mut kept = Kept::new(Keep { own: HashSet::from([alice]), shards: [2].into_iter().collect(), others: 0 });
+        let (gossip, asked) = (Origin::Gossip { peer: peer(1) }, Origin::Search { peer: peer(1) });
+        for (author, shard, is_taken) in [(alice, 0, true), (bob, 2, true), (bob, 0, false)] {
+            let entry = entry(id(1), author, shard);
+            assert_eq!(kept.takes(&entry, gossip), is_taken, "{shard}");
+            assert!(kept.takes(&entry, asked) && kept.takes(&entry, Origin::Local));
+            kept.came(&entry);
+            assert_eq!(kept.excess(9).is_empty(), is_taken, "what stays is not let go of");
+        }
+    }
 
     #[test]
     fn what_was_looked_up_longest_ago_goes_first_and_what_is_ours_stays() {
         let id = |byte| RecordId::from(Hash::from_bytes([byte; 32]));
         let (alice, bob) = (agent(0).did(), agent(1).did());
-        let mut kept = Kept::new(Keep { own: HashSet::from([alice]), others: 2 });
-        kept.came(id(0), &alice);
-        (1..=3).for_each(|byte| kept.came(id(byte), &bob));
+        let entry = |byte, author| entry(id(byte), author, 0);
+        let mut kept = Kept::new(Keep { own: HashSet::from([alice]), shards: Shards::NONE, others: 2 });
+        kept.came(&entry(0, alice));
+        (1..=3).for_each(|byte| kept.came(&entry(byte, bob)));
         assert_eq!(kept.excess(10), [id(1)]);
-        kept.came(id(1), &bob);
+        kept.came(&entry(1, bob));
         assert_eq!(kept.excess(10), [id(2)], "it was asked for again");
         kept.gone(&id(2));
         assert_eq!(kept.excess(10), []);
-        kept.came(id(4), &bob);
-        kept.came(id(5), &bob);
+        kept.came(&entry(4, bob));
+        kept.came(&entry(5, bob));
         assert_eq!((kept.excess(1), kept.excess(10)), (vec![id(3)], vec![id(3), id(1)]));
         kept.is_ours(bob);
-        kept.came(id(3), &bob);
+        kept.came(&entry(3, bob));
         assert_eq!(kept.excess(10), [id(1)], "bob publishes here now");
     }
 }

@@ -55,6 +55,7 @@ mod records;
 pub mod remote;
 mod search;
 mod service;
+mod shards;
 pub mod shelf;
 mod state;
 pub mod sync;
@@ -79,6 +80,7 @@ pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
 pub use prices::{MAX_PRICE_CHANGES, PriceHistory, PricePoint};
 pub use remote::{Coverage, LookedUp, SearchError};
 pub use search::{Answer, Hit};
+pub use shards::Shards;
 pub use sync::{
     Role, SyncReport,
     pace::{Ended, Pace, PaceSettings, Spent},

@@ -75,6 +75,8 @@ pub enum Holding {
     Refused,
     /// It never came, or has expired.
     Unknown,
+    /// It is not held, and neither is the whole market here: nothing follows from that.
+    NotHeld,
 }
 
 /// How an agent is at a node that is asked for it.
@@ -117,7 +119,7 @@ frame!(Question);
 frame!(Reply);
 
 impl Holding {
-    /// The word for it: `held`, `replaced`, `withdrawn`, `refused` or `unknown`.
+    /// The word for it: `held`, `replaced`, `withdrawn`, `refused`, `unknown` or `not_held`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +128,7 @@ impl Holding {
             Self::Withdrawn { .. } => "withdrawn",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
+            Self::NotHeld => "not_held",
         }
     }
 
@@ -134,7 +137,7 @@ impl Holding {
     pub const fn by(self) -> Option<RecordId> {
         match self {
             Self::Replaced { by } | Self::Withdrawn { by } => Some(by),
-            Self::Held | Self::Refused | Self::Unknown => None,
+            Self::Held | Self::Refused | Self::Unknown | Self::NotHeld => None,
         }
     }
 

@@ -121,7 +121,8 @@ impl Catalog {
             event::Put::Fresh { .. } | event::Put::Replaced { .. } | event::Put::Known => {}
             event::Put::Stale { .. } => return Err(CatalogError::Superseded),
             event::Put::OverQuota { quota, .. } => return Err(CatalogError::OverQuota(quota)),
-            event::Put::Expired => return Err(haggle_base::RecordError::Expired.into()),
+            // what is published here is kept here
+            event::Put::NotHeld | event::Put::Expired => return Err(haggle_base::RecordError::Expired.into()),
         }
         Ok(signed.verify(self.network(), now)?)
     }

@@ -105,6 +105,10 @@ pub(crate) fn take_out(
     let mut prices = Changes::to(store);
     for id in kept.excess(PAGE) {
         kept.gone(&id);
+        // the card of whoever sells in a shard that is held stays as long as it is valid
+        if shelf.get(&id).is_some_and(|entry| entry.kind == Kind::Card && kept.sells_here(shelf, &entry.author)) {
+            continue;
+        }
         if let event::Discard::Gone(entry) = shelf.discard(command::Discard { id }) {
             drop_entry(&mut batch, &entry);
             if entry.kind == Kind::Listing {

@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub mod agent;
+pub mod blob;
 pub mod budget;
 mod error;
 #[cfg(test)]
@@ -198,7 +199,7 @@ impl Catalog {
                 event::Put::Fresh { .. } | event::Put::Replaced { .. } | event::Put::Known => ids.insert(id),
                 // whether the newer one is what was asked for, the search will say
                 event::Put::Stale { held } => ids.insert(held),
-                event::Put::OverQuota { .. } | event::Put::Expired => false,
+                event::Put::OverQuota { .. } | event::Put::Expired | event::Put::NotHeld => false,
             };
         }
         Ok(is_news)

@@ -55,7 +55,7 @@ impl Catalog {
         self.search_in(query, None)
     }
 
-    /// As [`Self::search`], of these listings and those of this node's own agents alone.
+    /// As [`Self::search`], of these listings, those of this node's own agents, and those of the shards that it holds.
     ///
     /// # Errors
     /// As [`Self::search`].
@@ -65,6 +65,12 @@ impl Catalog {
         let shelf = self.shared.shelf.read();
         for author in own.iter().flatten() {
             ids.extend(shelf.by_author(author).filter(|entry| entry.kind == Kind::Listing).map(|entry| entry.id));
+        }
+        if self.shared.kept.is_some() {
+            for shard in self.held() {
+                let held = shelf.set(shard).map(|(_, id)| id);
+                ids.extend(held.filter(|id| shelf.get(id).is_some_and(|entry| entry.kind == Kind::Listing)));
+            }
         }
         drop(shelf);
         self.search_in(query, Some(&ids))
@@ -93,6 +99,10 @@ impl Catalog {
                 });
             }
         }
-        Ok(Answer { items, total: found.total, complete: self.is_complete(), next, facets: found.facets })
+        let complete = match &query.category {
+            Some(category) => self.is_complete_in(category),
+            None => self.is_complete(),
+        };
+        Ok(Answer { items, total: found.total, complete, next, facets: found.facets })
     }
 }

@@ -147,12 +147,12 @@ impl Worker {
     ) -> Result<Vec<event::Put>, CatalogError> {
         let mut outcomes = Vec::with_capacity(records.len());
         for group in records.chunks(COMMIT_RECORDS) {
-            let (batch, decided) = self.decide(group)?;
+            let first = outcomes.len();
+            let (batch, decided) = self.decide(group, |at| origin(first + at))?;
             if let Err(error) = self.shared.store.commit(batch).await {
                 self.reload().await;
                 return Err(error.into());
             }
-            let first = outcomes.len();
             for (at, (record, outcome)) in group.iter().zip(&decided).enumerate() {
                 self.follow_up(record, outcome, origin(first + at))?;
             }
@@ -163,15 +163,23 @@ impl Worker {
     }
 
     /// Decides about each record and gathers what to store.
-    fn decide(&self, records: &[AnyRecord]) -> Result<(Batch, Vec<event::Put>), CatalogError> {
+    fn decide(
+        &self,
+        records: &[AnyRecord],
+        origin: impl Fn(usize) -> Origin,
+    ) -> Result<(Batch, Vec<event::Put>), CatalogError> {
         let now = self.shared.clock.now();
         let mut shelf = self.shared.shelf.write();
         let mut batch = Batch::new();
         let mut prices = Changes::to(&self.shared.store);
         let mut outcomes = Vec::with_capacity(records.len());
-        for record in records {
+        for (at, record) in records.iter().enumerate() {
             let costed = self.shared.standing.costed(&record.author());
             let entry = Arc::new(record.entry(self.shared.config.shards, costed));
+            if self.shared.kept.as_ref().is_some_and(|kept| !kept.lock().takes(&entry, origin(at))) {
+                outcomes.push(event::Put::NotHeld);
+                continue;
+            }
             let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
             match &outcome {
                 event::Put::Fresh { evicted, forgotten } => {
@@ -207,7 +215,7 @@ impl Worker {
                         records::forget(&mut batch, forgotten);
                     }
                 }
-                event::Put::Known | event::Put::Stale { .. } | event::Put::Expired => {}
+                event::Put::Known | event::Put::Stale { .. } | event::Put::Expired | event::Put::NotHeld => {}
             }
             outcomes.push(outcome);
         }
@@ -219,11 +227,11 @@ impl Worker {
     async fn let_go(&self) -> Result<(), CatalogError> {
         let Some(kept) = &self.shared.kept else { return Ok(()) };
         loop {
-            let taken = records::take_out(&self.shared.store, &mut self.shared.shelf.write(), &mut kept.lock());
-            let (gone, batch) = taken?;
-            if gone.is_empty() {
+            if kept.lock().excess(1).is_empty() {
                 return Ok(());
             }
+            let taken = records::take_out(&self.shared.store, &mut self.shared.shelf.write(), &mut kept.lock());
+            let (gone, batch) = taken?;
             if let Err(error) = self.shared.store.commit(batch).await {
                 self.reload().await;
                 return Err(error.into());
@@ -242,15 +250,17 @@ impl Worker {
                 kept.is_ours(record.author());
             }
             if outcome.is_new() || *outcome == event::Put::Known {
-                kept.came(record.id(), &record.author());
+                kept.came(&record.entry(self.shared.config.shards, false));
             }
         }
         let gone = match outcome {
             event::Put::Fresh { evicted, .. } => evicted.as_ref(),
             event::Put::Replaced { old } => Some(old),
-            event::Put::Known | event::Put::Stale { .. } | event::Put::OverQuota { .. } | event::Put::Expired => {
-                return Ok(());
-            }
+            event::Put::Known
+            | event::Put::Stale { .. }
+            | event::Put::OverQuota { .. }
+            | event::Put::Expired
+            | event::Put::NotHeld => return Ok(()),
         };
         if let Some(entry) = gone {
             self.remove(Arc::clone(entry));

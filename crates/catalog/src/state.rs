@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicU64, AtomicUsize},
     },
 };
 
@@ -42,7 +42,8 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<CatalogEvent>,
     pub(crate) waiting: AtomicUsize,
     pub(crate) wake: Notify,
-    pub(crate) complete: AtomicBool,
+    /// One bit for each shard that a sync has compared to its end.
+    pub(crate) reconciled: AtomicU64,
     /// At a node that does not keep everything.
     pub(crate) kept: Option<Mutex<Kept>>,
     pub(crate) cache: Mutex<HashMap<RecordId, AnyRecord>>,

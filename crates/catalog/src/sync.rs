@@ -20,12 +20,15 @@ use crate::{
     error::{CatalogError, SyncError},
     frames,
     handle::{Catalog, Origin, PendingPut},
+    shards::Shards,
     shelf::event,
     wire::{Frame, MAX_FRAME_BYTES, pack},
 };
 
 pub mod digest;
 pub mod pace;
+#[cfg(test)]
+mod parts;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -64,8 +67,13 @@ pub struct SyncReport {
     pub bytes_in: u64,
     /// Time this side was at work, and not waiting for the other.
     pub busy: Duration,
-    /// Not everything was compared: the leader gave what it has of its own, or left out shards that differ.
+    /// Not everything that this node holds was compared: the leader gave what it has of its own or left out shards that
+    /// differ, or the peer does not hold all of them.
     pub is_gift: bool,
+    /// The shards in which nothing differs now.
+    pub covered: Shards,
+    /// Records of its own that this node gave without comparing; they are no sign of loss.
+    pub gifted: u32,
 }
 
 impl SyncReport {
@@ -78,7 +86,7 @@ impl SyncReport {
     /// What it says about how complete the two were.
     #[must_use]
     pub const fn ended(&self) -> pace::Ended {
-        match (self.is_gift, self.received > 0 || self.sent > 0) {
+        match (self.is_gift, self.received > 0 || self.sent > self.gifted) {
             (true, _) => pace::Ended::Given { news: self.received > 0 },
             (false, true) => pace::Ended::Found,
             (false, false) => pace::Ended::Equal,
@@ -119,6 +127,8 @@ where
     talk.report.turns = session.turns();
     talk.report.missing = session.missing();
     talk.report.is_gift = session.is_gift();
+    talk.report.covered = session.covered();
+    talk.report.gifted = session.gifted();
     Ok(talk.report)
 }
 
@@ -175,7 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                     | event::Put::Known
                     | event::Put::Stale { .. }
                     | event::Put::OverQuota { .. }
-                    | event::Put::Expired,
+                    | event::Put::Expired
+                    | event::Put::NotHeld,
                 ) => self.report.declined += 1,
                 Err(error) if is_senders_fault(&error) => return Err(SyncError::BadRecord(error)),
                 Err(error) => {

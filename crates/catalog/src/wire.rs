@@ -31,6 +31,10 @@ pub enum Frame {
         network: NetworkId,
         /// Its number of shards.
         shards: u16,
+        /// The shards that this side holds, in ascending order; left out by whoever holds all. Only where both sides
+        /// may say it (`sync/2`): a node of an earlier version cannot read it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holds: Option<List<u16, MAX_SHARDS>>,
     },
     /// The leader's digests of all shards, one after the other.
     Digests {

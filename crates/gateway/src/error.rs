@@ -122,6 +122,7 @@ fn status_of(code: &str) -> StatusCode {
         | "precondition_failed" => StatusCode::CONFLICT,
         "input_too_large" | "frame_too_large" | "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rpc_down"
+        | "blob_unavailable"
         | "storage_full"
         | "no_peers"
         | "peer_unreachable"

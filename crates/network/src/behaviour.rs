@@ -29,6 +29,7 @@ use crate::protocol;
 use crate::punching::Punching;
 use crate::reach::{Answering, Asking};
 use crate::relay::{self as relaying, Holders};
+use crate::rendezvous::{KAD_PACKET_BYTES, MAX_MEMBERS};
 
 /// The largest value of a pointer in bytes.
 pub const MAX_POINTER_BYTES: usize = haggle_base::pointer::MAX_POINTER_BYTES;
@@ -231,13 +232,17 @@ fn kademlia(config: &NetworkConfig, local: PeerId) -> Result<kad::Behaviour<Memo
         .set_substreams_timeout(KAD_REQUEST_TIMEOUT)
         .set_record_ttl(Some(POINTER_LIFE))
         // an own pointer is stored again by whoever signs it: only that one knows whether it still holds
-        .set_publication_interval(None);
+        .set_publication_interval(None)
+        .set_provider_record_ttl(Some(POINTER_LIFE))
+        .set_max_packet_size(KAD_PACKET_BYTES)
+        // who is a member declares itself again while it is one
+        .set_provider_publication_interval(None);
     let store = MemoryStoreConfig {
         max_records: MAX_POINTERS + MAX_OWN_POINTERS,
         // The store refuses values of this size or more.
         max_value_bytes: MAX_POINTER_BYTES + 1,
-        max_providers_per_key: 1,
-        max_provided_keys: 0,
+        max_providers_per_key: MAX_MEMBERS,
+        max_provided_keys: config.rendezvous.len(),
     };
     let store = MemoryStore::with_config(local, store);
     let mut kad = kad::Behaviour::with_config(local, store, settings);
@@ -281,7 +286,8 @@ fn gossip(config: &NetworkConfig, registry: &mut Registry) -> Result<Gossipsub, 
         .map_err(setup)?
         .with_metrics(registry.sub_registry_with_prefix("gossipsub"), gossipsub::MetricsConfig::default());
     gossip.with_peer_score(score(config, topics), PeerScoreThresholds::default()).map_err(setup)?;
-    for topic in config.topics.iter().filter(|_| config.subscribes) {
+    let is_heard = |topic: &&String| config.listens_to.as_ref().is_none_or(|heard| heard.contains(topic));
+    for topic in config.topics.iter().filter(is_heard) {
         gossip.subscribe(&gossipsub::IdentTopic::new(topic)).map_err(setup)?;
     }
     Ok(gossip)

@@ -268,6 +268,11 @@ impl Book {
         }
     }
 
+    /// Whether a peer speaks a protocol.
+    pub(crate) fn is_speaking(&self, peer: &PeerId, protocol: &str) -> bool {
+        self.entries.get(peer).is_some_and(|entry| entry.protocols.iter().any(|name| name == protocol))
+    }
+
     /// The peers that speak a protocol, ordered by id: those that are connected, and those that were once and have not
     /// been tried in vain after `since`.
     pub(crate) fn speaking(&self, protocol: &str, since: Timestamp) -> (Vec<PeerId>, Vec<PeerId>) {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::PointerRank;
 use crate::error::NetworkError;
 use crate::events::Severity;
+use crate::rendezvous::{Member, Rendezvous};
 
 /// Where the worker puts its answer.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, NetworkError>>;
@@ -46,6 +47,15 @@ pub(crate) enum Command {
         key: Vec<u8>,
         /// Gets each value as it comes in, and is closed after the last one.
         reply: Reply<mpsc::Receiver<RankedPointer>>,
+    },
+    Declare {
+        at: Rendezvous,
+        reply: Reply<()>,
+    },
+    Seek {
+        at: Rendezvous,
+        /// Gets each member as it is heard of, and is closed after the last one.
+        reply: Reply<mpsc::Receiver<Member>>,
     },
     Report {
         peer: PeerId,

@@ -9,6 +9,7 @@ use haggle_base::{AgentKey, NetworkId};
 
 use crate::bucket::Rate;
 use crate::relay::RelayLimits;
+use crate::rendezvous::Rendezvous;
 
 /// Most relays of the configuration that are used; further ones are left alone.
 pub const MAX_RELAYS: usize = 8;
@@ -75,10 +76,10 @@ pub struct NetworkConfig {
     pub autonat: bool,
     /// Whether a home router is asked to open this node's ports (UPnP). Not while the listen addresses are hidden.
     pub upnp: bool,
-    /// Gossip topics to take part in, as [`crate::topic`] writes them.
+    /// Gossip topics of the network, as [`crate::topic`] writes them: this node publishes on all of them.
     pub topics: Vec<String>,
-    /// Whether this node takes what is said on its topics; if not, it only publishes on them.
-    pub subscribes: bool,
+    /// Those of them on which it takes what others say; all, unless this says which.
+    pub listens_to: Option<Vec<String>>,
     /// Most established connections, all peers together.
     pub max_connections: u32,
     /// How many peers this node looks for by itself. Others may still connect up to
@@ -113,6 +114,8 @@ pub struct NetworkConfig {
     pub ban_time: Duration,
     /// Which pointers are stored for others and returned to callers. Refuses all by default.
     pub pointers: PointerCheck,
+    /// The places at which declarations of others are kept. None by default.
+    pub rendezvous: Vec<Rendezvous>,
 }
 
 impl NetworkConfig {
@@ -132,7 +135,7 @@ impl NetworkConfig {
             autonat: false,
             upnp: false,
             topics: Vec::new(),
-            subscribes: true,
+            listens_to: None,
             max_connections: 64,
             target_peers: 8,
             loopback_ok: false,
@@ -149,6 +152,7 @@ impl NetworkConfig {
             idle_timeout: Duration::from_secs(600),
             ban_time: Duration::from_secs(600),
             pointers: Arc::new(|_, _| PointerVerdict::Bad),
+            rendezvous: Vec::new(),
         }
     }
 
@@ -188,7 +192,7 @@ impl fmt::Debug for NetworkConfig {
             .field("autonat", &self.autonat)
             .field("upnp", &self.upnp)
             .field("topics", &self.topics.len())
-            .field("subscribes", &self.subscribes)
+            .field("listens_to", &self.listens_to.as_ref().map(Vec::len))
             .field("max_connections", &self.max_connections)
             .field("target_peers", &self.target_peers)
             .field("loopback_ok", &self.loopback_ok)

@@ -31,6 +31,7 @@ use crate::proof::MAX_DIDS_PER_PEER;
 use crate::protocol;
 use crate::reach::Reach;
 use crate::relay::Holders;
+use crate::rendezvous::{Member, Rendezvous};
 use crate::shared::Shared;
 use crate::stream::{Incoming, Lanes, Stream, Streams};
 use crate::worker::{Parts, Worker};
@@ -350,6 +351,12 @@ impl Network {
         self.inner.shared.with(|book| book.is_admitted(peer))
     }
 
+    /// Whether a peer speaks a protocol of the network, by what it told when it connected or since.
+    #[must_use]
+    pub fn speaks(&self, peer: &PeerId, protocol: &str) -> bool {
+        self.inner.shared.with(|book| book.is_speaking(peer, protocol))
+    }
+
     /// The peers that speak a protocol of the network, by what they told when they connected or since, ordered by id: those
     /// that are connected; and those that were, unless connecting to them has failed within `lately`.
     #[must_use]
@@ -392,6 +399,30 @@ impl Network {
     /// `pointer_not_stored`.
     pub async fn put_pointer(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), NetworkError> {
         self.ask(|reply| Command::PutPointer { key, value, reply }).await
+    }
+
+    /// Says in the DHT that this node is a member at a place. It counts for 48 hours there; whoever stays one says it again
+    /// before that. Nobody confirms it.
+    ///
+    /// # Errors
+    /// `network_busy`, also at a place that this node itself does not keep (`rendezvous` in its settings).
+    pub async fn declare(&self, at: Rendezvous) -> Result<(), NetworkError> {
+        self.ask(|reply| Command::Declare { at, reply }).await
+    }
+
+    /// Finds members of a place, twenty at most, with addresses that are dialled on a stranger's word. After `patience` it
+    /// gives those that have come so far. Anybody may have declared itself one.
+    ///
+    /// # Errors
+    /// `network_busy`.
+    pub async fn members(&self, at: Rendezvous, patience: Duration) -> Result<Vec<Member>, NetworkError> {
+        let deadline = Instant::now() + patience;
+        let mut coming = self.ask(|reply| Command::Seek { at, reply }).await?;
+        let mut found = Vec::new();
+        while let Ok(Some(member)) = timeout_at(deadline, coming.recv()).await {
+            found.push(member);
+        }
+        Ok(found)
     }
 
     /// Finds different values that pass the configured check, the newest one first. After `patience` it gives what has come

@@ -2,13 +2,14 @@
 
 mod connecting;
 mod gossiping;
+mod meeting;
 mod noticing;
 mod pointing;
 mod reaching;
 mod relaying;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::metrics::Metrics;
 use crate::nearby::Nearby;
 use crate::pointers::Pointers;
 use crate::relay::Holders;
+use crate::rendezvous::Rendezvous;
 use crate::shared::Shared;
 
 /// How often the worker looks at what is due.
@@ -107,6 +109,8 @@ pub(crate) struct Worker {
     queries: HashMap<kad::QueryId, Query>,
     /// What lies in the store of pointers.
     pointers: Pointers,
+    /// The keys at which declarations of members are kept.
+    places_kept: HashSet<kad::RecordKey>,
     /// Banned peers, each with the time (since the start) when the ban ends.
     bans: HashMap<PeerId, Duration>,
 }
@@ -115,6 +119,8 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> Self {
         let (ruling, rulings) = mpsc::channel(parts.config.inbox_capacity.max(1));
         let family = crate::protocol::family(&parts.config.network);
+        let key = |at: &Rendezvous| kad::RecordKey::new(&at.key(&parts.config.network));
+        let places_kept = parts.config.rendezvous.iter().map(key).collect();
         Self {
             swarm: parts.swarm,
             local: parts.local,
@@ -144,6 +150,7 @@ impl Worker {
             dials: HashMap::new(),
             queries: HashMap::new(),
             pointers: Pointers::default(),
+            places_kept,
             bans: HashMap::new(),
             config: parts.config,
         }
@@ -195,6 +202,8 @@ impl Worker {
             Command::Dial { addr, reply } => self.dial(addr, reply),
             Command::PutPointer { key, value, reply } => self.put_pointer(key, value, reply),
             Command::GetPointer { key, reply } => self.get_pointer(&key, reply),
+            Command::Declare { at, reply } => self.declare(at, reply),
+            Command::Seek { at, reply } => self.seek(at, reply),
             Command::Report { peer, severity } => self.penalise(peer, severity),
             Command::Ban { peer, time } => self.ban(peer, time),
             Command::Unban { peer } => self.unban(&peer),

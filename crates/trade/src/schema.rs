@@ -7,11 +7,15 @@ use std::{
 
 use crate::error::TradeError;
 
-/// Largest schema text, in bytes.
-pub const MAX_SCHEMA_BYTES: usize = 4_096;
+/// Largest schema text, in bytes: what a listing may name as a document.
+pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// Compiled schemas that are kept; all are made anew when there are more.
 const MAX_COMPILED: usize = 256;
+
+/// Patterns of one schema, and bytes that one may take once compiled: a short text can stand for a large machine.
+const MAX_PATTERNS: usize = 64;
+const MAX_PATTERN_MEMORY: usize = 1024 * 1024;
 
 /// Words that make a schema point somewhere. A small schema of references can cost time without end, and
 /// one that points elsewhere would be fetched, so a listing's schema has none.
@@ -95,12 +99,12 @@ fn compile(schema: &str) -> Result<jsonschema::Validator, TradeError> {
         return Err(TradeError::BadSchema);
     }
     let schema: serde_json::Value = serde_json::from_str(schema).map_err(|_| TradeError::BadSchema)?;
-    if has_reference(&schema) {
+    if has_reference(&schema) || patterns(&schema) > MAX_PATTERNS {
         return Err(TradeError::BadSchema);
     }
     // The linear-time regex engine: a stranger's pattern must not cost exponential time.
     jsonschema::options()
-        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN_MEMORY))
         .build(&schema)
         .map_err(|_| TradeError::BadSchema)
 }
@@ -112,6 +116,22 @@ fn has_reference(schema: &serde_json::Value) -> bool {
         }
         serde_json::Value::Array(items) => items.iter().any(has_reference),
         _ => false,
+    }
+}
+
+/// How many patterns a schema has, wherever they stand.
+fn patterns(schema: &serde_json::Value) -> usize {
+    match schema {
+        serde_json::Value::Object(fields) => {
+            let own = |(name, value): (&String, &serde_json::Value)| match (name.as_str(), value) {
+                ("pattern", serde_json::Value::String(_)) => 1,
+                ("patternProperties", serde_json::Value::Object(named)) => named.len(),
+                _ => 0,
+            };
+            fields.iter().map(own).sum::<usize>() + fields.values().map(patterns).sum::<usize>()
+        }
+        serde_json::Value::Array(items) => items.iter().map(patterns).sum(),
+        _ => 0,
     }
 }
 
@@ -158,6 +178,19 @@ mod tests {
         ] {
             assert!(matches!(check(Some(schema), b"1"), Err(TradeError::BadSchema)), "{schema}");
         }
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_in_what_they_take() {
+        let of = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|at| format!(r#""f{at}":{{"pattern":"^[a-z]+$"}}"#)).collect();
+            format!(r#"{{"properties":{{{}}}}}"#, fields.join(","))
+        };
+        assert_eq!(check(Some(&of(MAX_PATTERNS)), br#"{"f1":"a"}"#).unwrap(), Fit::Fits);
+        assert_eq!(check(Some(&of(MAX_PATTERNS)), br#"{"f1":"A"}"#).unwrap(), Fit::Misfits);
+        assert!(matches!(check(Some(&of(MAX_PATTERNS + 1)), b"{}"), Err(TradeError::BadSchema)));
+        let huge = r#"{"pattern":"\\p{L}{500}"}"#;
+        assert!(matches!(check(Some(huge), b"\"a\""), Err(TradeError::BadSchema)));
     }
 
     #[test]

@@ -622,10 +622,31 @@ def verify_syncs():
         check(blake3(data).hexdigest()[:32] == row["digest"], f"digest of {len(row['ids'])} ids")
 
 
+def verify_blobs():
+    vectors = load("blob.json")
+    document = vectors["document"].encode()
+    question = {"hash": blake3(document).digest(), "size": len(document)}
+    named = '{"$ref":"haggle-blob:%s/%d"}' % (question["hash"].hex(), question["size"])
+    check(vectors["in_record"] == named, "a document as a record names it")
+    replies = [{"part": {"bytes": document}}, "absent", {"refused": {"why": "too_often"}}]
+    rows = [vectors["question"]] + vectors["replies"]
+    for row, value in zip(rows, [question] + replies, strict=True):
+        data = bytes.fromhex(row["cbor"])
+        check(canonical(data) and cbor2.loads(data) == value, f"{row['json']}: the frame")
+    check(len(bytes.fromhex(vectors["question"]["cbor"])) <= 128, "blob: a short question")
+
+
+def verify_rendezvous():
+    vectors = load("rendezvous.json")
+    for row in vectors["keys"]:
+        parts = (b"haggle/rendezvous/v1", vectors["network"].encode(), row["place"].encode())
+        check(blake3(b"\0".join(parts)).hexdigest() == row["key"], f"rendezvous key of {row['place']}")
+
+
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_agents, verify_tickets, verify_syncs)
+             verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

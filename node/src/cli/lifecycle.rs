@@ -135,7 +135,16 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
 fn role_line(market: &MarketStatus) -> String {
     match &*market.role {
         "light" => format!("light: it asks index nodes and knows {}", market.index_nodes),
-        "index" => "index: it answers the searches of light nodes".to_owned(),
+        "index" => "index: it answers the searches of light and interest nodes".to_owned(),
+        "interest" => {
+            let shards = if market.shards_held == 1 { "shard" } else { "shards" };
+            let part = format!("{} in {} {shards}", market.interests.join(", "), market.shards_held);
+            let state = if market.complete { "reconciled" } else { "not reconciled yet" };
+            format!(
+                "interest: it holds {part}, {state}; for the rest it asks index nodes and knows {}",
+                market.index_nodes
+            )
+        }
         role => role.to_owned(),
     }
 }

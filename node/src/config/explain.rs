@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 40] = [
+pub const EXPLANATIONS: [Explanation; 42] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -29,8 +29,14 @@ pub const EXPLANATIONS: [Explanation; 40] = [
     row("p2p.sync_every", "time between reconciliations with a random peer; a tenth of it while something is missing"),
     row(
         "market.role",
-        "full: hold every record; index: also answer light nodes' searches; light: hold little, and ask index nodes",
+        "full: hold every record; index: also answer others' searches; interest: hold some categories, and ask index nodes \
+         for the rest; light: hold little, and ask index nodes",
     ),
+    row(
+        "market.interests",
+        "the categories that a node of the role interest holds, 32 at most, such as [\"data-processing\"]",
+    ),
+    row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),

@@ -11,19 +11,29 @@ pub enum Role {
     Full,
     /// As a full one, and it answers the searches of light ones.
     Index,
+    /// It holds every record of the shards of some categories, and what its own agents say. Searches of these categories it
+    /// answers from its own copy; others go to index nodes too.
+    Interest,
     /// It holds what its own agents say and what it looked up, and its searches go to index nodes.
     Light,
 }
 
 impl Role {
-    /// The word for it: `full`, `index` or `light`.
+    /// The word for it: `full`, `index`, `interest` or `light`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Index => "index",
+            Self::Interest => "interest",
             Self::Light => "light",
         }
+    }
+
+    /// Whether it holds the whole market.
+    #[must_use]
+    pub const fn holds_all(self) -> bool {
+        matches!(self, Self::Full | Self::Index)
     }
 }
 
@@ -34,11 +44,9 @@ impl TryFrom<String> for Role {
         match &*word {
             "full" => Ok(Self::Full),
             "index" => Ok(Self::Index),
+            "interest" => Ok(Self::Interest),
             "light" => Ok(Self::Light),
-            "interest" => {
-                Err("market.role \"interest\" is not known to this version: take full, index or light".to_owned())
-            }
-            _ => Err(format!("market.role is full, index or light, and not {word:?}")),
+            _ => Err(format!("market.role is full, index, interest or light, and not {word:?}")),
         }
     }
 }

@@ -36,12 +36,30 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn the_role_is_one_of_those_that_there_are() {
     let role = |word: &str| layers::layered("", env("HAGGLE_MARKET__ROLE", word)).map(|config| config.market.role);
-    for known in [Role::Full, Role::Index, Role::Light] {
+    for known in [Role::Full, Role::Index, Role::Interest, Role::Light] {
         assert_eq!(role(known.as_str()), Ok(known));
     }
-    let refused = role("interest").unwrap_err();
-    assert!(refused.contains("\"interest\" is not known to this version"), "{refused}");
-    assert!(role("heavy").unwrap_err().contains("full, index or light"));
+    assert!(role("heavy").unwrap_err().contains("full, index, interest or light"));
+}
+
+#[test]
+fn interests_are_a_few_categories_of_a_node_of_that_role() {
+    let check = |role: &str, interests: &str| {
+        let text = format!("[market]\nrole = \"{role}\"\ninterests = {interests}\n");
+        layers::layered(&text, iter::empty()).unwrap().check()
+    };
+    assert_eq!(check("interest", "[\"data-processing\", \"custom:maps\"]"), Ok(()));
+    assert_eq!(check("full", "[]"), Ok(()));
+    let many = format!("[{}]", vec!["\"text\""; 33].join(","));
+    for (role, interests) in [("interest", "[]"), ("interest", many.as_str()), ("light", "[\"text\"]")] {
+        assert!(check(role, interests).unwrap_err().contains("interest"), "{role} {interests}");
+    }
+    for wrong in ["Text", "", "a b", &"x".repeat(65)] {
+        let refused = check("interest", &format!("[\"{wrong}\"]")).unwrap_err();
+        assert!(refused.contains("lower-case"), "{refused}");
+    }
+    let typed = layers::layered("", env("HAGGLE_MARKET__INTERESTS", "[\"text\"]")).unwrap();
+    assert_eq!(typed.market.interests, ["text"]);
 }
 
 #[test]

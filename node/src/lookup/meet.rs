@@ -4,7 +4,6 @@
 //! and a host tells what it serves over `/haggle/<network>/agent/1`: signed records, which go through the one door.
 
 use super::{Lookup, Outcome};
-use crate::config::Role;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use haggle_base::{Coded, Did, NetworkId, PeerId, Pointer, Text, Verified, pointer};
@@ -87,10 +86,10 @@ impl Lookup {
         self.catalog.card(agent).ok().flatten().map(|card| card.id())
     }
 
-    /// At a light node, searches for what an agent says now; true if another card of it is held then. Only agents that sell
+    /// At a node that does not hold the whole market, searches for what an agent says now; true if another card of it is held then. Only agents that sell
     /// something are found so.
     pub(crate) async fn refresh(&self, agent: &Did) -> bool {
-        if self.role != Role::Light || !self.meetings.may_search(agent) {
+        if self.role.holds_all() || !self.meetings.may_search(agent) {
             return false;
         }
         let before = self.card_held(agent);

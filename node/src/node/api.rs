@@ -92,6 +92,7 @@ impl Inner {
     ) -> Result<Wish, ApiError> {
         let agent = self.buyer_of(buyer).await?;
         let listing = self.listing_by_id(listing)?;
+        self.lookup.documents_of(&listing).await.map_err(coded)?;
         let input = serde_json::to_vec(input).map_err(|cause| ApiError::internal(&cause))?;
         if input.len() > MAX_PAYLOAD_BYTES {
             return Err(ApiError::new(
@@ -192,6 +193,9 @@ impl NodeApi for Inner {
                 cards: held.cards as u64,
                 attestations: held.attestations as u64,
                 role: self.lookup.role().as_str().to_owned(),
+                interests: self.config.market.interests.clone(),
+                shards_held: self.catalog.held().len() as u64,
+                complete: held.complete,
                 index_nodes: self.lookup.known() as u64,
                 reconciled_peers: self.reconciled.load(Ordering::Relaxed),
             },
@@ -262,7 +266,8 @@ impl NodeApi for Inner {
     async fn listing(&self, id: &str) -> Result<ListingDetail, ApiError> {
         let listing = self.listing_by_id(id)?;
         let body = listing.body();
-        let schema = |text: Option<&str>| text.and_then(|text| serde_json::from_str(text).ok());
+        let schema =
+            |text: Option<&str>| self.lookup.schema_at_hand(text).and_then(|schema| serde_json::from_str(&schema).ok());
         Ok(ListingDetail {
             listing: self.listing_view(&listing),
             input_schema: schema(body.input_schema.as_deref()),

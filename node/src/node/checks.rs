@@ -150,12 +150,17 @@ impl Inner {
         let (is_supplied, source) = match self.lookup.role() {
             Role::Light if known < ASKED => (false, format!("asks index nodes and knows {known} of {ASKED}")),
             Role::Light => (true, format!("asks index nodes and knows {known}")),
+            Role::Interest if known == 0 => (false, "knows no index node to ask for what it does not hold".to_owned()),
+            Role::Interest if status.complete => (true, format!("reconciled what it holds; knows {known} index nodes")),
             Role::Full | Role::Index if status.complete => (true, "reconciled with a peer".to_owned()),
-            Role::Full | Role::Index => (false, "not reconciled with anybody yet".to_owned()),
+            Role::Full | Role::Index | Role::Interest => (false, "not reconciled with anybody yet".to_owned()),
         };
         let hint = match self.lookup.role() {
+            Role::Interest if known == 0 => {
+                "name index nodes in p2p.bootstrap, or connect to some (`haggle peer connect`)"
+            }
             Role::Light => "name index nodes in p2p.bootstrap, or connect to some (`haggle peer connect`)",
-            Role::Full | Role::Index => {
+            Role::Full | Role::Index | Role::Interest => {
                 "wait a moment: nodes reconcile when they connect, and say anew what nobody heard"
             }
         };

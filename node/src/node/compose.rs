@@ -14,13 +14,15 @@ use crate::adapters::chain::ChainPort;
 use crate::adapters::channels::{ChannelPort, KeyAt};
 use crate::adapters::endpoints::Endpoints;
 use crate::adapters::faults::CrashPoint;
+use crate::adapters::market::ShelfMarket;
 use crate::adapters::memory::{BookedFacts, CardBindings};
 use crate::adapters::money::SettlementMoney;
 use crate::adapters::notes::NoteTaker;
 use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
 use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
-use crate::config::{Config, Role};
+use crate::config::Config;
+use crate::documents::Documents;
 use crate::error::NodeError;
 use crate::events::Events;
 use crate::home::{Home, Running, write_atomically};
@@ -28,14 +30,17 @@ use crate::keyring::Keyring;
 use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
 use crate::network_check::rails;
-use crate::records::AgentTable;
+use crate::records::{AgentTable, SchemaText};
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NetworkId, NodeKey, PaymentKey, Seed, SystemClock, pointer};
+use haggle_catalog::body::BlobRef;
 use haggle_catalog::{Catalog, CatalogConfig, Keep, is_senders_fault};
 use haggle_escrow::{ChainReader, EscrowConfig};
 use haggle_gateway::{Bound, NodeApi};
-use haggle_network::{Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, RelayLimits, topic};
+use haggle_network::{
+    Inbox, Network, NetworkConfig, PointerCheck, PointerRank, PointerVerdict, RelayLimits, Rendezvous, topic,
+};
 use haggle_reputation::{Reputation, ReputationConfig};
 use haggle_settlement::arrivals::Incoming;
 use haggle_settlement::budget::Limits;
@@ -89,7 +94,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let node_key = seed.node_key();
     let keys = Arc::new(Keyring::new(seed, file.clone(), Arc::clone(&clock)));
     let own = keys.add(0);
-    let agents = read_agents(&money, &keys, &clock)?;
+    let documents = Documents::open(&home.documents(), config.market.documents_bytes()).map_err(room)?;
+    let agents = read_agents(&money, &keys, &documents, &clock)?;
 
     let (network, inbox) =
         start_network(&config, &file, &node_key, vec![Arc::clone(&own.agent)], &clock, &registry).await?;
@@ -106,8 +112,9 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         market.clone(),
         CatalogConfig {
             commit_every: std::time::Duration::from_millis(100),
-            keep: (config.market.role == Role::Light)
-                .then(|| Keep::of(agents.dids().into_iter().chain([own_did]).collect())),
+            keep: (!config.market.role.holds_all()).then(|| {
+                Keep::of(agents.dids().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
+            }),
             ..CatalogConfig::new(&file)
         },
         Arc::clone(&clock),
@@ -156,6 +163,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         network.clone(),
         catalog.clone(),
         Arc::clone(&clock),
+        documents.clone(),
         &mut registry.lock(),
     ));
     let directory = Directory {
@@ -178,14 +186,14 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let crash = Arc::new(CrashPoint::from_env(&file));
     let buying = BuyerPorts {
         counterparty: Arc::new(A2aCounterparty(directory.clone())),
-        market: Arc::new(catalog.clone()),
+        market: Arc::new(ShelfMarket { catalog: catalog.clone(), lookup: Arc::clone(&lookup) }),
         signer: Arc::<DocumentKeys>::clone(&signer),
         money: Arc::<SettlementMoney>::clone(&money_port),
         attestor: Arc::<Publisher>::clone(&attestor),
         faults: Arc::<CrashPoint>::clone(&crash),
     };
     let selling = DeskPorts {
-        market: Arc::new(catalog.clone()),
+        market: Arc::new(ShelfMarket { catalog: catalog.clone(), lookup: Arc::clone(&lookup) }),
         signer,
         money: money_port,
         work: Arc::new(OrderWork(agents.clone())),
@@ -234,6 +242,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         buying,
         faults: crash,
         blobs: purse_blobs,
+        documents,
         catalog,
         reputation,
         server: server.clone(),
@@ -294,11 +303,19 @@ fn open_store(path: &Path) -> Result<Store, NodeError> {
     Store::open(path, Options::default()).map_err(room)
 }
 
-fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<Agents, NodeError> {
+fn read_agents(
+    money: &Store,
+    keys: &Keyring,
+    documents: &Documents,
+    clock: &Arc<dyn Clock>,
+) -> Result<Agents, NodeError> {
     let agents = Agents::default();
     let most = usize::try_from(MAX_AGENTS).unwrap_or(usize::MAX);
     let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, most).map_err(room)?;
-    for (index, row) in rows {
+    for (index, mut row) in rows {
+        for schema in [&mut row.input_schema, &mut row.output_schema].into_iter().flatten() {
+            read_document(documents, schema);
+        }
         let Ok(key) = u32::try_from(index) else { continue };
         keys.add(key);
         let engine = Engine::of(&row.name, &row.runner, clock).unwrap_or_else(|problem| {
@@ -308,6 +325,17 @@ fn read_agents(money: &Store, keys: &Keyring, clock: &Arc<dyn Clock>) -> Result<
         agents.insert(Served { index, row, engine });
     }
     Ok(agents)
+}
+
+/// Puts the document that a row names in its place; it is our own, and stays.
+fn read_document(documents: &Documents, schema: &mut SchemaText) {
+    let Some(named) = BlobRef::read(schema) else { return };
+    documents.pin(named.hash);
+    let text = documents.get(&named).and_then(|bytes| String::from_utf8(bytes).ok());
+    match text.and_then(|text| SchemaText::try_from(text).ok()) {
+        Some(text) => *schema = text,
+        None => tracing::error!("the schema {} is gone from disk: publish its agent anew with it", named.hash),
+    }
 }
 
 /// Pointers that agents of this network signed, and that are not over.
@@ -348,10 +376,11 @@ async fn start_network(
         autonat: config.p2p.autonat && !file.is_devnet(),
         upnp: config.p2p.upnp && looks_out,
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
-        subscribes: config.market.role != Role::Light,
+        listens_to: Some(config.market.held(file.shards).into_iter().map(|shard| topic(&file.id, shard)).collect()),
         max_connections: config.p2p.max_connections,
         gossip: config.p2p.gossip,
         pointers: check_pointers(file.id.clone(), Arc::clone(clock)),
+        rendezvous: Rendezvous::all(file.shards),
         ..base
     };
     let mut libp2p = Registry::default();

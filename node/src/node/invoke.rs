@@ -91,7 +91,7 @@ impl Inner {
 
     /// Asks an agent that needs no payment.
     async fn ask(&self, call: &Call<'_>, choice: &Choice) -> Result<Invoked, ApiError> {
-        let (agent, schema) = (choice.agent(), choice.output_schema());
+        let (agent, schema) = (choice.agent(), self.output_schema(choice).await?);
         let left = call.deadline.since(self.clock.now());
         let began = self.clock.now();
         let asked = async {

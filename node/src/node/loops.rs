@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, look, messages, pay, pointing};
+use super::{Inner, cards, look, messages, pay, pointing, rendezvous};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -48,6 +48,7 @@ pub(super) fn spawn(
     let calls = network.accept(PROTOCOL).map_err(|error| NodeError::room(&error))?;
     let looks = network.accept(&scoped(&inner.file.id, look::PROTOCOL)).map_err(|error| NodeError::room(&error))?;
     let abouts = network.accept(&lookup::agent_protocol(&inner.file.id)).map_err(|error| NodeError::room(&error))?;
+    let blobs = network.accept(&lookup::blob_protocol(&inner.file.id)).map_err(|error| NodeError::room(&error))?;
     let events = network.subscribe_events();
 
     spawn_one(inner, tasks, |inner| accept_calls(inner, calls));
@@ -55,6 +56,7 @@ pub(super) fn spawn(
     let sessions = match role {
         _ if !inner.config.p2p.sync => Sessions::Off,
         Role::Light => Sessions::Given,
+        Role::Interest => Sessions::Part,
         Role::Full | Role::Index => Sessions::Reconciled,
     };
     market(inner, tasks).run(Some(inbox), sessions).map_err(|error| NodeError::room(&error))?;
@@ -70,7 +72,12 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, |inner| look::look_after_agents(inner, unseen));
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
+    let tracker = tasks.clone();
+    spawn_one(inner, tasks, |inner| accept_blobs(inner, blobs, tracker));
     spawn_one(inner, tasks, pointing::keep_pointers);
+    spawn_one(inner, tasks, cards::fetch_cards);
+    spawn_one(inner, tasks, rendezvous::declare);
+    spawn_one(inner, tasks, rendezvous::seek);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
     spawn_one(inner, tasks, settle_up);
@@ -148,6 +155,13 @@ async fn accept_abouts(inner: Arc<Inner>, mut abouts: Incoming, tasks: TaskTrack
             let serves = |agent: &Did| *agent == inner.own_did() || inner.agents.get(agent).is_some();
             inner.lookup.tell_about(peer, stream, serves).await;
         });
+    }
+}
+
+/// Gives documents that listings name to whoever asks.
+async fn accept_blobs(inner: Arc<Inner>, mut blobs: Incoming, tasks: TaskTracker) {
+    while let Some((peer, stream)) = blobs.next().await {
+        spawn_one(&inner, &tasks, |inner| async move { inner.lookup.give_document(peer, stream).await });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::agent::{AgentDraft, Worker};
 use crate::agents::{self, Engine, MAX_AGENTS, Served};
 use crate::error::NodeError;
 use crate::keyring::AgentKeys;
-use crate::records::{AgentRow, AgentTable, Runner};
+use crate::records::{AgentRow, AgentTable, Runner, SchemaText};
 use haggle_a2a::card;
 use haggle_a2a_transport::Cards;
 use haggle_base::{Did, Text};
@@ -185,8 +185,20 @@ impl Inner {
 
     async fn keep(&self, index: u64, row: &AgentRow) -> Result<(), ApiError> {
         let mut batch = Batch::new();
-        batch.put::<AgentTable>(&index, row).map_err(|error| ApiError::from_coded(&error))?;
+        let mut stored = row.clone();
+        for schema in [&mut stored.input_schema, &mut stored.output_schema] {
+            *schema = self.shortened(schema.as_ref())?;
+        }
+        batch.put::<AgentTable>(&index, &stored).map_err(|error| ApiError::from_coded(&error))?;
         self.money.commit(batch).await.map_err(|error| ApiError::from_coded(&error))
+    }
+
+    /// A schema as rows and listings have it: a long one is a document on disk then, which they name.
+    fn shortened<const N: usize>(&self, schema: Option<&SchemaText>) -> Result<Option<Text<N>>, ApiError> {
+        let Some(schema) = schema else { return Ok(None) };
+        let short = self.documents.shorten(schema).map_err(|error| ApiError::from_coded(&error))?;
+        let short = short.and_then(|short| Text::try_from(short).ok());
+        short.map(Some).ok_or_else(|| too_large("a schema"))
     }
 
     /// The card by which others learn where the node's own agent pays from.
@@ -289,8 +301,8 @@ impl Inner {
             skill: text(&row.name),
             category: row.category.clone(),
             tags: row.tags.clone(),
-            input_schema: row.input_schema.clone(),
-            output_schema: row.output_schema.clone(),
+            input_schema: self.shortened(row.input_schema.as_ref())?,
+            output_schema: self.shortened(row.output_schema.as_ref())?,
             pricing: PricingModel::PerCall,
             price: row.price,
             sla: Sla { deliver_within_secs: row.deliver_within_secs },
@@ -326,6 +338,6 @@ fn too_large(what: &str) -> ApiError {
     ApiError::bad_request(
         "invalid_agent",
         format!("{what} does not fit its record"),
-        "shorten name, description and tags",
+        "shorten name, description, tags and schemas",
     )
 }

@@ -45,6 +45,25 @@ impl Stage {
         last
     }
 
+    /// Waits until node `number` has counted something under this name.
+    ///
+    /// # Panics
+    /// It never does; the panic shows the node's log.
+    pub async fn until_counted(&self, number: usize, name: &str) {
+        let waiting = async {
+            loop {
+                let text = self.metrics(number).await;
+                let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+                if count.is_some_and(|count| count > 0) {
+                    return;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(in_time, "node {number} does not count {name}\n{}", self.node(number).log());
+    }
+
     /// Runs a command at the home of node `number`.
     ///
     /// # Panics

@@ -48,9 +48,9 @@ pub struct ListingBody {
     pub category: Text<64>,
     /// Description for people.
     pub description: Text<1500>,
-    /// JSON Schema that an input must match.
+    /// JSON Schema that an input must match, or a [`super::BlobRef`] that names it.
     pub input_schema: Option<Text<MAX_SCHEMA_BYTES>>,
-    /// JSON Schema that an output must match to be accepted.
+    /// JSON Schema that an output must match to be accepted, or a [`super::BlobRef`] that names it.
     pub output_schema: Option<Text<MAX_SCHEMA_BYTES>>,
 }
 

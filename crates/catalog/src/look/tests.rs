@@ -32,6 +32,7 @@ fn vectors() -> Value {
         Holding::Withdrawn { by: id(9) },
         Holding::Refused,
         Holding::Unknown,
+        Holding::NotHeld,
     ];
     let replies = std::iter::once(Reply::Pong)
         .chain(holdings.map(|holding| Reply::Record { holding }))

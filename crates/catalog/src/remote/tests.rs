@@ -94,7 +94,7 @@ async fn light() -> Node {
 }
 
 async fn light_with(others: usize) -> Node {
-    let keep = Keep { own: HashSet::from([agent(9).did()]), others };
+    let keep = Keep { own: HashSet::from([agent(9).did()]), shards: crate::Shards::NONE, others };
     node_with(Store::memory(), CatalogConfig { keep: Some(keep), ..config() }).await
 }
 
@@ -105,7 +105,7 @@ async fn index(records: Vec<Vec<u8>>) -> Node {
         assert!(outcome.unwrap().is_new());
     }
     node.catalog.flush().await.unwrap();
-    node.catalog.shared.complete.store(true, std::sync::atomic::Ordering::Relaxed);
+    node.catalog.shared.reconciled.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
     node
 }
 
@@ -361,7 +361,7 @@ async fn an_answer_is_cut_off_where_more_matches_than_it_holds_and_says_so() {
 #[tokio::test]
 async fn a_light_node_keeps_what_it_looked_up_last_and_all_that_is_its_own() {
     let store = Store::memory();
-    let keep = |others| Some(Keep { own: HashSet::from([agent(9).did()]), others });
+    let keep = |others| Some(Keep { own: HashSet::from([agent(9).did()]), shards: crate::Shards::NONE, others });
     let light = node_with(store.clone(), CatalogConfig { keep: keep(6), ..config() }).await;
     light.catalog.publish_card(&agent(9), card("Ours", None)).await.unwrap();
     light.catalog.publish_listing(&agent(9), "own", listing("Ours", "text", "0.5")).await.unwrap();

@@ -38,6 +38,8 @@ pub enum Put {
     },
     /// It expired on the way.
     Expired,
+    /// It came unasked, and this node does not hold the part of the market that it lies in.
+    NotHeld,
 }
 
 impl Put {

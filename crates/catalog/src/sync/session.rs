@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::SyncError,
+    shards::Shards,
     wire::{Frame, MAX_WANTED},
 };
 
@@ -74,6 +75,14 @@ pub struct Session {
     network: NetworkId,
     /// Number of shards.
     shards: u16,
+    /// The shards that this side holds, and whether it says so.
+    mine: Shards,
+    says: bool,
+    /// Those that the other side holds: all, unless it says which.
+    theirs: Shards,
+    /// Leader: records of its own in shards that it does not hold.
+    own: Vec<(u16, RecordId)>,
+    gifted: usize,
     /// The shards that are compared item by item.
     sealed: BTreeMap<u16, Negentropy<'static, NegentropyStorageVector>>,
     /// The digests have been said or heard.
@@ -104,11 +113,16 @@ pub struct Session {
 impl Session {
     /// A session over so many shards.
     #[must_use]
-    pub const fn new(role: Role, network: NetworkId, shards: u16) -> Self {
+    pub fn new(role: Role, network: NetworkId, shards: u16) -> Self {
         Self {
             role,
             network,
             shards,
+            mine: Shards::all(shards),
+            says: false,
+            theirs: Shards::all(shards),
+            own: Vec::new(),
+            gifted: 0,
             sealed: BTreeMap::new(),
             compared: false,
             gift: false,
@@ -133,16 +147,44 @@ impl Session {
         Self { gift: true, compared: true, giving, ..Self::new(Role::Leader, network, shards) }
     }
 
+    /// The same for a node that holds these shards alone. It compares no others, and as the leader it gives these records
+    /// of its own that lie elsewhere. Whether it `says` what it holds depends on whether the other side can read that.
+    #[must_use]
+    pub fn of_part(mut self, mine: Shards, says: bool, own: Vec<(u16, RecordId)>) -> Self {
+        self.mine = mine;
+        self.says = says && mine != Shards::all(self.shards);
+        // a follower gives what it is asked for, and nothing else
+        self.own = if self.role == Role::Leader { own } else { Vec::new() };
+        self
+    }
+
     /// Which side this is.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether not everything was compared: the leader gave what it liked, or left out shards that differ.
+    /// Whether not everything that this side holds was compared: the leader gave what it liked or left out shards that
+    /// differ, or the other side does not hold all of them.
     #[must_use]
     pub fn is_gift(&self) -> bool {
-        self.gift || !self.compared || self.differ.iter().any(|shard| !self.sealed.contains_key(shard))
+        !self.covered().covers(self.mine)
+    }
+
+    /// The shards that both sides hold and in which, once the session has ended well, nothing differs.
+    #[must_use]
+    pub fn covered(&self) -> Shards {
+        if self.gift || !self.compared {
+            return Shards::NONE;
+        }
+        let left_out = self.differ.iter().copied().filter(|shard| !self.sealed.contains_key(shard)).collect();
+        self.mine.shared_with(self.theirs).without(left_out)
+    }
+
+    /// Records of its own that this side gave without comparing.
+    #[must_use]
+    pub fn gifted(&self) -> u32 {
+        u32::try_from(self.gifted).unwrap_or(u32::MAX)
     }
 
     /// Turns this side has taken.
@@ -175,8 +217,8 @@ impl Session {
     /// # Errors
     /// [`SyncError`] if the frame breaks the protocol.
     pub fn hear(&mut self, frame: Frame, ours: &dyn Sets) -> Result<Heard, SyncError> {
-        if let Frame::Hello { network, shards } = frame {
-            return self.meet(&network, shards);
+        if let Frame::Hello { network, shards, holds } = frame {
+            return self.meet(&network, shards, holds.as_deref());
         }
         if !self.met {
             return Err(SyncError::OutOfTurn);
@@ -226,7 +268,8 @@ impl Session {
         let mut frames = Vec::new();
         if !self.introduced {
             self.introduced = true;
-            frames.push(Frame::Hello { network: self.network.clone(), shards: self.shards });
+            let holds = self.says.then(|| self.mine.to_list());
+            frames.push(Frame::Hello { network: self.network.clone(), shards: self.shards, holds });
         }
         frames.append(&mut self.replies);
         let give = self.giving.drain(..self.giving.len().min(GIVEN_PER_TURN)).collect();
@@ -253,7 +296,7 @@ impl Session {
         Ok(frames.iter().any(|frame| matches!(frame, Frame::Want { .. })))
     }
 
-    fn meet(&mut self, network: &NetworkId, shards: u16) -> Result<Heard, SyncError> {
+    fn meet(&mut self, network: &NetworkId, shards: u16, holds: Option<&[u16]>) -> Result<Heard, SyncError> {
         if self.met {
             return Err(SyncError::OutOfTurn);
         }
@@ -263,6 +306,16 @@ impl Session {
         if shards != self.shards {
             return Err(SyncError::WrongShard);
         }
+        if let Some(holds) = holds {
+            self.theirs = Shards::said(holds, self.shards).ok_or(SyncError::WrongShard)?;
+        }
+        // what lies in a shard that both hold is found by comparing
+        let (theirs, compared) = (self.theirs, self.mine.shared_with(self.theirs));
+        let given = std::mem::take(&mut self.own).into_iter();
+        let given = given.filter(|(shard, _)| theirs.contains(*shard) && !compared.contains(*shard));
+        let before = self.giving.len();
+        self.giving.extend(given.map(|(_, id)| id));
+        self.gifted = self.giving.len() - before;
         self.met = true;
         Ok(Heard::More)
     }
@@ -277,9 +330,10 @@ impl Session {
             return Err(SyncError::WrongShard);
         }
         let ours = ours.digests();
+        let both = self.mine.shared_with(self.theirs);
         let pairs = (0_u16..).zip(digests.chunks(DIGEST_BYTES).zip(&ours));
-        let differ: Vec<u16> =
-            pairs.filter(|(_, (theirs, ours))| *theirs != ours.as_slice()).map(|(shard, _)| shard).collect();
+        let differ = pairs.filter(|(shard, (theirs, ours))| both.contains(*shard) && *theirs != ours.as_slice());
+        let differ: Vec<u16> = differ.map(|(shard, _)| shard).collect();
         self.differ.clone_from(&differ);
         let shards = List::try_from(differ).map_err(|_| SyncError::TooLong)?;
         self.replies.push(Frame::Differ { shards });
@@ -293,7 +347,14 @@ impl Session {
         }
         self.compared = true;
         for &shard in shards {
-            if shard >= self.shards || !self.open.insert(shard) {
+            if !self.theirs.contains(shard) {
+                return Err(SyncError::WrongShard);
+            }
+            // the other side does not know which ones this side holds, unless it was told
+            if !self.mine.contains(shard) {
+                continue;
+            }
+            if !self.open.insert(shard) {
                 return Err(SyncError::WrongShard);
             }
             let message = self.seal(shard, ours)?.initiate().map_err(bad_message)?;
@@ -326,7 +387,7 @@ impl Session {
 
     /// The follower answers one message per shard and turn.
     fn follow(&mut self, shard: u16, message: &[u8], ours: &dyn Sets) -> Result<Heard, SyncError> {
-        if shard >= self.shards {
+        if !self.mine.contains(shard) {
             return Err(SyncError::WrongShard);
         }
         if !self.open.insert(shard) {

@@ -24,6 +24,11 @@ async fn sync(one: &Catalog, other: &Catalog) -> (SyncReport, SyncReport) {
     (led.unwrap(), followed.unwrap())
 }
 
+/// As a light node gets what it looks up.
+async fn look_up(node: &Node, bytes: Vec<u8>) {
+    drop(node.catalog.put(bytes, Origin::Search { peer: peer(9) }).await.unwrap());
+}
+
 async fn put(node: &Node, bytes: Vec<u8>) {
     drop(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap());
 }
@@ -55,7 +60,7 @@ async fn a_late_joiner_sees_every_record() {
 
 /// A node that holds its own records, and what it looked up.
 async fn light_node(key: &AgentKey) -> Node {
-    let keep = Keep { own: std::collections::HashSet::from([key.did()]), others: 8 };
+    let keep = Keep { own: std::collections::HashSet::from([key.did()]), shards: Shards::NONE, others: 8 };
     node_with(haggle_store::Store::memory(), CatalogConfig { keep: Some(keep), ..config() }).await
 }
 
@@ -71,7 +76,7 @@ async fn a_light_node_gives_what_is_its_own_and_neither_side_is_complete_by_that
     let (light, full) = (light_node(&seller).await, node().await);
     put(&light, signed_card(&seller, 1, card("seller", None))).await;
     put(&light, signed_listing(&seller, "digest", 1, listing("Digest", "text", "0.25"))).await;
-    put(&light, signed_card(&stranger, 1, card("looked up", None))).await;
+    look_up(&light, signed_card(&stranger, 1, card("looked up", None))).await;
     put(&full, signed_card(&agent(2), 1, card("not asked for", None))).await;
     let (gave, took) = give(&light.catalog, &full.catalog).await;
     assert_eq!((gave.sent, gave.received, gave.turns, gave.ended()), (2, 0, 1, pace::Ended::Given { news: false }));
@@ -237,7 +242,7 @@ async fn eve_says(frames: Vec<Vec<u8>>) -> SyncError {
 }
 
 fn hello() -> Vec<u8> {
-    Frame::Hello { network: network(), shards: 4 }.encode().unwrap()
+    Frame::Hello { network: network(), shards: 4, holds: None }.encode().unwrap()
 }
 
 fn digests(shards: usize) -> Vec<u8> {
@@ -426,7 +431,10 @@ fn frames() -> Vec<Vec<u8>> {
     let set = One((0..100).map(numbered).collect());
     let mut leader = Session::new(Role::Leader, network(), 1);
     let mut frames: Vec<Frame> = leader.start(&set).unwrap().frames;
-    assert_eq!(leader.hear(Frame::Hello { network: network(), shards: 1 }, &set).unwrap(), session::Heard::More);
+    assert_eq!(
+        leader.hear(Frame::Hello { network: network(), shards: 1, holds: None }, &set).unwrap(),
+        session::Heard::More
+    );
     let differ = Frame::Differ { shards: vec![0].try_into().unwrap() };
     assert_eq!(leader.hear(differ.clone(), &set).unwrap(), session::Heard::More);
     frames.extend(leader.take_turn().unwrap().frames);
@@ -458,7 +466,7 @@ fn mutated_frames_never_panic_decoder_or_machine() {
             if leads {
                 drop(session.start(&set).unwrap());
             }
-            let met = session.hear(Frame::Hello { network: network(), shards: 1 }, &set);
+            let met = session.hear(Frame::Hello { network: network(), shards: 1, holds: None }, &set);
             prop_assert!(met.is_ok());
             if session.hear(frame, &set).is_ok() {
                 prop_assert!(session.take_turn().is_ok());

@@ -25,7 +25,12 @@ fn id(byte: u8) -> RecordId {
 fn the_frames_are_those_of_the_specification() {
     let blob = |hex: &str| Blob::try_from(bytes(hex)).unwrap();
     let frames = [
-        Frame::Hello { network: "devnet-7/1".parse().unwrap(), shards: 4 },
+        Frame::Hello { network: "devnet-7/1".parse().unwrap(), shards: 4, holds: None },
+        Frame::Hello {
+            network: "devnet-7/1".parse().unwrap(),
+            shards: 4,
+            holds: Some(List::try_from(vec![0, 3]).unwrap()),
+        },
         Frame::Digests { digests: Blob::try_from(vec![0x11; 64]).unwrap() },
         Frame::Differ { shards: List::try_from(vec![0, 3]).unwrap() },
         Frame::Reconcile { shard: 3, message: Blob::try_from(bytes("6100000200")).unwrap() },

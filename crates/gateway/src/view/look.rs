@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct WhyView {
     /// The listing's record.
     pub id: String,
-    /// How it stands here: `held`, `replaced`, `withdrawn`, `refused` or `unknown`.
+    /// How it stands here: `held`, `replaced`, `withdrawn`, `refused` or `unknown`; `not_held` at a node that holds only a
+    /// part of the market, and not this.
     pub here: String,
     /// The record that stands here instead.
     pub here_by: Option<String>,
@@ -67,7 +68,7 @@ pub struct TicketView {
 pub struct VisibilityView {
     /// Peers that were asked.
     pub asked: u64,
-    /// Those that answered.
+    /// Those that answered, and hold that part of the market.
     pub answered: u64,
     /// This node's listings, sixteen at most.
     pub listings: Vec<VisibleListing>,
@@ -82,15 +83,19 @@ pub struct VisibleListing {
     pub name: String,
     /// Peers that hold it, of those that answered.
     pub held_by: u64,
+    /// Those that do not, although it lies in the part of the market that they hold.
+    #[serde(default)]
+    pub missed_by: u64,
     /// Signed within the last minute: it may not have come around yet.
     pub young: bool,
 }
 
 impl VisibilityView {
-    /// Whether anything that had time to come around is held by nobody who answered.
+    /// Whether anything that had time to come around is held by nobody who answered and could hold it.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.answered > 0 && self.listings.iter().any(|listing| listing.held_by == 0 && !listing.young)
+        let is_hidden = |listing: &VisibleListing| listing.held_by == 0 && listing.missed_by > 0 && !listing.young;
+        self.listings.iter().any(is_hidden)
     }
 
     /// All of it in a sentence.

@@ -58,9 +58,18 @@ pub struct MarketStatus {
     pub attestations: u64,
     /// Peers reconciled with since the start.
     pub reconciled_peers: u64,
-    /// What part the node takes: `full`, `index` or `light`.
+    /// What part the node takes: `full`, `index`, `interest` or `light`.
     #[serde(default)]
     pub role: String,
+    /// The categories that an interest node holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interests: Vec<String>,
+    /// Shards that are held in full.
+    #[serde(default)]
+    pub shards_held: u64,
+    /// Whether every one of them was reconciled with a peer since the start.
+    #[serde(default)]
+    pub complete: bool,
     /// Index nodes that it knows of.
     #[serde(default)]
     pub index_nodes: u64,

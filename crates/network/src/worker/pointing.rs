@@ -1,6 +1,7 @@
 //! Pointers: small signed values in the DHT, checked when they are put and when they are got.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use haggle_base::PeerId;
@@ -17,11 +18,12 @@ use crate::config::{PointerRank, PointerVerdict};
 use crate::error::NetworkError;
 use crate::events::Severity;
 use crate::pointers::{Held, MAX_OWN_POINTERS, Taken, takes};
+use crate::rendezvous::Member;
 
 /// Different values returned for one key.
 const MAX_VALUES: usize = 20;
 /// Kademlia queries of callers that run at the same time.
-const MAX_QUERIES: usize = 128;
+pub(super) const MAX_QUERIES: usize = 128;
 
 /// What a running Kademlia query is for.
 pub(super) enum Query {
@@ -33,6 +35,10 @@ pub(super) enum Query {
     Put { reply: Reply<()> },
     /// Finding pointers; each goes to whoever asks as soon as it is found.
     Get { asker: mpsc::Sender<RankedPointer>, found: Vec<Vec<u8>> },
+    /// Declaring this node a member at a place.
+    Declare { reply: Reply<()> },
+    /// Finding members; each goes to whoever asks as soon as it is heard of.
+    Seek { asker: mpsc::Sender<Member>, found: HashSet<PeerId> },
 }
 
 impl Worker {
@@ -101,6 +107,9 @@ impl Worker {
         match event {
             kad::Event::InboundRequest { request: InboundRequest::PutRecord { source, record: Some(record), .. } } => {
                 self.on_put_by_peer(source, record);
+            }
+            kad::Event::InboundRequest { request: InboundRequest::AddProvider { record: Some(record) } } => {
+                self.on_declared(record);
             }
             kad::Event::OutboundQueryProgressed { id, result, step, .. } => {
                 self.on_query(id, result, step.last);
@@ -183,6 +192,14 @@ impl Worker {
                     self.queries.insert(id, Query::Get { asker, found });
                 }
             }
+            (Query::Seek { asker, mut found }, QueryResult::GetProviders(result)) => {
+                self.on_members(result, &asker, &mut found);
+                // the last one: the channel ends with its sender
+                if !last {
+                    self.queries.insert(id, Query::Seek { asker, found });
+                }
+            }
+            (Query::Declare { reply }, QueryResult::StartProviding(_)) => answer(reply, Ok(())),
             (Query::Put { reply }, QueryResult::PutRecord(result)) => {
                 let stored = match result {
                     Ok(_) => true,

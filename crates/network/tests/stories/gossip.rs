@@ -151,7 +151,7 @@ async fn a_flood_is_cut_to_the_rate_and_to_the_inbox() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_takes_no_news_is_heard_all_the_same() {
     let mut alice = start(1, &[], |_| {}).await;
-    let mut bob = start(2, &[&alice], |config| config.subscribes = false).await;
+    let mut bob = start(2, &[&alice], |config| config.listens_to = Some(Vec::new())).await;
     until_heard_by(&bob, 1).await;
     bob.publish(&news(), b"for sale".to_vec()).await.unwrap();
     let message = within(alice.inbox.gossip.recv()).await.unwrap();

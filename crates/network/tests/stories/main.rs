@@ -24,4 +24,6 @@ mod rebirth;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
+mod rendezvous;
+#[cfg(test)]
 mod streams;

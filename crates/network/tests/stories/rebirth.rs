@@ -26,7 +26,7 @@ impl Mortal {
             let change = |config: &mut NetworkConfig| {
                 over_quic(config);
                 config.bootstrap = bootstrap;
-                config.subscribes = false;
+                config.listens_to = Some(Vec::new());
             };
             start_as(&node_key(2), &[], change).await
         };

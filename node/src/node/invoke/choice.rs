@@ -7,9 +7,13 @@ use haggle_base::{Did, FeePayer, RecordId, Usdc, Verified};
 use haggle_catalog::{Hit, ListingBody, PricingModel, Query};
 use haggle_gateway::ApiError;
 use haggle_trade::{Refusal, TradeError, schema};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Listings looked at for one call.
 const CANDIDATES: usize = 100;
+/// How long their schemas are fetched for one call, all together.
+const READING: Duration = Duration::from_secs(5);
 /// Longest words that describe a capability, in bytes.
 const MAX_WORDS: usize = 256;
 
@@ -40,13 +44,6 @@ impl Choice {
         match self {
             Self::Own { .. } => false,
             Self::Market { listing, .. } => !listing.body().price.is_zero(),
-        }
-    }
-
-    pub(super) fn output_schema(&self) -> Option<String> {
-        match self {
-            Self::Own { served, .. } => served.row.output_schema.as_ref().map(|schema| schema.as_str().to_owned()),
-            Self::Market { listing, .. } => listing.body().output_schema.as_deref().map(str::to_owned),
         }
     }
 }
@@ -105,14 +102,24 @@ impl Inner {
             }
         };
         let mut fitting: Option<Verified<ListingBody>> = None;
+        let mut unread = None;
         for listing in &listings {
             if let Some(served) = self.agents.get(&listing.author()) {
                 return own(served, reason(), input).await;
             }
             let cheaper = fitting.as_ref().is_none_or(|best| listing.body().price < best.body().price);
-            if cheaper && fits(listing.body().input_schema.as_deref(), input).await? {
-                fitting = Some(listing.clone());
+            if !cheaper {
+                continue;
             }
+            match self.lookup.schema(listing.body().input_schema.as_deref(), &listing.author()).await {
+                Ok(schema) if fits(schema.as_deref(), input).await? => fitting = Some(listing.clone()),
+                Ok(_) => {}
+                // another listing may do
+                Err(error) => unread = Some(error),
+            }
+        }
+        if let (None, Some(error)) = (&fitting, unread) {
+            return Err(coded(error));
         }
         match fitting {
             Some(listing) => Ok(Choice::Market { listing, reason: reason() }),
@@ -143,10 +150,11 @@ impl Inner {
         let (found, _) = self.lookup.search(&query).await.map_err(coded)?;
         let most = max_cost.map_or(self.config.budget.per_call, |most| most.min(self.config.budget.per_call));
         let mut passed = Passed::default();
+        let until = Instant::now() + READING;
         let (mut ours, mut unreachable) = (None, None);
         for hit in &found.items {
             let (body, author) = (hit.listing.body(), hit.listing.author());
-            if !fits(body.input_schema.as_deref(), input).await.unwrap_or(false) {
+            if !self.takes(&hit.listing, input, until).await {
                 passed.unfit += 1;
             } else if let Some(served) = self.agents.get(&author) {
                 passed.own += 1;
@@ -176,6 +184,29 @@ impl Inner {
         };
         let hint = "use other words, raise max_cost or the budget, or look with `haggle find`";
         Err(ApiError::not_found("no_agent_fits", detail, hint))
+    }
+
+    /// Whether a listing takes this input, as far as its schema can be read.
+    async fn takes(&self, listing: &Verified<ListingBody>, input: &[u8], until: Instant) -> bool {
+        let author = listing.author();
+        let reading = self.lookup.schema(listing.body().input_schema.as_deref(), &author);
+        match timeout_at(until, reading).await {
+            Ok(Ok(schema)) => fits(schema.as_deref(), input).await.unwrap_or(false),
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// The schema that an output is held against.
+    pub(in crate::node) async fn output_schema(&self, choice: &Choice) -> Result<Option<String>, ApiError> {
+        match choice {
+            Choice::Own { served, .. } => {
+                Ok(served.row.output_schema.as_ref().map(|schema| schema.as_str().to_owned()))
+            }
+            Choice::Market { listing, .. } => {
+                let schema = listing.body().output_schema.as_deref();
+                self.lookup.schema(schema, &listing.author()).await.map_err(coded)
+            }
+        }
     }
 
     fn chosen(&self, words: &str, hit: &Hit, total: usize, passed: &str) -> Choice {

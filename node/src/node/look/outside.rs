@@ -68,7 +68,9 @@ impl Inner {
         });
         let peers: Vec<HeldView> = asked.buffer_unordered(ASKED).collect().await;
         let held = peers.iter().filter(|peer| peer.holding.as_deref() == Some("held")).count();
-        let answered = peers.iter().filter(|peer| peer.holding.is_some()).count();
+        // who holds only a part of the market cannot miss what it never was to have
+        let counts = |peer: &&HeldView| peer.holding.as_deref().is_some_and(|word| word != Holding::NotHeld.as_str());
+        let answered = peers.iter().filter(counts).count();
         Ok(WhyView {
             id: record.to_string(),
             here: here.as_str().to_owned(),
@@ -165,16 +167,23 @@ impl Inner {
             async move { self.look_at(&peer, Way::Typed(&[]), questions).await }
         });
         let answers: Vec<_> = asked.buffer_unordered(ASKED).collect().await;
-        let answers: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
+        let holds_some = |replies: &Vec<(Reply, Duration)>| {
+            !replies.iter().all(|(reply, _)| matches!(reply, Reply::Record { holding: Holding::NotHeld }))
+        };
+        let answers: Vec<_> = answers.into_iter().filter_map(Result::ok).filter(holds_some).collect();
         let listings = ours.iter().enumerate().map(|(at, listing)| {
             let holds = |replies: &&Vec<(Reply, Duration)>| {
                 matches!(replies.get(at), Some((Reply::Record { holding: Holding::Held }, _)))
+            };
+            let misses = |replies: &&Vec<(Reply, Duration)>| {
+                matches!(replies.get(at), Some((Reply::Record { holding }, _)) if !matches!(holding, Holding::Held | Holding::NotHeld))
             };
             let slot = listing.record().slot.as_str();
             VisibleListing {
                 id: listing.id().to_string(),
                 name: slot.strip_prefix(LISTING_SLOT_PREFIX).unwrap_or(slot).to_owned(),
                 held_by: answers.iter().filter(holds).count() as u64,
+                missed_by: answers.iter().filter(misses).count() as u64,
                 young: now.since(listing.record().created) < YOUNG,
             }
         });
@@ -193,8 +202,10 @@ fn micros(took: Duration) -> u64 {
 fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String {
     let there = match (asked, answered) {
         (0, _) => "no peer is connected, so nobody else could be asked".to_owned(),
-        (asked, 0) => format!("none of {asked} peers answered"),
-        (asked, answered) => format!("{held} of {answered} peers that answered hold it ({asked} were asked)"),
+        (asked, 0) => format!("none of {asked} peers that were asked answered and holds that part of the market"),
+        (asked, answered) => {
+            format!("{held} of {answered} peers that answered and could hold it do ({asked} were asked)")
+        }
     };
     let here = match here {
         Holding::Held => "This node holds it",
@@ -202,6 +213,9 @@ fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String 
         Holding::Withdrawn { .. } => "Its author has withdrawn it",
         Holding::Refused => "This node had no room for it: an author who has paid for nothing has four listings",
         Holding::Unknown => "This node does not hold it: it never came, was replaced, or has expired",
+        Holding::NotHeld => {
+            "This node does not hold it, and holds only a part of the market (market.role): the listing may lie elsewhere"
+        }
     };
     format!("{here}; {there}.")
 }

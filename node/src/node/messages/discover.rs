@@ -58,7 +58,7 @@ impl Inner {
         if too_slow || too_bad || wanted.online && !online {
             return Ok(());
         }
-        let capability = capability(listing, promised)?;
+        let capability = capability(listing, promised, |schema| self.lookup.schema_at_hand(schema))?;
         if let Some((_, lowest, profile)) = found.iter_mut().find(|(known, ..)| *known == agent) {
             if body.price < *lowest {
                 *lowest = body.price;
@@ -86,9 +86,14 @@ impl Inner {
     }
 }
 
-fn capability(listing: &Verified<ListingBody>, promised: u64) -> Result<AgentCapability, ApiError> {
+fn capability(
+    listing: &Verified<ListingBody>,
+    promised: u64,
+    at_hand: impl Fn(Option<&str>) -> Option<String>,
+) -> Result<AgentCapability, ApiError> {
     let body = listing.body();
-    let schema = |text: Option<&str>| text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    let schema =
+        |text: Option<&str>| at_hand(text).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
     let model = match &body.pricing {
         PricingModel::PerCall | PricingModel::PerUnit { .. } => "per-use",
         PricingModel::Outcome => "outcome-based",

@@ -3,6 +3,7 @@
 use super::{Counter, Ordered, answer, payment_required};
 use crate::adapters::faults::points;
 use crate::node::api::coded;
+use haggle_catalog::body::MAX_SCHEMA_BYTES;
 use haggle_gateway::{ApiError, PaidAnswer};
 use haggle_settlement::channels::{self, ChannelSale, Refusal};
 use haggle_settlement::till::{Refused, Taken};
@@ -27,7 +28,9 @@ impl Counter {
         let row = &ordered.served.row;
         offer.resource.rest.insert("description".to_owned(), row.description.as_str().into());
         offer.resource.rest.insert("mimeType".to_owned(), "application/json".into());
-        let schema = row.input_schema.as_ref().and_then(|schema| serde_json::from_str(schema.as_str()).ok());
+        // the offer goes into a header too, which has no room for a long one: the listing names that
+        let short = row.input_schema.as_ref().filter(|schema| schema.len() <= MAX_SCHEMA_BYTES);
+        let schema = short.and_then(|schema| serde_json::from_str(schema.as_str()).ok());
         let call = HttpCall { method: "POST", body: json!({}), body_schema: schema, output: None };
         bazaar::announce(&mut offer.rest, &call);
         Ok(offer)

@@ -8,7 +8,7 @@ mod fare;
 use super::{Counter, is_wish};
 use crate::adapters::faults::points;
 use crate::node::api::coded;
-use crate::records::AgentRow;
+use crate::records::{AgentRow, SchemaText};
 use async_trait::async_trait;
 use fare::{Bill, ExactFare, VoucherFare};
 use haggle_a2a::types::TaskState;
@@ -284,7 +284,7 @@ async fn check_input(schemas: &schema::Compiled, row: &AgentRow, asked: &Value) 
 }
 
 /// Short values are checked at once, long ones aside.
-async fn fit(schemas: &schema::Compiled, schema: &Text<1024>, value: &Value) -> Result<schema::Fit, TradeError> {
+async fn fit(schemas: &schema::Compiled, schema: &SchemaText, value: &Value) -> Result<schema::Fit, TradeError> {
     if is_short(value) {
         return schemas.check(schema.as_str(), value);
     }

@@ -2,11 +2,11 @@
 
 use super::fit;
 use crate::adapters::faults::{CrashPoint, points};
+use crate::records::SchemaText;
 use async_trait::async_trait;
 use haggle_a2a::message;
 use haggle_a2a::types::TaskState;
 use haggle_a2a_transport::{Charged, Fare, Kept, Outcome, Passage};
-use haggle_base::Text;
 use haggle_settlement::channels::{self, Selling};
 use haggle_settlement::till::{Ticket, Till};
 use haggle_store::Batch;
@@ -28,7 +28,7 @@ const MISFIT: &str = "the output does not fit the listing's schema; nothing was 
 pub(super) struct Bill {
     pub(super) network: ChainRef,
     pub(super) receipts: Vec<Value>,
-    pub(super) output_schema: Option<Text<1024>>,
+    pub(super) output_schema: Option<SchemaText>,
     pub(super) schemas: Arc<schema::Compiled>,
     pub(super) faults: Arc<CrashPoint>,
 }
