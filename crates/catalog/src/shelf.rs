@@ -5,7 +5,7 @@
 //! records arrive: in each place stands the one with the highest `seq`, of equals the lowest id.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -20,8 +20,11 @@ use crate::{
 
 pub mod command;
 pub mod event;
+mod named;
 #[cfg(test)]
 mod tests;
+
+use named::{ById, ByPlace};
 
 /// Live listings of an author who has paid for nothing.
 pub const FREE_LISTINGS: usize = 4;
@@ -54,8 +57,8 @@ pub struct Refused {
 #[derive(Debug, Clone)]
 pub struct Shelf {
     capacity: usize,
-    places: HashMap<Place, RecordId>,
-    entries: HashMap<RecordId, Arc<Entry>>,
+    places: HashSet<ByPlace>,
+    entries: HashSet<ById>,
     refused: HashMap<RecordId, Refused>,
     by_author: BTreeSet<(Did, RecordId)>,
     by_subject: BTreeSet<(Did, RecordId)>,
@@ -84,8 +87,8 @@ impl Shelf {
     pub fn new(shards: u16, capacity: usize) -> Self {
         Self {
             capacity,
-            places: HashMap::new(),
-            entries: HashMap::new(),
+            places: HashSet::new(),
+            entries: HashSet::new(),
             refused: HashMap::new(),
             by_author: BTreeSet::new(),
             by_subject: BTreeSet::new(),
@@ -104,10 +107,10 @@ impl Shelf {
         if entry.expires <= now {
             return event::Put::Expired;
         }
-        if self.entries.contains_key(&entry.id) {
+        if self.entries.contains(&entry.id) {
             return event::Put::Known;
         }
-        let held = self.places.get(&entry.place).and_then(|id| self.entries.get(id)).cloned();
+        let held = self.places.get(&entry.place).map(|ByPlace(held)| Arc::clone(held));
         if let Some(held) = &held {
             let newer = entry.seq > held.seq || (entry.seq == held.seq && entry.id < held.id);
             if !newer {
@@ -179,13 +182,13 @@ impl Shelf {
     /// What is held of a record.
     #[must_use]
     pub fn get(&self, id: &RecordId) -> Option<&Entry> {
-        self.entries.get(id).map(Arc::as_ref)
+        self.entries.get(id).map(|ById(entry)| entry.as_ref())
     }
 
     /// The record in a place.
     #[must_use]
     pub fn at(&self, place: &Place) -> Option<&Entry> {
-        self.get(self.places.get(place)?)
+        self.places.get(place).map(|ByPlace(entry)| entry.as_ref())
     }
 
     /// Whether the record came and there was no room for it.
@@ -206,7 +209,7 @@ impl Shelf {
 
     /// Every record held, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(Arc::as_ref)
+        self.entries.iter().map(|ById(entry)| entry.as_ref())
     }
 
     /// Number of records held.
@@ -225,7 +228,7 @@ impl Shelf {
     #[must_use]
     pub fn counts(&self) -> BTreeMap<Kind, usize> {
         let mut counts = BTreeMap::new();
-        for entry in self.entries.values() {
+        for ById(entry) in &self.entries {
             *counts.entry(entry.kind).or_insert(0) += 1;
         }
         counts
@@ -304,17 +307,17 @@ impl Shelf {
         if entry.is_free() {
             shard.free.insert((entry.created, entry.id));
         }
-        self.places.insert(entry.place, entry.id);
+        self.places.replace(ByPlace(Arc::clone(&entry)));
         self.by_author.insert((entry.author, entry.id));
         if let Some(subject) = entry.subject {
             self.by_subject.insert((subject, entry.id));
         }
         self.by_expiry.insert((entry.expires, entry.id));
-        self.entries.insert(entry.id, entry);
+        self.entries.replace(ById(entry));
     }
 
     fn remove(&mut self, id: &RecordId) -> Option<Arc<Entry>> {
-        let entry = self.entries.remove(id)?;
+        let ById(entry) = self.entries.take(id)?;
         let at = self.index(entry.shard);
         let shard = &mut self.shards[at];
         shard.leave_out(entry.created, entry.id);
