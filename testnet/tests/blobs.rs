@@ -83,6 +83,8 @@ async fn a_long_schema_goes_by_its_hash_and_an_order_is_held_against_it() {
     stage.market.node_mut(3).restart(&[]).await.unwrap();
     assert_eq!(shown_schema(&stage, 2, &wordy.id).await, at_home);
     assert_eq!(shown_schema(&stage, 3, &wordy.id).await, at_home);
+    // by its new addresses, once they have come around
+    stage.until_answer(3, "/v1/listings?q=unread&live=true", |page| page["items"][0]["online"] == true).await;
     let hired = stage.hire(3, &unread, "long-3").await;
     stage.until(3, &hired.key, |order| order.is_final() && order.output.is_some()).await;
     stage.end().await;
