@@ -99,11 +99,23 @@ pub struct P2p {
 }
 
 /// How much of the market this node holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Market {
     /// Its part in the market.
     pub role: Role,
+    /// Whether it keeps letters for agents of other nodes that are away; a light node never does.
+    pub mailbox: bool,
+    /// MiB of letters that it keeps, for all agents together.
+    pub mailbox_mib: u32,
+    /// Agents that it keeps letters for.
+    pub mailbox_agents: u32,
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Self { role: Role::default(), mailbox: true, mailbox_mib: 256, mailbox_agents: 4096 }
+    }
 }
 
 /// The chain.
@@ -379,6 +391,12 @@ impl Config {
         let counts = [a2a.open_calls, a2a.open_calls_per_caller, a2a.kept_tasks, a2a.kept_tasks_per_caller];
         if counts.iter().any(|count| !(1..=MOST_TASKS).contains(count)) {
             return Err(format!("a2a.open_calls, a2a.kept_tasks and those per caller are between 1 and {MOST_TASKS}"));
+        }
+        let market = &self.market;
+        if !(1..=16_384).contains(&market.mailbox_mib) || !(1..=65_536).contains(&market.mailbox_agents) {
+            return Err(
+                "market.mailbox_mib is between 1 and 16384, market.mailbox_agents between 1 and 65536".to_owned()
+            );
         }
         if self.budget.per_call > self.budget.per_day {
             return Err("budget.per_call is at most budget.per_day".to_owned());

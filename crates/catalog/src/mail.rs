@@ -20,4 +20,4 @@ pub use keeper::{Keeper, KeeperStatus, Served};
 pub use ledger::Limits;
 pub use letter::{Content, Letter, LetterError, Pass, Receipt, Token};
 pub use outbox::{Ending, Outbox, OutboxError, Prepared, Sent};
-pub use visit::{Deposited, Visit, deposit, refuse};
+pub use visit::{Deposited, Visit, deposit, hear, say, tell_news};

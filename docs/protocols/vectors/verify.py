@@ -674,7 +674,7 @@ def verify_mailbox():
     plain = open_hpke(scalar, letter["enc"], info, bound, letter["sealed"])
     check(canonical(plain), "letter: canonical content")
     content = cbor2.loads(plain)
-    check(content == {key: bytes.fromhex(row[key]) for key in ("message", "token")}, "letter: content")
+    check(content == {key: bytes.fromhex(row[key]) for key in ("message", "pointer", "token")}, "letter: content")
     # the key of the one text follows from the randomness (RFC 9180, 7.1.3)
     kem = b"HPKE-v1KEM\x00\x20"
     prk = hmac.new(bytes(32), kem + b"dkp_prk" + bytes.fromhex(row["random"]), hashlib.sha256).digest()

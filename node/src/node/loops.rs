@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, look, messages, pay, pointing};
+use super::{Inner, letters, look, messages, pay, pointing};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -70,6 +70,7 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, |inner| look::look_after_agents(inner, unseen));
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
+    letters::begin(inner, tasks).map_err(|error| NodeError::room(&error))?;
     spawn_one(inner, tasks, pointing::keep_pointers);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
@@ -104,7 +105,7 @@ fn market(inner: &Arc<Inner>, tasks: &TaskTracker) -> Market {
 }
 
 /// Spawns a loop that ends when the node stops.
-fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
+pub(super) fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
 where
     F: FnOnce(Arc<Inner>) -> W,
     W: Future<Output = ()> + Send + 'static,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use haggle_base::{
     AgentKey, Blob, CborError, Coded, CoseError, Did, Hash, NetworkId, PeerId, Timestamp, cbor, cose,
+    pointer::MAX_POINTER_BYTES,
     record::MAX_CLOCK_SKEW,
     seal::{self, SealError, Sealed},
 };
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// Largest letter as signed, in bytes: one frame holds it with a token.
 pub const MAX_LETTER_BYTES: usize = 63 * 1024;
 /// Largest message in a letter, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 62 * 1024;
+pub const MAX_MESSAGE_BYTES: usize = 60 * 1024;
 /// Largest receipt, in bytes.
 pub const MAX_RECEIPT_BYTES: usize = 1024;
 /// Largest token, in bytes.
@@ -106,6 +107,8 @@ pub struct Content {
     pub message: Blob<MAX_MESSAGE_BYTES>,
     /// The sender's word that the recipient may write back into the half for known senders.
     pub token: Option<Blob<MAX_TOKEN_BYTES>>,
+    /// The sender's pointer: where an answer finds it.
+    pub pointer: Option<Blob<MAX_POINTER_BYTES>>,
 }
 
 /// The payload of a letter.

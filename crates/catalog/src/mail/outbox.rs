@@ -7,7 +7,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use haggle_base::{AgentKey, Blob, Coded, Did, Hash, List, NetworkId, PeerId, Text, Timestamp, pointer};
+use haggle_base::pointer::MAX_POINTER_BYTES;
+use haggle_base::{
+    AgentKey, Blob, Coded, Did, Hash, List, NetworkId, PeerId, Pointer, Text, Timestamp, Verified, pointer,
+};
 use haggle_store::{Batch, Blobs, Store, StoreError};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -108,7 +111,7 @@ impl Coded for OutboxError {
     fn hint(&self) -> &'static str {
         match self {
             Self::Full => "wait until some have arrived or are over",
-            Self::TooLong => "a letter holds 62 KiB: send less, or when the recipient is there",
+            Self::TooLong => "a letter holds 60 KiB: send less, or when the recipient is there",
             Self::Letter(error) => error.hint(),
             Self::Store(error) => error.hint(),
         }
@@ -119,10 +122,31 @@ impl Coded for OutboxError {
 #[derive(Debug)]
 pub struct Prepared {
     number: u64,
+    letter: Letter,
     row: SentRow,
 }
 
 impl Prepared {
+    /// The questions that bring it: to a keeper, and to the recipient's own node.
+    ///
+    /// # Errors
+    /// Never for a letter that was written.
+    pub fn questions(&self, token: Option<Blob<MAX_TOKEN_BYTES>>) -> Result<(Question, Call), LetterError> {
+        bring(&self.letter, token)
+    }
+
+    /// A keeper has it already.
+    pub fn left_at(&mut self, keeper: PeerId) {
+        // not more of them than there is room for
+        let _pushed = self.row.keepers.push(keeper);
+    }
+
+    /// When it is over.
+    #[must_use]
+    pub const fn expires(&self) -> Timestamp {
+        self.row.expires
+    }
+
     /// Adds it to a batch, which fails if the sender's message of this name was sent before.
     ///
     /// # Errors
@@ -169,7 +193,7 @@ impl Outbox {
         Ok(Self { network, store, files, next, open: Mutex::new(open), turn: tokio::sync::Mutex::default() })
     }
 
-    /// Writes a letter with a message and a token for the recipient to answer by.
+    /// Writes a letter with a message, and with a token and the sender's pointer for the recipient to answer by.
     ///
     /// # Errors
     /// [`OutboxError`].
@@ -179,6 +203,7 @@ impl Outbox {
         to: &Did,
         name: &str,
         message: &[u8],
+        pointer: Option<Blob<MAX_POINTER_BYTES>>,
         now: Timestamp,
     ) -> Result<Prepared, OutboxError> {
         if self.open.lock().len() >= MOST_OPEN {
@@ -186,7 +211,7 @@ impl Outbox {
         }
         let token = Some(self.token_for(key, to, now)?);
         let message = Blob::try_from(message).map_err(|_| OutboxError::TooLong)?;
-        let letter = match Letter::write(&self.network, key, to, &Content { message, token }, now) {
+        let letter = match Letter::write(&self.network, key, to, &Content { message, token, pointer }, now) {
             Err(LetterError::Cose(_) | LetterError::Payload(_)) => return Err(OutboxError::TooLong),
             letter => letter?,
         };
@@ -201,7 +226,15 @@ impl Outbox {
             ending: None,
             body: Body::put(letter.document(), &self.files).await?,
         };
-        Ok(Prepared { number: self.next.fetch_add(1, Ordering::Relaxed), row })
+        Ok(Prepared { number: self.next.fetch_add(1, Ordering::Relaxed), letter, row })
+    }
+
+    /// Lets go of a prepared letter that nobody wants.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn discard(&self, prepared: &Prepared) -> Result<(), StoreError> {
+        prepared.row.body.file.map_or(Ok(()), |file| self.files.delete(&file))
     }
 
     /// What one of our agents gives to whoever may write to it.
@@ -273,9 +306,7 @@ impl Outbox {
         let token = self.token_of(&row.from, &row.to, now)?;
         let Some(document) = row.body.get(&self.files)? else { return Ok(None) };
         let letter = Letter::read(document, &self.network, now)?;
-        let Question::Deposit { letter, token } = bring(&letter, token)? else { return Ok(None) };
-        let call = Call::Letter { letter: letter.clone(), token: token.clone() };
-        Ok(Some((Question::Deposit { letter, token }, call)))
+        Ok(Some(bring(&letter, token)?))
     }
 
     /// Writes down that a keeper has a letter.
@@ -400,12 +431,17 @@ impl Outbox {
     /// Remembers an agent's pointer, for the day on which the DHT has none.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn saw(&self, agent: &Did, pointer: &[u8]) -> Result<(), StoreError> {
-        let Ok(pointer) = Blob::try_from(pointer) else { return Ok(()) };
+    /// [`StoreError`]; what is no pointer of the agent, or an older one, is passed over.
+    pub async fn saw(&self, agent: &Did, pointer: &[u8], now: Timestamp) -> Result<(), StoreError> {
+        let key = pointer::key(&self.network, agent);
+        let read = pointer::check(&self.network, key.as_bytes(), pointer, now);
+        let (Ok(read), Ok(pointer)) = (read, Blob::try_from(pointer)) else { return Ok(()) };
+        if self.seen(agent, now)?.is_some_and(|seen| pointer::newness(&seen) >= pointer::newness(&read)) {
+            return Ok(());
+        }
         let row = SeenRow { pointer };
         let held = self.store.get::<Seen>(agent)?;
-        if held.as_ref() == Some(&row) || (held.is_none() && self.store.count::<Seen>()? >= MOST_WORDS as u64) {
+        if held.is_none() && self.store.count::<Seen>()? >= MOST_WORDS as u64 {
             return Ok(());
         }
         let mut batch = Batch::new();
@@ -413,14 +449,13 @@ impl Outbox {
         self.store.commit(batch).await
     }
 
-    /// The keepers that the remembered pointer of an agent names, and its hosts; none if it is over.
+    /// The remembered pointer of an agent; none if it is over.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn seen(&self, agent: &Did, now: Timestamp) -> Result<Option<pointer::Pointer>, StoreError> {
+    pub fn seen(&self, agent: &Did, now: Timestamp) -> Result<Option<Verified<Pointer>>, StoreError> {
         let Some(row) = self.store.get::<Seen>(agent)? else { return Ok(None) };
         let key = pointer::key(&self.network, agent);
-        let read = pointer::check(&self.network, key.as_bytes(), &row.pointer, now).ok();
-        Ok(read.map(|read| read.body().clone()))
+        Ok(pointer::check(&self.network, key.as_bytes(), &row.pointer, now).ok())
     }
 }

@@ -30,7 +30,8 @@ fn node(number: u8) -> PeerId {
 
 fn letter(from: u32, to: u32, bytes: usize, now: Timestamp) -> Letter {
     let message = Blob::try_from(vec![7; bytes]).unwrap();
-    Letter::write(&network(), &key(from), &key(to).did(), &Content { message, token: None }, now).unwrap()
+    Letter::write(&network(), &key(from), &key(to).did(), &Content { message, token: None, pointer: None }, now)
+        .unwrap()
 }
 
 fn token(recipient: u32, sender: u32) -> Blob<MAX_TOKEN_BYTES> {
@@ -276,7 +277,7 @@ async fn an_outbox_remembers_where_a_letter_is_until_somebody_signs_for_it() {
     let outbox = open();
     let (ours, theirs) = (key(1), key(2).did());
     let post = async |outbox: &Outbox, name: &str, message: &[u8]| {
-        let prepared = outbox.prepare(&ours, &theirs, name, message, START).await.unwrap();
+        let prepared = outbox.prepare(&ours, &theirs, name, message, None, START).await.unwrap();
         let mut batch = haggle_store::Batch::new();
         prepared.write(&mut batch).unwrap();
         store.commit(batch).await.unwrap();
@@ -284,7 +285,7 @@ async fn an_outbox_remembers_where_a_letter_is_until_somebody_signs_for_it() {
     };
     let sent = post(&outbox, "m-1", &[9; 5000]).await;
     let other = post(&outbox, "m-2", b"short").await;
-    let long = outbox.prepare(&ours, &theirs, "m-3", &[9; MAX_MESSAGE_BYTES + 1], START).await.unwrap_err();
+    let long = outbox.prepare(&ours, &theirs, "m-3", &[9; MAX_MESSAGE_BYTES + 1], None, START).await.unwrap_err();
     assert_eq!(long.code(), "letter_too_long");
     outbox.left_at(sent.number, node(4)).await.unwrap();
     outbox.left_at(sent.number, node(4)).await.unwrap();

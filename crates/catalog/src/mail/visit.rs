@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{AgentKey, Blob, Hash, List, NetworkId, PeerId, Timestamp};
+use haggle_base::{AgentKey, Blob, Did, Hash, List, NetworkId, PeerId, Timestamp};
 use serde::Serialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::letter::{Letter, MAX_RECEIPT_BYTES, MAX_TOKEN_BYTES, PASS_TTL, Pass};
-use super::wire::{Half, MAX_RECEIPTS, Question, Refusal, Reply};
+use super::wire::{Call, Half, MAX_RECEIPTS, Question, Reply};
 use super::{LetterError, MailError};
 use crate::{frames, wire::MAX_FRAME_BYTES};
 
@@ -60,29 +60,55 @@ where
     }
 }
 
-/// Refuses whatever will be asked on a stream.
+/// The questions that bring a letter: to a keeper, and to the recipient's own node.
+pub(super) fn bring(letter: &Letter, token: Option<Blob<MAX_TOKEN_BYTES>>) -> Result<(Question, Call), LetterError> {
+    let long = |_| LetterError::Untimely;
+    let letter = Blob::try_from(letter.document()).map_err(long)?;
+    let call = Call::Letter { letter: letter.clone(), token: token.clone() };
+    Ok((Question::Deposit { letter, token }, call))
+}
+
+/// Says that there is mail for an agent of the peer.
 ///
 /// # Errors
 /// [`MailError`].
-pub async fn refuse<S>(mut stream: S, why: Refusal) -> Result<(), MailError>
+pub async fn tell_news<S>(mut stream: S, agent: Did) -> Result<(), MailError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    match ask(&mut stream, &Call::News { agent }).await? {
+        Reply::Done => Ok(()),
+        _ => Err(MailError::NotAsked),
+    }
+}
+
+/// Reads the one question of a stream of `inbox/1`, and says how many bytes it has.
+///
+/// # Errors
+/// [`MailError`].
+pub async fn hear<S>(stream: &mut S) -> Result<(Call, u64), MailError>
+where
+    S: AsyncRead + Unpin + Send,
+{
+    let reading = frames::read::<Call, _>(stream, MAX_FRAME_BYTES);
+    let (call, bytes) = timeout(PATIENCE, reading).await.map_err(|_| MailError::Timeout)??;
+    Ok((call, bytes as u64))
+}
+
+/// Answers it.
+///
+/// # Errors
+/// [`MailError`].
+pub async fn say<S>(mut stream: S, reply: &Reply) -> Result<(), MailError>
 where
     S: AsyncWrite + Unpin + Send,
 {
     let writing = async {
-        frames::write(&mut stream, &Reply::Refused { why }).await?;
+        frames::write(&mut stream, reply).await?;
         stream.shutdown().await?;
         Ok(())
     };
     timeout(PATIENCE, writing).await.map_err(|_| MailError::Timeout)?
-}
-
-/// A question that brings a letter to a keeper.
-///
-/// # Errors
-/// Never for a letter that was read.
-pub(super) fn bring(letter: &Letter, token: Option<Blob<MAX_TOKEN_BYTES>>) -> Result<Question, LetterError> {
-    let long = |_| LetterError::Untimely;
-    Ok(Question::Deposit { letter: Blob::try_from(letter.document()).map_err(long)?, token })
 }
 
 /// A stream to a keeper, for one agent after the other.

@@ -22,7 +22,8 @@ fn vectors() -> Value {
         token.sign(by).unwrap()
     };
     let ours = token(&sender, &recipient);
-    let content = Content { message: blob(b"a signed message"), token: Some(blob(&ours)) };
+    let (message, pointer) = (blob(b"a signed message"), Some(blob(b"a signed pointer")));
+    let content = Content { message, token: Some(blob(&ours)), pointer };
     let random = Hash::of(b"never use this twice");
     let letter = Letter::write_with(random.as_bytes(), &network(), &sender, &recipient.did(), &content, START).unwrap();
     let theirs = token(&recipient, &sender);
@@ -60,7 +61,7 @@ fn vectors() -> Value {
         "recipient": {"secret": hex(&*recipient.secret_bytes()), "did": recipient.did()},
         "letter": {
             "random": hex(random.as_bytes()),
-            "message": hex(&content.message), "token": hex(&ours),
+            "message": hex(&content.message), "token": hex(&ours), "pointer": hex(b"a signed pointer"),
             "created": START, "expires": START.plus(LETTER_TTL),
             "id": letter.id, "document": hex(letter.document()),
         },
