@@ -83,6 +83,8 @@ pub(crate) struct Post {
     /// Keepers that said there is mail.
     news: Mutex<BTreeSet<PeerId>>,
     pub(crate) news_rung: Notify,
+    /// When keepers of our letters were asked for receipts last.
+    receipts_asked: Mutex<HashMap<PeerId, Instant>>,
     /// Rings when there is something to send.
     pub(crate) rung: Notify,
     /// Rings when there is something to answer.
@@ -160,6 +162,7 @@ impl Post {
             named: Mutex::default(),
             news: Mutex::default(),
             news_rung: Notify::new(),
+            receipts_asked: Mutex::default(),
             rung: Notify::new(),
             asked: Notify::new(),
             bringing: Arc::new(Semaphore::new(BROUGHT_AT_ONCE)),
@@ -215,16 +218,43 @@ impl Post {
         due
     }
 
+    /// Of the keepers that have letters of ours, those to ask for receipts now: who is connected, and who was not asked for
+    /// `every`.
+    pub(crate) fn ask_for_receipts(
+        &self,
+        keepers: BTreeSet<PeerId>,
+        every: Duration,
+        is_connected: impl Fn(&PeerId) -> bool,
+    ) -> BTreeSet<PeerId> {
+        let mut asked = self.receipts_asked.lock();
+        asked.retain(|keeper, _| keepers.contains(keeper));
+        let is_due = |keeper: &PeerId| is_connected(keeper) || asked.get(keeper).is_none_or(|at| at.elapsed() >= every);
+        let due: BTreeSet<PeerId> = keepers.into_iter().filter(is_due).collect();
+        asked.extend(due.iter().map(|keeper| (*keeper, Instant::now())));
+        due
+    }
+
     /// A peer has come: if it keeps letters for us, it is visited at once.
     pub(crate) fn met(&self, peer: &PeerId) {
-        if let Some(chosen) = self.chosen.lock().iter_mut().find(|chosen| chosen.peer == *peer) {
-            chosen.asked = None;
-        }
+        self.missed(peer);
         self.news_rung.notify_one();
     }
 
+    /// A visit failed, or was not made: the next look makes it.
+    pub(crate) fn missed(&self, keeper: &PeerId) {
+        if let Some(chosen) = self.chosen.lock().iter_mut().find(|chosen| chosen.peer == *keeper) {
+            chosen.asked = None;
+        }
+    }
+
     /// Fills the places of keepers that are free, with the best of these.
-    pub(crate) fn choose(&self, mut candidates: Vec<Candidate>) {
+    pub(crate) fn choose(&self, candidates: Vec<Candidate>) {
+        self.fill(candidates);
+        let chosen: Vec<PeerId> = self.chosen.lock().iter().map(|chosen| chosen.peer).collect();
+        self.places.lock().retain(|(keeper, _), _| chosen.contains(keeper));
+    }
+
+    fn fill(&self, mut candidates: Vec<Candidate>) {
         let mut chosen = self.chosen.lock();
         candidates.retain(|candidate| chosen.iter().all(|held| held.peer != candidate.peer));
         candidates.sort_unstable();

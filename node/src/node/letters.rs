@@ -31,6 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const COLLECT_EVERY: Duration = Duration::from_secs(300);
 /// Both on one machine.
 const LOOK_EVERY_HERE: Duration = Duration::from_secs(2);
+const COLLECT_EVERY_HERE: Duration = Duration::from_secs(30);
 /// How long a visit to one keeper may take.
 const VISIT_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a recipient's node has to hear that there is mail.
@@ -87,7 +88,7 @@ async fn sweep(inner: Arc<Inner>) {
 /// Chooses keepers, and visits them.
 async fn collect_mail(inner: Arc<Inner>) {
     let is_here = inner.file.is_devnet();
-    let (look, collect) = if is_here { (LOOK_EVERY_HERE, LOOK_EVERY_HERE) } else { (LOOK_EVERY, COLLECT_EVERY) };
+    let (look, collect) = if is_here { (LOOK_EVERY_HERE, COLLECT_EVERY_HERE) } else { (LOOK_EVERY, COLLECT_EVERY) };
     let mut peers = inner.network.subscribe_events();
     let mut every = tokio::time::interval(look);
     loop {
@@ -322,16 +323,21 @@ impl Inner {
         for keeper in self.post.due(every) {
             plan.entry(keeper).or_default().0 = true;
         }
-        for sent in self.post.outbox.under_way() {
-            for keeper in sent.keepers {
-                plan.entry(keeper).or_default().1.insert(sent.from);
+        let under_way = self.post.outbox.under_way();
+        let keepers = under_way.iter().flat_map(|sent| sent.keepers.iter().copied()).collect();
+        let due = self.post.ask_for_receipts(keepers, every, |keeper| self.network.is_connected(keeper));
+        for sent in &under_way {
+            for keeper in sent.keepers.iter().filter(|keeper| due.contains(keeper)) {
+                plan.entry(*keeper).or_default().1.insert(sent.from);
             }
         }
         let visits = plan.into_iter().filter(|(keeper, _)| *keeper != self.network.peer_id());
         let visits = visits.map(|(keeper, (whole, senders))| async move {
-            // one that is away is visited when it comes; nobody is dialled for receipts alone, unless that is the only way
             let visited = timeout(VISIT_PATIENCE, self.visit(keeper, whole, &senders)).await;
             let done = visited.unwrap_or(Err(MailError::Timeout));
+            if done.is_err() && self.network.is_connected(&keeper) {
+                self.post.missed(&keeper);
+            }
             self.outcome_of(&keeper, done);
         });
         futures::future::join_all(visits).await;
