@@ -109,11 +109,24 @@ pub struct Market {
     pub interests: Vec<String>,
     /// MiB of documents of others that are kept on disk: long schemas that their listings name.
     pub documents_mib: u32,
+    /// Whether it keeps letters for agents of other nodes that are away; a light node never does.
+    pub mailbox: bool,
+    /// MiB of letters that it keeps, for all agents together.
+    pub mailbox_mib: u32,
+    /// Agents that it keeps letters for.
+    pub mailbox_agents: u32,
 }
 
 impl Default for Market {
     fn default() -> Self {
-        Self { role: Role::default(), interests: Vec::new(), documents_mib: 64 }
+        Self {
+            role: Role::default(),
+            interests: Vec::new(),
+            documents_mib: 64,
+            mailbox: true,
+            mailbox_mib: 256,
+            mailbox_agents: 4096,
+        }
     }
 }
 
@@ -137,6 +150,11 @@ impl Market {
     fn check(&self) -> Result<(), String> {
         if !(1..=65_536).contains(&self.documents_mib) {
             return Err("market.documents_mib is between 1 and 65536".to_owned());
+        }
+        if !(1..=16_384).contains(&self.mailbox_mib) || !(1..=65_536).contains(&self.mailbox_agents) {
+            return Err(
+                "market.mailbox_mib is between 1 and 16384, market.mailbox_agents between 1 and 65536".to_owned()
+            );
         }
         if self.role != Role::Interest {
             let unused = "market.interests counts with market.role = \"interest\" alone: set that, or leave it empty";

@@ -41,6 +41,7 @@ pub mod market;
 pub mod network_check;
 mod node;
 mod note;
+mod post;
 pub mod receipt;
 mod records;
 mod secrets;

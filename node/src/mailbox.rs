@@ -27,6 +27,10 @@ tables! {
     pub(crate) MessageNames = "node-message-names-1": (Did, String) => u64;
     /// Service requests by buyer and message.
     pub(crate) Requests = "node-requests-1": (Did, String) => RequestRow;
+    /// Service requests that went by letter and have no response yet, by buyer and message.
+    pub(crate) Asked = "node-letter-requests-1": (Did, String) => AskedRow;
+    /// Requests that came by letter and are to be answered, by number, with the agent that was asked.
+    pub(crate) ToAnswer = "node-letters-to-answer-1": u64 => Did;
 }
 
 /// One message.
@@ -55,6 +59,22 @@ pub(crate) struct RequestRow {
     pub(crate) offer: Offered,
     /// Whether it was taken (or turned down).
     pub(crate) taken: Option<bool>,
+}
+
+/// A service request that went by letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskedRow {
+    /// As in [`RequestRow`].
+    pub(crate) content: Hash,
+    /// Number of the request.
+    pub(crate) request: u64,
+    /// Who was asked.
+    pub(crate) seller: Did,
+    /// What may leave the buyer's wallet at most.
+    pub(crate) budget: Usdc,
+    /// After which nobody waits for the result.
+    pub(crate) deadline: Option<Timestamp>,
 }
 
 /// What a seller offered.
@@ -135,6 +155,7 @@ impl Mailbox {
         for (old, row) in &gone {
             let name = (row.from, row.id.as_str().to_owned());
             batch.delete::<Messages>(old).delete::<MessageNames>(&name).delete::<Requests>(&name);
+            batch.delete::<Asked>(&name).delete::<ToAnswer>(old);
         }
         self.store.commit(batch).await?;
         *next = number;
@@ -180,6 +201,23 @@ impl Mailbox {
     /// Where a request stands.
     pub(crate) fn request(&self, from: &Did, name: &str) -> Result<Option<RequestRow>, StoreError> {
         self.store.get::<Requests>(&(*from, name.to_owned()))
+    }
+
+    /// A service request that went by letter and has no response yet.
+    pub(crate) fn asked(&self, from: &Did, name: &str) -> Result<Option<AskedRow>, StoreError> {
+        self.store.get::<Asked>(&(*from, name.to_owned()))
+    }
+
+    /// Requests that came by letter and are to be answered, the oldest first.
+    pub(crate) fn to_answer(&self) -> Result<Vec<(u64, Did)>, StoreError> {
+        self.store.range::<ToAnswer>(Bound::Unbounded, PORTION)
+    }
+
+    /// A request that came by letter needs no answer.
+    pub(crate) async fn leave_unanswered(&self, number: u64) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.delete::<ToAnswer>(&number);
+        self.store.commit(batch).await
     }
 
     /// At most `limit` messages, newest first, from before the number `after`, of one type if one is named.

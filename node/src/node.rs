@@ -7,6 +7,7 @@ mod checks;
 mod compose;
 mod invoke;
 mod keys;
+mod letters;
 mod look;
 mod loops;
 mod messages;
@@ -38,6 +39,7 @@ use crate::home::{Home, HomeLock};
 use crate::keyring::Keyring;
 use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
+use crate::post::Post;
 use haggle_a2a_transport::Server;
 use haggle_base::{Clock, Did, NetworkFile, PeerId, Timestamp};
 use haggle_catalog::Catalog;
@@ -136,6 +138,8 @@ pub(crate) struct Inner {
     /// Answers of free calls, for those that are repeated.
     pub(crate) answers: invoke::Answers,
     pub(crate) mailbox: Mailbox,
+    /// Letters to and from agents that cannot be reached.
+    pub(crate) post: Post,
     pub(crate) buyer: Buyer,
     pub(crate) desk: Desk,
     pub(crate) events: Events,

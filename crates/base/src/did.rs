@@ -87,6 +87,11 @@ impl Did {
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), DidError> {
         verify(&self.0, message, signature)
     }
+
+    /// The X25519 public key of the same key: its point on the Montgomery curve (RFC 7748).
+    pub(crate) fn x25519_public(&self) -> Option<[u8; 32]> {
+        Some(usable(&self.0)?.to_montgomery().to_bytes())
+    }
 }
 
 impl fmt::Display for Did {

@@ -247,6 +247,11 @@ impl AgentKey {
         self.0.sign(message).to_bytes()
     }
 
+    /// The X25519 secret of the same key (RFC 7748): for [`crate::seal`] alone, beside the signatures.
+    pub(crate) fn x25519_secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_scalar_bytes())
+    }
+
     /// The secret bytes, for signers of other formats such as the card's JWS.
     #[must_use]
     pub fn secret_bytes(&self) -> Zeroizing<[u8; 32]> {

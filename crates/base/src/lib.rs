@@ -89,6 +89,7 @@ pub mod money;
 pub mod network_file;
 pub mod pointer;
 pub mod record;
+pub mod seal;
 pub mod secp;
 mod slip10;
 

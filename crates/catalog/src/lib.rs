@@ -48,6 +48,7 @@ mod index;
 mod keep;
 pub mod liveness;
 pub mod look;
+pub mod mail;
 mod ports;
 mod prices;
 mod publish;

@@ -120,7 +120,7 @@ fn status_of(code: &str) -> StatusCode {
         | "name_taken"
         | "payment_key_used"
         | "precondition_failed" => StatusCode::CONFLICT,
-        "input_too_large" | "frame_too_large" | "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "input_too_large" | "frame_too_large" | "body_too_large" | "letter_too_long" => StatusCode::PAYLOAD_TOO_LARGE,
         "rpc_down"
         | "blob_unavailable"
         | "storage_full"
@@ -128,6 +128,16 @@ fn status_of(code: &str) -> StatusCode {
         | "peer_unreachable"
         | "unreachable"
         | "provider_unreachable"
+        | "no_mailbox"
+        | "mailbox_full"
+        | "mailbox_sender_full"
+        | "mail_keeper_full"
+        | "mail_unreachable"
+        | "mail_timeout"
+        | "mail_busy"
+        | "mail_too_often"
+        | "mail_failed"
+        | "outbox_full"
         | "capacity_full"
         | "try_again"
         | "busy"

@@ -29,13 +29,13 @@ pub use market::{
     LivenessView, LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
 };
 pub use messages::{
-    AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, Discover, MessageBody,
-    MessageQuery, MessageView, Pricing, Service, ServiceAnswer, ServiceRequest, ServiceResponse, ServiceRow,
-    ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
+    AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, DeliveryView, Discover,
+    MessageBody, MessageQuery, MessageView, Pricing, Service, ServiceAnswer, ServiceRequest, ServiceResponse,
+    ServiceRow, ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
 };
 pub use node::{
-    ChainStatus, CheckView, ChecksView, EndpointStatus, EventView, MarketStatus, NodeStatus, PeerList, PeerView,
-    Verdict, WalletList, WalletView,
+    ChainStatus, CheckView, ChecksView, EndpointStatus, EventView, MailKeeper, MailStatus, MarketStatus, NodeStatus,
+    PeerList, PeerView, Verdict, WalletList, WalletView,
 };
 pub use orders::{
     CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,

@@ -24,6 +24,8 @@ import rfc8785
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eth_abi import encode
 from eth_account import Account
@@ -643,10 +645,91 @@ def verify_rendezvous():
         check(blake3(b"\0".join(parts)).hexdigest() == row["key"], f"rendezvous key of {row['place']}")
 
 
+def open_hpke(secret, enc, info, bound, sealed):
+    """Base mode of RFC 9180 with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305, one text."""
+
+    def extract(suite, salt, label, material):
+        return hmac.new(salt or bytes(32), b"HPKE-v1" + suite + label + material, hashlib.sha256).digest()
+
+    def expand(suite, key, label, about, length):
+        text = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + about
+        return hmac.new(key, text + b"\x01", hashlib.sha256).digest()[:length]
+
+    key = X25519PrivateKey.from_private_bytes(secret)
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x03"
+    shared = extract(kem, b"", b"eae_prk", key.exchange(X25519PublicKey.from_public_bytes(enc)))
+    shared = expand(kem, shared, b"shared_secret", enc + public, 32)
+    context = b"\x00" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", info)
+    secret = extract(suite, shared, b"secret", b"")
+    nonce = expand(suite, secret, b"base_nonce", context, 12)
+    return ChaCha20Poly1305(expand(suite, secret, b"key", context, 32)).decrypt(nonce, sealed, bound)
+
+
+def opened(document, kind, did, most):
+    """The payload of a signed document, and its id."""
+    data = bytes.fromhex(document)
+    check(len(data) <= most and canonical(data), f"{kind}: canonical and short enough")
+    protected, unprotected, payload, signature = cbor2.loads(data)
+    check(protected == b"\xa2\x01\x27\x04\x58\x38" + did.encode() and unprotected == {}, f"{kind}: headers")
+    signed = cbor2.dumps(["Signature1", protected, f"haggle/{kind}/v1".encode(), payload], canonical=True)
+    Ed25519PublicKey.from_public_bytes(key_of(did)).verify(signature, signed)
+    check(canonical(payload), f"{kind}: canonical payload")
+    return cbor2.loads(payload), blake3(signed).hexdigest()
+
+
+def verify_mailbox():
+    vectors = load("mailbox.json")
+    network, row = vectors["network"], vectors["letter"]
+    sender, recipient = vectors["sender"]["did"], vectors["recipient"]["did"]
+    for agent in (vectors["sender"], vectors["recipient"]):
+        check(did_of(ed25519_public(bytes.fromhex(agent["secret"]))) == agent["did"], "mailbox: keys")
+    letter, name = opened(row["document"], "letter", sender, 64512)
+    check(name == row["id"], "letter: id")
+    check((letter["network"], letter["to"]) == (network, recipient), "letter: where and to whom")
+    check((letter["created"], letter["expires"]) == (row["created"], row["expires"]), "letter: times")
+    check(letter["expires"] - letter["created"] == 72 * 3600 * 1000, "letter: lives for three days")
+    scalar = hashlib.sha512(bytes.fromhex(vectors["recipient"]["secret"])).digest()[:32]
+    bound = cbor2.dumps([sender, recipient, letter["created"], letter["expires"]], canonical=True)
+    info = b"haggle/letter/v1\0" + network.encode()
+    plain = open_hpke(scalar, letter["enc"], info, bound, letter["sealed"])
+    check(canonical(plain), "letter: canonical content")
+    content = cbor2.loads(plain)
+    check(content == {key: bytes.fromhex(row[key]) for key in ("message", "pointer", "token")}, "letter: content")
+    # the key of the one text follows from the randomness (RFC 9180, 7.1.3)
+    kem = b"HPKE-v1KEM\x00\x20"
+    prk = hmac.new(bytes(32), kem + b"dkp_prk" + bytes.fromhex(row["random"]), hashlib.sha256).digest()
+    made = hmac.new(prk, b"\x00\x20" + kem + b"sk\x01", hashlib.sha256).digest()
+    made = X25519PrivateKey.from_private_bytes(made).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    check(made == letter["enc"], "letter: the encapsulated key")
+
+    token, _ = opened(row["token"], "mail-token", sender, 512)
+    check((token["network"], token["sender"]) == (network, recipient), "token: of the sender, for the recipient")
+    token, _ = opened(vectors["token"], "mail-token", recipient, 512)
+    check((token["network"], token["sender"]) == (network, sender), "token: of the recipient, for the sender")
+    receipt, _ = opened(vectors["receipt"], "mail-receipt", recipient, 1024)
+    check((receipt["letter"].hex(), receipt["from"]) == (row["id"], sender), "receipt: of this letter")
+    check(receipt["token"].hex() == vectors["token"] and receipt["network"] == network, "receipt: token")
+    shown, _ = opened(vectors["pass"]["document"], "mail-pass", recipient, 512)
+    check((shown["node"], shown["keeper"]) == (vectors["pass"]["node"], vectors["pass"]["keeper"]), "pass: nodes")
+    for frame in vectors["questions"] + vectors["calls"] + vectors["replies"]:
+        data = bytes.fromhex(frame["cbor"])
+        check(canonical(data) and len(data) <= 65536, f"{frame['json']}: canonical and within a frame")
+        check(as_hex(cbor2.loads(data)) == frame["json"], f"{frame['json']}: the same value")
+
+
+def as_hex(value):
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: as_hex(item) for key, item in value.items()}
+    return [as_hex(item) for item in value] if isinstance(value, list) else value
+
+
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
              verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs)
+             verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs, verify_mailbox)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

@@ -134,7 +134,7 @@ impl Directory {
 
     /// The first host of the agent that can be reached, connected. Where the card that is held is of no use, or there is none,
     /// index nodes and the DHT are asked for one.
-    async fn reach(&self, agent: &Did) -> Result<PeerId, A2aError> {
+    pub(crate) async fn reach(&self, agent: &Did) -> Result<PeerId, A2aError> {
         match self.reach_by_card(agent).await {
             Err(_) if self.lookup.meet(agent).await => self.reach_by_card(agent).await,
             reached => reached,

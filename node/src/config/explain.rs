@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 42] = [
+pub const EXPLANATIONS: [Explanation; 45] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -37,6 +37,9 @@ pub const EXPLANATIONS: [Explanation; 42] = [
         "the categories that a node of the role interest holds, 32 at most, such as [\"data-processing\"]",
     ),
     row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
+    row("market.mailbox", "whether letters are kept for other nodes' agents that are away; never by a light node"),
+    row("market.mailbox_mib", "MiB of letters kept, for all agents together"),
+    row("market.mailbox_agents", "agents that letters are kept for"),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),

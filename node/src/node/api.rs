@@ -200,6 +200,7 @@ impl NodeApi for Inner {
                 reconciled_peers: self.reconciled.load(Ordering::Relaxed),
             },
             outside: self.looks.last_outside(),
+            mail: Some(self.mail_status().await),
         })
     }
 

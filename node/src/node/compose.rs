@@ -30,6 +30,7 @@ use crate::keyring::Keyring;
 use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
 use crate::network_check::rails;
+use crate::post::Post;
 use crate::records::{AgentTable, SchemaText};
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
@@ -209,6 +210,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         .await
         .map_err(NodeError::file(PathBuf::from(config.gateway.listen.to_string())))?;
     let mailbox = Mailbox::open(money.clone(), &home.path().join("messages")).map_err(room)?;
+    let stores = (&money, &market);
+    let post = Post::open(&config, stores, home.path(), &network, &clock, &mut registry.lock()).map_err(room)?;
     let gateway_url = format!("http://{}", bound.address());
     let (till, selling, buying) = open_shop(&home, &config, &file, &settlement, &reader, &keys, &crash)?;
     if let Some(buying) = &buying {
@@ -249,6 +252,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         directory: directory.clone(),
         answers: Answers::default(),
         mailbox,
+        post,
         buyer,
         desk,
         events,

@@ -4,7 +4,7 @@ mod answers;
 mod choice;
 
 pub(crate) use answers::Answers;
-pub(super) use choice::Choice;
+pub(super) use choice::{Choice, fits};
 
 use super::Inner;
 use super::api::coded;

@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, cards, look, messages, pay, pointing, rendezvous};
+use super::{Inner, cards, letters, look, messages, pay, pointing, rendezvous};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -74,6 +74,7 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_blobs(inner, blobs, tracker));
+    letters::begin(inner, tasks).map_err(|error| NodeError::room(&error))?;
     spawn_one(inner, tasks, pointing::keep_pointers);
     spawn_one(inner, tasks, cards::fetch_cards);
     spawn_one(inner, tasks, rendezvous::declare);
@@ -111,7 +112,7 @@ fn market(inner: &Arc<Inner>, tasks: &TaskTracker) -> Market {
 }
 
 /// Spawns a loop that ends when the node stops.
-fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
+pub(super) fn spawn_one<F, W>(inner: &Arc<Inner>, tasks: &TaskTracker, work: F)
 where
     F: FnOnce(Arc<Inner>) -> W,
     W: Future<Output = ()> + Send + 'static,

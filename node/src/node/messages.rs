@@ -5,13 +5,14 @@ mod offers;
 mod sold;
 mod typed;
 
+pub(super) use offers::{number, rejected};
 pub(super) use sold::tell_sellers;
 
-use super::Inner;
 use super::api::coded;
 use super::views::hex;
+use super::{Inner, letters};
 use crate::keyring::AgentKeys;
-use crate::mailbox::{Offered, RequestRow, Requests, content};
+use crate::mailbox::{Asked, AskedRow, Offered, RequestRow, Requests, content};
 use haggle_a2a::envelope::{Message, MessageType, SignedMessage};
 use haggle_base::{Did, Hash, Timestamp, Usdc};
 use haggle_gateway::ApiError;
@@ -20,6 +21,7 @@ use haggle_gateway::view::{
 };
 use haggle_store::StoreError;
 use haggle_trade::Bargain;
+use offers::Unanswered;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -58,10 +60,20 @@ impl Inner {
             }
             return self.kept(row.response);
         }
+        if let Some(asked) = self.mailbox.asked(&buyer, &name).map_err(coded)? {
+            return if asked.content == content { self.kept(asked.request) } else { Err(taken_name()) };
+        }
         if self.mailbox.find(&buyer, &name).map_err(coded)?.is_some() {
             return Err(taken_name());
         }
-        let found = self.offer_for(&request, &wanted, budget, deadline).await?;
+        let found = match self.offer_for(&request, &wanted, budget, deadline).await {
+            Ok(found) => found,
+            Err(Unanswered { problem, seller: Some(seller) }) if is_away(&problem) => {
+                let asked = AskedRow { content, request: 0, seller, budget, deadline };
+                return self.ask_by_letter(&request, &keys, asked, &problem).await;
+            }
+            Err(Unanswered { problem, .. }) => return Err(problem),
+        };
         let answer = Message::new(
             &derived("re", &request.id()),
             found.seller.unwrap_or_else(|| self.own_did()),
@@ -80,6 +92,28 @@ impl Inner {
         });
         let numbers = numbers.await.map_err(|error| not_kept(&error))?;
         view(&answer, numbers[1])
+    }
+
+    /// Leaves a request with those who keep letters for the seller, and shows it as it went.
+    async fn ask_by_letter(
+        &self,
+        request: &SignedMessage,
+        keys: &AgentKeys,
+        asked: AskedRow,
+        problem: &ApiError,
+    ) -> Result<MessageView, ApiError> {
+        let key = (request.message().from, request.message().id.as_str().to_owned());
+        let prepared = self.leave_new(&keys.agent, &asked.seller, request, problem).await?;
+        let said = [request];
+        let kept = self.mailbox.keep(&said, |batch, numbers| {
+            let row = AskedRow { request: numbers.first().copied().unwrap_or_default(), ..asked };
+            batch.put::<Asked>(&key, &row)?;
+            prepared.write(batch)
+        });
+        let numbers = kept.await.map_err(|error| not_kept(&error))?;
+        self.post.outbox.posted(prepared).await.map_err(coded)?;
+        self.post.rung.notify_one();
+        self.kept(numbers.first().copied().unwrap_or_default())
     }
 
     /// Takes or turns down an offer; taking it hires the seller, at no more than was offered, once.
@@ -151,7 +185,7 @@ impl Inner {
         });
         let kind = kind.transpose()?;
         let messages = self.mailbox.list(query.after, kind, limit.clamp(1, MAX_ITEMS)).map_err(coded)?;
-        messages.iter().map(|(number, message)| view(message, *number)).collect()
+        messages.iter().map(|(number, message)| self.shown(message, *number)).collect()
     }
 
     /// The message in a body, with its sender's keys. A signature must be that of `from`; without one the message is
@@ -206,7 +240,14 @@ impl Inner {
 
     fn kept(&self, number: u64) -> Result<MessageView, ApiError> {
         let message = self.mailbox.read(number).map_err(coded)?;
-        view(&message.ok_or_else(|| ApiError::internal(&"a message that a request names is not kept"))?, number)
+        self.shown(&message.ok_or_else(|| ApiError::internal(&"a message that a request names is not kept"))?, number)
+    }
+
+    /// A message as the API shows it, with how it went if it went by letter.
+    fn shown(&self, signed: &SignedMessage, number: u64) -> Result<MessageView, ApiError> {
+        let said = signed.message();
+        let sent = self.post.outbox.find(&said.from, said.id.as_str()).map_err(coded)?;
+        Ok(MessageView { delivery: sent.as_ref().map(letters::shown), ..view(signed, number)? })
     }
 
     /// Hires the seller of an offer.
@@ -257,7 +298,13 @@ fn view(signed: &SignedMessage, number: u64) -> Result<MessageView, ApiError> {
         signed_by: signed.signer().to_string(),
         id: signed.id().to_string(),
         sequence: number,
+        delivery: None,
     })
+}
+
+/// Whether an agent could not be reached, so that a letter may.
+fn is_away(problem: &ApiError) -> bool {
+    matches!(&*problem.code, "unreachable" | "provider_unreachable" | "peer_unreachable" | "open_timeout")
 }
 
 /// The key of the order that an accepted request places.
@@ -267,19 +314,19 @@ fn order_key(buyer: &Did, request: &str) -> String {
 }
 
 /// A name that follows from a hash.
-fn derived(word: &str, hash: &Hash) -> String {
+pub(super) fn derived(word: &str, hash: &Hash) -> String {
     format!("{word}-{}", hex(&hash.as_bytes()[..16]))
 }
 
-fn read<T: DeserializeOwned>(payload: &str) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(payload: &str) -> Result<T, ApiError> {
     serde_json::from_str(payload).map_err(|error| invalid(&format!("payload: {error}")))
 }
 
-fn text_of<T: Serialize>(payload: &T) -> Result<String, ApiError> {
+pub(super) fn text_of<T: Serialize>(payload: &T) -> Result<String, ApiError> {
     serde_json::to_string(payload).map_err(|cause| ApiError::internal(&cause))
 }
 
-fn amount(raw: &RawValue) -> Result<Usdc, ApiError> {
+pub(super) fn amount(raw: &RawValue) -> Result<Usdc, ApiError> {
     Usdc::from_json_text(raw.get()).map_err(coded)
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn keep_pointers(inner: Arc<Inner>) {
 
 impl Inner {
     /// The agents that this node keeps pointers of.
-    fn pointed(&self) -> impl Iterator<Item = Did> {
+    pub(super) fn pointed(&self) -> impl Iterator<Item = Did> {
         std::iter::once(self.own_did()).chain(self.agents.dids()).take(MOST)
     }
 
@@ -143,7 +143,7 @@ impl Inner {
             _ => {}
         }
         let card = self.catalog.card(agent).ok().flatten()?;
-        Some(Pointer { card: Some(card.id()), hosts: hosts_of(card.body()), mailboxes: List::new() })
+        Some(Pointer { card: Some(card.id()), hosts: hosts_of(card.body()), mailboxes: self.post.keepers_of(agent) })
     }
 
     /// Signs and stores the pointer of an agent if that is due.
@@ -168,6 +168,7 @@ impl Inner {
             stored = self.network.put_pointer(key, renewed.signed.bytes().to_vec()).await;
             if stored.is_ok() {
                 renewed.stored = Some(Instant::now());
+                self.post.stored(&renewed.signed);
             }
         }
         said.insert(*agent, renewed);

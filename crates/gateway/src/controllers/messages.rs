@@ -5,6 +5,7 @@ use crate::extract::{Json, Query};
 use crate::state::AppState;
 use crate::view::{AgentProfile, Answered, Discover, MessageBody, MessageQuery, MessageView};
 use axum::extract::State;
+use axum::http::StatusCode;
 use haggle_base::Usdc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,8 +57,11 @@ pub(crate) async fn discover(
 pub(crate) async fn ask_service(
     State(state): State<AppState>,
     Json(body): Json<MessageBody>,
-) -> Result<axum::Json<MessageView>, ApiError> {
-    Ok(axum::Json(state.api.ask_service(body).await?))
+) -> Result<(StatusCode, axum::Json<MessageView>), ApiError> {
+    let said = state.api.ask_service(body).await?;
+    // the request itself comes back while it waits for its seller
+    let status = if said.kind == "request" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, axum::Json(said)))
 }
 
 pub(crate) async fn answer_service(

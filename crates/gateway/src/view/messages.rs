@@ -159,6 +159,28 @@ pub struct MessageView {
     pub id: String,
     /// Where it stands among this node's messages: `after` of the next page.
     pub sequence: u64,
+    /// How it went to an agent that could not be reached when it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryView>,
+}
+
+/// How a message goes to an agent that could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// `outbox`, `mailbox`, or how it arrived: `direct`, `punched`, `relayed`, `mailbox`.
+    pub path: String,
+    /// `sending`, `kept` (somebody keeps it), `delivered` (the recipient signed for it), `expired` or `refused`.
+    pub state: String,
+    /// Peer ids of those who keep it.
+    pub keepers: Vec<String>,
+    /// After which nobody keeps it, RFC 3339.
+    pub expires: String,
+    /// When the recipient wrote it down, by its clock, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// `GET /api/v1/a2a/messages`: query parameters.

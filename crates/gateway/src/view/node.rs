@@ -75,6 +75,32 @@ pub struct MarketStatus {
     pub index_nodes: u64,
 }
 
+/// Letters kept for others, and for this node's agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailStatus {
+    /// Whether this node keeps letters for agents of others.
+    pub keeps: bool,
+    /// Letters that it keeps.
+    pub letters: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Agents of others that it keeps letters for.
+    pub recipients: u64,
+    /// Who keeps letters for this node's agents.
+    pub keepers: Vec<MailKeeper>,
+    /// Letters of this node's agents that nobody has signed for yet.
+    pub under_way: u64,
+}
+
+/// Somebody who keeps letters for this node's agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailKeeper {
+    /// Its peer id.
+    pub peer: String,
+    /// Agents whose pointer, as it is stored in the DHT, names it.
+    pub agents: u64,
+}
+
 /// `GET /v1/node`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -106,6 +132,9 @@ pub struct NodeStatus {
     /// What a few peers hold of what this node offers, if they were asked; `GET /v1/visibility` asks.
     #[serde(default)]
     pub outside: Option<VisibilityView>,
+    /// Letters.
+    #[serde(default)]
+    pub mail: Option<MailStatus>,
 }
 
 /// How a check came out.

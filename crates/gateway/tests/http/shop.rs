@@ -290,6 +290,7 @@ impl NodeApi for Shop {
             signed_by: "did:key:z6MkexampleBuyer".to_owned(),
             id: "ab".repeat(32),
             sequence: 2,
+            delivery: None,
         };
         self.asked.lock().push(request);
         Ok(view)

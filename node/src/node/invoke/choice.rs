@@ -248,7 +248,7 @@ async fn own(served: Served, reason: String, input: &[u8]) -> Result<Choice, Api
     Ok(Choice::Own { served: Box::new(served), reason })
 }
 
-async fn fits(schema: Option<&str>, input: &[u8]) -> Result<bool, ApiError> {
+pub(in crate::node) async fn fits(schema: Option<&str>, input: &[u8]) -> Result<bool, ApiError> {
     let fit = schema::check_aside(schema.map(str::to_owned), input.to_vec()).await.map_err(coded)?;
     Ok(fit == schema::Fit::Fits)
 }

@@ -23,6 +23,33 @@ pub(super) struct Found {
     pub(super) offer: Offered,
 }
 
+/// Why a request has no answer now, and whom it was put to.
+pub(super) struct Unanswered {
+    pub(super) problem: ApiError,
+    pub(super) seller: Option<Did>,
+}
+
+impl From<ApiError> for Unanswered {
+    fn from(problem: ApiError) -> Self {
+        Self { problem, seller: None }
+    }
+}
+
+/// A response that takes nothing, to a request of this name.
+pub(in crate::node) fn rejected(request: &str, reason: Option<String>, code: Option<String>) -> ServiceResponse {
+    ServiceResponse {
+        request_id: request.to_owned(),
+        status: "rejected".to_owned(),
+        estimated_cost: None,
+        estimated_time: None,
+        counter_offer: None,
+        listing: None,
+        quote: None,
+        reason,
+        code,
+    }
+}
+
 impl Inner {
     /// Asks the seller that the request names, or the best one for it. What may pass when it is asked again is an
     /// error; everything else is an answer.
@@ -32,21 +59,11 @@ impl Inner {
         wanted: &ServiceRequest,
         budget: Usdc,
         deadline: Option<Timestamp>,
-    ) -> Result<Found, ApiError> {
-        let empty = ServiceResponse {
-            request_id: request.message().id.as_str().to_owned(),
-            status: "rejected".to_owned(),
-            estimated_cost: None,
-            estimated_time: None,
-            counter_offer: None,
-            listing: None,
-            quote: None,
-            reason: None,
-            code: None,
-        };
+    ) -> Result<Found, Unanswered> {
+        let empty = rejected(request.message().id.as_str(), None, None);
         let refused = |problem: ApiError, seller| {
             if problem.retryable {
-                return Err(problem);
+                return Err(Unanswered { problem, seller });
             }
             let (reason, code) = (Some(problem.detail), Some(problem.code.into_owned()));
             let response = ServiceResponse { reason, code, ..empty.clone() };
@@ -133,7 +150,7 @@ impl Inner {
 }
 
 /// An amount as a JSON number, or as a string where not every reader would keep its digits.
-fn number(amount: Usdc) -> Result<Box<RawValue>, ApiError> {
+pub(in crate::node) fn number(amount: Usdc) -> Result<Box<RawValue>, ApiError> {
     let text = if amount.units() < EXACT_UNITS { amount.to_string() } else { format!("\"{amount}\"") };
     RawValue::from_string(text).map_err(|cause| ApiError::internal(&cause))
 }
