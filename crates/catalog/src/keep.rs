@@ -7,7 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use haggle_base::{Did, Kind, RecordId};
 
-use crate::{door::Entry, handle::Origin, shards::Shards, shelf::Shelf};
+use crate::{
+    door::Entry,
+    handle::Origin,
+    shards::Shards,
+    shelf::{Shelf, event},
+};
 
 /// Records of others that a light node keeps unless told otherwise: about 16 MiB on disk if all of them are large.
 pub const KEPT_RECORDS: usize = 4096;
@@ -56,12 +61,20 @@ impl Kept {
     }
 
     /// Whether a record is kept that came from there: of what nobody here asked for, what is our own or lies in a shard
-    /// that is held.
-    pub(crate) fn takes(&self, entry: &Entry, origin: Origin) -> bool {
+    /// that is held, and what a record that was looked up has to give way to.
+    pub(crate) fn takes(&self, shelf: &Shelf, entry: &Entry, origin: Origin) -> bool {
         match origin {
             Origin::Local | Origin::Search { .. } => true,
-            Origin::Gossip { .. } | Origin::Sync { .. } => self.stays(entry),
+            Origin::Gossip { .. } | Origin::Sync { .. } => self.stays(entry) || shelf.at(&entry.place).is_some(),
         }
+    }
+
+    /// What of an author's was looked up longest ago and is in the way of a record of the same author. That others of its
+    /// records were withdrawn is not heard of outside the shards that are held, so what was looked up refuses nothing.
+    pub(crate) fn in_the_way(&self, shelf: &Shelf, entry: &Entry, quota: event::Quota) -> Option<RecordId> {
+        let counted = shelf.by_author(&entry.author).filter(|own| own.place != entry.place && quota.counts(own.kind));
+        let passing = counted.filter_map(|own| Some((*self.turns.get(&own.id)?, own.id)));
+        passing.min().map(|(_, id)| id)
     }
 
     /// Whether it is kept whatever else comes.
@@ -137,11 +150,12 @@ mod tests {
         let id = |byte| RecordId::from(Hash::from_bytes([byte; 32]));
         let (alice, bob) = (agent(0).did(), agent(1).did());
         let mut kept = Kept::new(Keep { own: HashSet::from([alice]), shards: [2].into_iter().collect(), others: 0 });
+        let shelf = Shelf::new(4, 100);
         let (gossip, asked) = (Origin::Gossip { peer: peer(1) }, Origin::Search { peer: peer(1) });
         for (author, shard, is_taken) in [(alice, 0, true), (bob, 2, true), (bob, 0, false)] {
             let entry = entry(id(1), author, shard);
-            assert_eq!(kept.takes(&entry, gossip), is_taken, "{shard}");
-            assert!(kept.takes(&entry, asked) && kept.takes(&entry, Origin::Local));
+            assert_eq!(kept.takes(&shelf, &entry, gossip), is_taken, "{shard}");
+            assert!(kept.takes(&shelf, &entry, asked) && kept.takes(&shelf, &entry, Origin::Local));
             kept.came(&entry);
             assert_eq!(kept.excess(9).is_empty(), is_taken, "what stays is not let go of");
         }

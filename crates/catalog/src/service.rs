@@ -8,13 +8,14 @@ use std::{
 
 use haggle_base::{Coded, Kind, RecordId};
 use haggle_store::Batch;
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Interval, MissedTickBehavior, interval},
 };
 
 use crate::{
-    door::AnyRecord,
+    door::{AnyRecord, Entry},
     error::CatalogError,
     handle::{CatalogEvent, Origin},
     ports::Announce,
@@ -56,6 +57,14 @@ pub(crate) fn spawn(shared: Arc<Shared>, announce: Arc<dyn Announce>, inbox: mps
     let (news, waiting) = mpsc::channel(MAX_WAITING);
     tokio::spawn(Announcer::new(Arc::clone(&shared), announce, waiting).run());
     tokio::spawn(Worker { shared, inbox, news }.run());
+}
+
+/// What is to become of some records.
+struct Decided {
+    batch: Batch,
+    outcomes: Vec<event::Put>,
+    /// What was looked up and had to go for them.
+    gone: Vec<Arc<Entry>>,
 }
 
 struct Worker {
@@ -148,13 +157,19 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(records.len());
         for group in records.chunks(COMMIT_RECORDS) {
             let first = outcomes.len();
-            let (batch, decided) = self.decide(group, |at| origin(first + at))?;
+            let Decided { batch, outcomes: decided, gone } = self.decide(group, |at| origin(first + at))?;
             if let Err(error) = self.shared.store.commit(batch).await {
                 self.reload().await;
                 return Err(error.into());
             }
             for (at, (record, outcome)) in group.iter().zip(&decided).enumerate() {
                 self.follow_up(record, outcome, origin(first + at))?;
+            }
+            for entry in gone {
+                // it may have come once more in the same group
+                if self.shared.shelf.read().get(&entry.id).is_none() {
+                    self.remove(entry);
+                }
             }
             outcomes.extend(decided);
             self.let_go().await?;
@@ -163,24 +178,43 @@ impl Worker {
     }
 
     /// Decides about each record and gathers what to store.
-    fn decide(
-        &self,
-        records: &[AnyRecord],
-        origin: impl Fn(usize) -> Origin,
-    ) -> Result<(Batch, Vec<event::Put>), CatalogError> {
+    fn decide(&self, records: &[AnyRecord], origin: impl Fn(usize) -> Origin) -> Result<Decided, CatalogError> {
         let now = self.shared.clock.now();
         let mut shelf = self.shared.shelf.write();
         let mut batch = Batch::new();
         let mut prices = Changes::to(&self.shared.store);
-        let mut outcomes = Vec::with_capacity(records.len());
+        let (mut outcomes, mut gone) = (Vec::with_capacity(records.len()), Vec::new());
         for (at, record) in records.iter().enumerate() {
             let costed = self.shared.standing.costed(&record.author());
             let entry = Arc::new(record.entry(self.shared.config.shards, costed));
-            if self.shared.kept.as_ref().is_some_and(|kept| !kept.lock().takes(&entry, origin(at))) {
-                outcomes.push(event::Put::NotHeld);
-                continue;
+            let mut kept = self.shared.kept.as_ref().map(Mutex::lock);
+            if let Some(kept) = &mut kept {
+                if !kept.takes(&shelf, &entry, origin(at)) {
+                    outcomes.push(event::Put::NotHeld);
+                    continue;
+                }
+                if origin(at) == Origin::Local {
+                    kept.is_ours(record.author());
+                }
+                while let Some(quota) = shelf.author_quota(&entry, now)
+                    && let Some(id) = kept.in_the_way(&shelf, &entry, quota)
+                {
+                    kept.gone(&id);
+                    if let event::Discard::Gone(old) = shelf.discard(command::Discard { id }) {
+                        records::drop_entry(&mut batch, &old);
+                        if old.kind == Kind::Listing {
+                            prices.forget(old.place);
+                        }
+                        gone.push(old);
+                    }
+                }
             }
             let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
+            if let Some(kept) = &mut kept
+                && (outcome.is_new() || outcome == event::Put::Known)
+            {
+                kept.came(&entry);
+            }
             match &outcome {
                 event::Put::Fresh { evicted, forgotten } => {
                     if let Some(evicted) = evicted {
@@ -220,7 +254,7 @@ impl Worker {
             outcomes.push(outcome);
         }
         prices.write(&mut batch)?;
-        Ok((batch, outcomes))
+        Ok(Decided { batch, outcomes, gone })
     }
 
     /// Lets go of what is more than this node keeps of others.
@@ -244,15 +278,6 @@ impl Worker {
 
     /// Shows what is stored now, tells subscribers, and queues our own news.
     fn follow_up(&self, record: &AnyRecord, outcome: &event::Put, origin: Origin) -> Result<(), CatalogError> {
-        if let Some(kept) = &self.shared.kept {
-            let mut kept = kept.lock();
-            if origin == Origin::Local {
-                kept.is_ours(record.author());
-            }
-            if outcome.is_new() || *outcome == event::Put::Known {
-                kept.came(&record.entry(self.shared.config.shards, false));
-            }
-        }
         let gone = match outcome {
             event::Put::Fresh { evicted, .. } => evicted.as_ref(),
             event::Put::Replaced { old } => Some(old),
@@ -279,7 +304,7 @@ impl Worker {
         Ok(())
     }
 
-    fn remove(&self, entry: Arc<crate::door::Entry>) {
+    fn remove(&self, entry: Arc<Entry>) {
         if let Some(kept) = &self.shared.kept {
             kept.lock().gone(&entry.id);
         }

@@ -104,19 +104,10 @@ impl Shelf {
     /// has a lower `seq` (or the same and a higher id), is gone. `OverQuota`: only the id is
     /// kept, for reconciliation. `Known`, `Stale`, `Expired`: nothing changes.
     pub fn put(&mut self, command::Put { entry }: command::Put, now: Timestamp) -> event::Put {
-        if entry.expires <= now {
-            return event::Put::Expired;
-        }
-        if self.entries.contains(&entry.id) {
-            return event::Put::Known;
-        }
-        let held = self.places.get(&entry.place).map(|ByPlace(held)| Arc::clone(held));
-        if let Some(held) = &held {
-            let newer = entry.seq > held.seq || (entry.seq == held.seq && entry.id < held.id);
-            if !newer {
-                return event::Put::Stale { held: held.id };
-            }
-        }
+        let held = match self.displaced(&entry, now) {
+            Ok(held) => held,
+            Err(outcome) => return outcome,
+        };
         if let Err(quota) = self.check_author(&entry, held.as_deref()) {
             let forgotten = self.refuse(entry.id, Refused::of(&entry));
             return event::Put::OverQuota { quota, forgotten };
@@ -140,6 +131,13 @@ impl Shelf {
                 event::Put::Replaced { old }
             }
         }
+    }
+
+    /// The bound of its author that keeps a record off the shelf which would stand there otherwise.
+    #[must_use]
+    pub fn author_quota(&self, entry: &Entry, now: Timestamp) -> Option<event::Quota> {
+        let held = self.displaced(entry, now).ok()?;
+        self.check_author(entry, held.as_deref()).err()
     }
 
     /// Lets go of a record, for a node that keeps only a part of the market.
@@ -243,6 +241,23 @@ impl Shelf {
     /// The reconciliation set of a shard: held and refused ids in order of (created, id).
     pub fn set(&self, shard: u16) -> impl Iterator<Item = (Timestamp, RecordId)> + '_ {
         self.shards.get(usize::from(shard)).into_iter().flat_map(|shard| shard.set.iter().copied())
+    }
+
+    /// The record in whose place this one would stand, if there is one; or why it would not stand there.
+    fn displaced(&self, entry: &Entry, now: Timestamp) -> Result<Option<Arc<Entry>>, event::Put> {
+        if entry.expires <= now {
+            return Err(event::Put::Expired);
+        }
+        if self.entries.contains(&entry.id) {
+            return Err(event::Put::Known);
+        }
+        let held = self.places.get(&entry.place).map(|ByPlace(held)| Arc::clone(held));
+        match held {
+            Some(held) if entry.seq < held.seq || (entry.seq == held.seq && entry.id >= held.id) => {
+                Err(event::Put::Stale { held: held.id })
+            }
+            held => Ok(held),
+        }
     }
 
     fn check_author(&self, entry: &Entry, held: Option<&Entry>) -> Result<(), event::Quota> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use haggle_base::RecordId;
+use haggle_base::{Kind, RecordId};
 
 use crate::door::Entry;
 
@@ -63,6 +63,19 @@ pub enum Quota {
     FreeShare,
     /// All records of a shard.
     ShardFull,
+}
+
+impl Quota {
+    /// Whether records of this kind count against it, of those that one author has.
+    #[must_use]
+    pub const fn counts(self, kind: Kind) -> bool {
+        match self {
+            Self::AuthorListings => matches!(kind, Kind::Listing),
+            Self::AuthorSlots => matches!(kind, Kind::Listing | Kind::Tombstone),
+            Self::AuthorAttestations => matches!(kind, Kind::Attestation),
+            Self::FreeShare | Self::ShardFull => false,
+        }
+    }
 }
 
 /// What became of a record that is not kept.

@@ -19,7 +19,7 @@ use crate::{
     shard_of,
     testing::{
         Node, START, agent, card, config, listing, network, node, node_with, peer, signed_attestation, signed_card,
-        signed_listing,
+        signed_listing, signed_tombstone,
     },
     wire::Frame,
 };
@@ -144,6 +144,48 @@ async fn what_comes_unasked_is_not_stored() {
     assert_eq!(status.listings, 1);
     let id = crate::AnyRecord::open(offer(1, ELSEWHERE), &network(), START).unwrap().id();
     assert_eq!(interest.catalog.holding(&id, None), crate::look::Holding::NotHeld);
+}
+
+#[tokio::test]
+async fn what_was_looked_up_elsewhere_refuses_nothing_and_gives_way() {
+    let interest = part_with(50, held(), 100, Store::memory()).await;
+    let asked = Origin::Search { peer: peer(1) };
+    let named =
+        |name: &str, category: &str, seq| signed_listing(&agent(1), name, seq, listing("Digest", category, "0.25"));
+    let id = |bytes: Vec<u8>| crate::AnyRecord::open(bytes, &network(), START).unwrap().id();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    // those that were withdrawn meanwhile, of which nothing was heard
+    let answered = names.iter().map(|name| named(name, ELSEWHERE, 1)).collect();
+    let came = interest.catalog.put_many(answered, asked).await.unwrap();
+    assert!(came.iter().all(|put| put.as_ref().unwrap().is_new()), "{came:?}");
+    let here = || names.map(|name| interest.catalog.listing(&id(named(name, ELSEWHERE, 1))).unwrap().is_some());
+    assert_eq!(here(), [false, false, true, true, true, true], "those that were looked up last");
+    interest.catalog.flush().await.unwrap();
+    assert_eq!(interest.catalog.search(&Query::default()).unwrap().total, 4);
+
+    for name in ["one", "two", "three", "four"] {
+        assert!(put(&interest, named(name, HELD, 1)).await.is_new(), "{name}");
+    }
+    assert_eq!(here(), [false; 6]);
+    let fifth = put(&interest, named("five", HELD, 1)).await;
+    assert!(matches!(fifth, crate::shelf::event::Put::OverQuota { .. }), "{fifth:?}");
+    let status = interest.catalog.status();
+    assert_eq!(status.listings, 4);
+}
+
+#[tokio::test]
+async fn what_replaces_a_record_that_was_looked_up_is_taken_whoever_brings_it() {
+    let interest = part(50, held()).await;
+    let _done = interest.catalog.put(offer(1, ELSEWHERE), Origin::Search { peer: peer(1) }).await.unwrap();
+    let newer = signed_listing(&agent(1), "digest", 2, listing("Digest", ELSEWHERE, "0.5"));
+    let gossip = Origin::Gossip { peer: peer(3) };
+    let came = interest.catalog.put(newer, gossip).await.unwrap();
+    assert!(matches!(came, crate::shelf::event::Put::Replaced { .. }), "{came:?}");
+    let gone = signed_tombstone(&agent(1), "digest", 3, ELSEWHERE);
+    let came = interest.catalog.put(gone, gossip).await.unwrap();
+    assert!(matches!(came, crate::shelf::event::Put::Replaced { .. }), "{came:?}");
+    assert_eq!(interest.catalog.status().listings, 0);
+    assert_eq!(put(&interest, offer(2, ELSEWHERE)).await, crate::shelf::event::Put::NotHeld);
 }
 
 #[tokio::test]
