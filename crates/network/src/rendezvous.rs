@@ -18,6 +18,8 @@ pub(crate) const KAD_PACKET_BYTES: usize = 64 * 1024;
 const _: () = assert!(MAX_MEMBERS * (MAX_MEMBER_ADDRS * (MAX_MEMBER_ADDR_BYTES + 4) + 64) <= KAD_PACKET_BYTES * 2 / 3);
 /// Members told to one who looks for some.
 pub(crate) const MAX_FOUND: usize = 20;
+/// Those of them whom one peer's answer names: it may invent them all.
+pub(crate) const MAX_NAMED: usize = 4;
 
 /// A place where nodes meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,8 +10,10 @@ use crate::lookup;
 use crate::market;
 use haggle_base::{Coded, PeerId};
 use haggle_catalog::remote::ASKED;
-use haggle_network::{Member, Rendezvous};
+use haggle_network::{Member, NetworkError, Rendezvous};
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -31,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DIALS: usize = 3;
 /// Fellow members of a shard that a node wants to be connected to.
 const FELLOWS: usize = 2;
-/// A member that could not be dialled, or does not do what it is said to, is left alone for so long.
+/// A member that was dialled is not dialled again for so long, whatever came of it.
 const LEFT_ALONE: Duration = Duration::from_secs(3600);
 /// Members left alone at the same time.
 const MOST_LEFT: usize = 1024;
@@ -119,12 +121,18 @@ impl Inner {
         left.retain(|_, until: &mut Instant| *until > Instant::now());
         let mut met = 0;
         let is_absent = |member: &&Member| !self.network.is_connected(&member.peer) && !left.contains_key(&member.peer);
-        let absent: Vec<&Member> = members.iter().filter(is_absent).take(DIALS).collect();
+        let mut absent: Vec<&Member> = members.iter().filter(is_absent).collect();
+        // whoever answered first does not say who is dialled first
+        let order = RandomState::new();
+        absent.sort_by_cached_key(|member| order.hash_one(member.peer));
+        absent.truncate(DIALS);
         for member in absent {
             if here + met >= wanted {
                 break;
             }
             let connected = self.network.connect(&member.peer, &member.addrs).await;
+            // other failures are this node's own trouble
+            let is_known = matches!(connected, Ok(()) | Err(NetworkError::PeerUnreachable { .. }));
             if connected.is_ok() && self.network.speaks(&member.peer, protocol) {
                 tracing::info!(peer.id = %member.peer, "met {} at {at:?}", member.peer);
                 self.lookup.sought("met");
@@ -132,9 +140,10 @@ impl Inner {
             } else {
                 tracing::debug!(peer.id = %member.peer, "{} is not what it is said to be, or not there", member.peer);
                 self.lookup.sought("in_vain");
-                if left.len() < MOST_LEFT {
-                    left.insert(member.peer, Instant::now() + LEFT_ALONE);
-                }
+            }
+            // whoever was met too: one that connects and hangs up is news once
+            if is_known && left.len() < MOST_LEFT {
+                left.insert(member.peer, Instant::now() + LEFT_ALONE);
             }
         }
         met

@@ -14,7 +14,7 @@ use super::{Worker, answer};
 use crate::address;
 use crate::command::Reply;
 use crate::error::NetworkError;
-use crate::rendezvous::{MAX_FOUND, MAX_MEMBER_ADDR_BYTES, MAX_MEMBER_ADDRS, Member, Rendezvous};
+use crate::rendezvous::{MAX_FOUND, MAX_MEMBER_ADDR_BYTES, MAX_MEMBER_ADDRS, MAX_NAMED, Member, Rendezvous};
 
 impl Worker {
     /// Tells the peers near a place that this node is a member. Nobody says whether it took that.
@@ -88,10 +88,15 @@ impl Worker {
         found: &mut HashSet<PeerId>,
     ) {
         let Ok(GetProvidersOk::FoundProviders { key, providers }) = result else { return };
+        let mut named = 0;
+        // the set's own order is a random one
         for id in providers {
             let Some(peer) = address::from_libp2p(&id) else { continue };
-            if peer == self.local || found.len() >= MAX_FOUND || !found.insert(peer) {
+            if peer == self.local || found.contains(&peer) {
                 continue;
+            }
+            if found.len() >= MAX_FOUND || named >= MAX_NAMED {
+                break;
             }
             let kad = &mut self.swarm.behaviour_mut().kad;
             let kept = kad.store_mut().providers(&key).into_iter().filter(|record| record.provider == id);
@@ -101,6 +106,12 @@ impl Worker {
             let heard = kad.handle_pending_outbound_connection(nobody, Some(id), &[], Endpoint::Dialer);
             addrs.extend(heard.unwrap_or_default());
             let addrs = address::worth_keeping(addrs, self.config.loopback_ok);
+            // nobody can be dialled on a name alone
+            if addrs.is_empty() && self.shared.with(|book| !book.is_admitted(&peer) && book.addrs(&peer).is_empty()) {
+                continue;
+            }
+            named += 1;
+            found.insert(peer);
             let addrs = addrs.iter().map(ToString::to_string).collect();
             // there is room for as many; whoever asked may have seen enough
             let _asker_listens = asker.try_send(Member { peer, addrs });
