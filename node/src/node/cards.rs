@@ -17,10 +17,18 @@ use tokio::time::Instant;
 const PAUSE: Duration = Duration::from_secs(1);
 /// An author of whom no card was found is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(600);
+/// That doubles each time, up to this.
+const LATEST: Duration = Duration::from_secs(24 * 3600);
 /// Authors taken in one round.
 const ROUND: usize = 64;
 /// Authors of whom it is remembered that nothing was found.
 const MOST_TRIED: usize = 4096;
+
+/// When an author was looked for last, and for how long it is left alone since.
+struct Tried {
+    at: Instant,
+    pause: Duration,
+}
 
 /// Looks for the cards that are lacking, as long as the node runs; at once ended where the whole market is held.
 pub(super) async fn fetch_cards(inner: Arc<Inner>) {
@@ -28,15 +36,23 @@ pub(super) async fn fetch_cards(inner: Arc<Inner>) {
         return;
     }
     let mut events = inner.catalog.subscribe();
-    let mut tried: HashMap<Did, Instant> = HashMap::new();
+    let mut tried: HashMap<Did, Tried> = HashMap::new();
     loop {
-        tried.retain(|_, at| at.elapsed() < AGAIN);
-        let room = MOST_TRIED.saturating_sub(tried.len()).min(ROUND);
-        let lacking = inner.catalog.uncarded(room, |author| !tried.contains_key(author));
+        let due = |author: &Did| tried.get(author).is_none_or(|tried| tried.at.elapsed() >= tried.pause);
+        let mut lacking = inner.catalog.uncarded(MOST_TRIED, due);
+        // those who were never tried first, then the one tried longest ago: new authors hold up nobody for good
+        lacking.sort_by_key(|author| tried.get(author).map(|tried| tried.at));
+        lacking.truncate(ROUND);
         for author in &lacking {
             let is_found = inner.lookup.meet(author).await;
             tracing::debug!(agent.id = %author, "looked for the card of {author}, who sells in a shard held here: {is_found}");
-            tried.insert(*author, Instant::now());
+            let pause = tried.get(author).map_or(AGAIN, |tried| (tried.pause * 2).min(LATEST));
+            if tried.len() >= MOST_TRIED
+                && let Some(oldest) = tried.iter().min_by_key(|(_, tried)| tried.at).map(|(author, _)| *author)
+            {
+                tried.remove(&oldest);
+            }
+            tried.insert(*author, Tried { at: Instant::now(), pause });
             tokio::time::sleep(PAUSE).await;
         }
         if lacking.is_empty() {
