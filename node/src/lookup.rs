@@ -106,7 +106,7 @@ impl Coded for LookupError {
     }
 }
 
-pub(crate) use documents::protocol as blob_protocol;
+pub(crate) use documents::{DocumentError, protocol as blob_protocol};
 pub(crate) use meet::protocol as agent_protocol;
 
 /// The name of the protocol in a network.
@@ -230,13 +230,17 @@ impl Lookup {
         let before = if query.cursor.is_some() { self.remembered(&question) } else { None };
         let (ids, coverage) = match before {
             Some(before) => before,
-            None => self.ask(query, question).await?,
+            None => {
+                let (ids, coverage) = self.ask(query).await?;
+                self.remember(Search { question, at: Instant::now(), ids: Arc::clone(&ids), coverage });
+                (ids, coverage)
+            }
         };
         let answer = self.catalog.search_among(query, &ids)?;
         Ok((Answer { complete: coverage.is_complete(), ..answer }, Some(coverage)))
     }
 
-    async fn ask(&self, query: &Query, question: Vec<u8>) -> Result<(Arc<HashSet<RecordId>>, Coverage), LookupError> {
+    async fn ask(&self, query: &Query) -> Result<(Arc<HashSet<RecordId>>, Coverage), LookupError> {
         let (connected, absent) = self.index_nodes();
         let peers = choose(connected, absent, dice);
         if peers.is_empty() {
@@ -258,9 +262,7 @@ impl Lookup {
                 self.network.report(peer, Severity::Medium);
             }
         }
-        let ids = Arc::new(found.ids);
-        self.remember(Search { question, at: Instant::now(), ids: Arc::clone(&ids), coverage: found.coverage });
-        Ok((ids, found.coverage))
+        Ok((Arc::new(found.ids), found.coverage))
     }
 
     fn remember(&self, search: Search) {

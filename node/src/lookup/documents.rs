@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a peer has for a whole document, the dial included.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const OTHERS: usize = 3;
 /// Documents that are fetched at once.
 const AT_ONCE: usize = 4;
+/// How long whoever needs one document waits for it altogether.
+const WAITED: Duration = Duration::from_secs(10);
+/// Nobody gave a document that was waited for as long as this, also if whoever waited has given up.
+const GIVEN_UP: Duration = Duration::from_millis(500);
 /// A document that nobody gave is not asked for again within so long.
 const MISSED_FOR: Duration = Duration::from_secs(10);
 /// Documents of which that is remembered.
@@ -93,6 +97,38 @@ impl Papers {
     }
 }
 
+/// A document that is being asked for; it counts as missed if it has not come when this is dropped, so that whoever calls next does
+/// not wait for the same silent host.
+struct Asking<'a> {
+    papers: &'a Papers,
+    wanted: BlobRef,
+    since: Instant,
+    is_over: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn new(papers: &'a Papers, wanted: BlobRef) -> Self {
+        Self { papers, wanted, since: Instant::now(), is_over: false }
+    }
+
+    fn came(mut self) {
+        self.is_over = true;
+    }
+
+    fn in_vain(mut self) {
+        self.is_over = true;
+        self.papers.miss(&self.wanted);
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= GIVEN_UP {
+            self.papers.miss(&self.wanted);
+        }
+    }
+}
+
 /// The name of the protocol in a network over which documents are asked for.
 pub(crate) fn protocol(network: &NetworkId) -> String {
     scoped(network, "blob/1")
@@ -101,11 +137,26 @@ pub(crate) fn protocol(network: &NetworkId) -> String {
 impl Lookup {
     /// A schema as a listing has it, or the document that stands behind it; that one is fetched if need be.
     pub(crate) async fn schema(&self, text: Option<&str>, author: &Did) -> Result<Option<String>, DocumentError> {
+        self.schema_within(text, author, WAITED, Instant::now() + WAITED).await
+    }
+
+    /// The same, where others are asked for `each` at most and until a moment; what is at hand is read however late it is.
+    pub(crate) async fn schema_within(
+        &self,
+        text: Option<&str>,
+        author: &Did,
+        each: Duration,
+        until: Instant,
+    ) -> Result<Option<String>, DocumentError> {
         let Some(text) = text else { return Ok(None) };
         let Some(wanted) = BlobRef::read(text) else { return Ok(Some(text.to_owned())) };
         let bytes = match self.papers.documents.read(wanted).await {
             Some(bytes) => bytes,
-            None => self.fetch(&wanted, author).await?,
+            None => {
+                let until = until.min(Instant::now() + each);
+                let fetched = timeout_at(until, self.fetch(&wanted, author)).await;
+                fetched.unwrap_or(Err(DocumentError::Unavailable(wanted)))?
+            }
         };
         String::from_utf8(bytes).map(Some).map_err(|_| DocumentError::NoText(wanted))
     }
@@ -136,6 +187,7 @@ impl Lookup {
         if self.papers.is_missed(wanted) {
             return Err(unavailable());
         }
+        let asking = Asking::new(&self.papers, *wanted);
         let own = self.network.peer_id();
         let card = self.catalog.card(author).ok().flatten();
         let hosts: Vec<(PeerId, Vec<Text<128>>)> = card
@@ -153,13 +205,14 @@ impl Lookup {
             let mut asked: FuturesUnordered<_> = asked.collect();
             while let Some(given) = asked.next().await {
                 let Some(bytes) = given else { continue };
+                asking.came();
                 if let Err(error) = self.papers.documents.keep(bytes.clone()).await {
                     tracing::warn!(error = %error, "a document is not kept: {error}");
                 }
                 return Ok(bytes);
             }
         }
-        self.papers.miss(wanted);
+        asking.in_vain();
         Err(unavailable())
     }
 
@@ -209,5 +262,24 @@ impl Lookup {
             error.code()
         });
         self.papers.served.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_was_given_up_on_is_missed_and_one_that_came_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let papers = Papers::new(Documents::open(dir.path(), 0).unwrap(), &mut Registry::default());
+        let wanted = |number: u8| BlobRef::of(&[number; 2_000]).unwrap();
+        let since = Instant::now().checked_sub(GIVEN_UP).unwrap();
+        let asked_for_long = |number| Asking { papers: &papers, wanted: wanted(number), since, is_over: false };
+        drop(asked_for_long(1));
+        drop(Asking::new(&papers, wanted(2)));
+        asked_for_long(3).came();
+        Asking::new(&papers, wanted(4)).in_vain();
+        assert_eq!([1, 2, 3, 4].map(|number| papers.is_missed(&wanted(number))), [true, false, false, true]);
     }
 }

@@ -93,8 +93,9 @@ impl Lookup {
             return false;
         }
         let before = self.card_held(agent);
+        // what is answered goes on the shelf; no page of it is asked for
         let query = Query { author: Some(*agent), ..Query::default() };
-        if let Err(error) = self.search(&query).await {
+        if let Err(error) = self.ask(&query).await {
             tracing::debug!(agent.id = %agent, error.code = error.code(), "{agent} was not looked up: {error}");
         }
         self.card_held(agent) != before

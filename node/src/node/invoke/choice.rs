@@ -2,18 +2,24 @@
 
 use super::Inner;
 use crate::agents::Served;
+use crate::lookup::DocumentError;
 use crate::node::api::coded;
+use futures::{StreamExt as _, stream};
 use haggle_base::{Did, FeePayer, RecordId, Usdc, Verified};
 use haggle_catalog::{Hit, ListingBody, PricingModel, Query};
 use haggle_gateway::ApiError;
 use haggle_trade::{Refusal, TradeError, schema};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// Listings looked at for one call.
 const CANDIDATES: usize = 100;
 /// How long their schemas are fetched for one call, all together.
 const READING: Duration = Duration::from_secs(5);
+/// How long one of them is waited for, of many that would do.
+const EACH: Duration = Duration::from_secs(1);
+/// Schemas that are read at once.
+const AHEAD: usize = 4;
 /// Longest words that describe a capability, in bytes.
 const MAX_WORDS: usize = 256;
 
@@ -53,6 +59,7 @@ impl Choice {
 struct Passed {
     dear: u32,
     unfit: u32,
+    unread: u32,
     unpayable: u32,
     unreachable: u32,
     own: u32,
@@ -64,6 +71,7 @@ impl Passed {
         let counted = [
             (self.dear, "cost too much"),
             (self.unfit, "do not take the input"),
+            (self.unread, "have a schema that nobody gave"),
             (self.unpayable, "cannot be paid by the call"),
             (self.unreachable, "cannot be reached"),
             (self.own, "are this node's own"),
@@ -103,7 +111,11 @@ impl Inner {
         };
         let mut fitting: Option<Verified<ListingBody>> = None;
         let mut unread = None;
+        let until = Instant::now() + READING;
+        let readings: Vec<_> = listings.iter().map(|listing| self.reading(listing, READING, until)).collect();
+        let mut readings = stream::iter(readings).buffered(AHEAD);
         for listing in &listings {
+            let Some(read) = readings.next().await else { break };
             if let Some(served) = self.agents.get(&listing.author()) {
                 return own(served, reason(), input).await;
             }
@@ -111,7 +123,7 @@ impl Inner {
             if !cheaper {
                 continue;
             }
-            match self.lookup.schema(listing.body().input_schema.as_deref(), &listing.author()).await {
+            match read {
                 Ok(schema) if fits(schema.as_deref(), input).await? => fitting = Some(listing.clone()),
                 Ok(_) => {}
                 // another listing may do
@@ -152,9 +164,21 @@ impl Inner {
         let mut passed = Passed::default();
         let until = Instant::now() + READING;
         let (mut ours, mut unreachable) = (None, None);
+        let mut unread = None;
+        let readings: Vec<_> = found.items.iter().map(|hit| self.reading(&hit.listing, EACH, until)).collect();
+        let mut readings = stream::iter(readings).buffered(AHEAD);
         for hit in &found.items {
             let (body, author) = (hit.listing.body(), hit.listing.author());
-            if !self.takes(&hit.listing, input, until).await {
+            let schema = match readings.next().await {
+                Some(Ok(schema)) => schema,
+                Some(Err(error)) => {
+                    passed.unread += 1;
+                    unread.get_or_insert(error);
+                    continue;
+                }
+                None => break,
+            };
+            if !fits(schema.as_deref(), input).await.unwrap_or(false) {
                 passed.unfit += 1;
             } else if let Some(served) = self.agents.get(&author) {
                 passed.own += 1;
@@ -178,6 +202,10 @@ impl Inner {
             let passed = format!("{}; tried all the same, for there is nobody else", passed.words());
             return Ok(self.chosen(words, hit, found.total, &passed));
         }
+        if let Some(error) = unread {
+            // one of them may do
+            return Err(coded(error));
+        }
         let detail = match found.total {
             0 => format!("no listing is found by {words:?}"),
             total => format!("of {total} listings found by {words:?} none is fit: {}", passed.words()),
@@ -186,14 +214,15 @@ impl Inner {
         Err(ApiError::not_found("no_agent_fits", detail, hint))
     }
 
-    /// Whether a listing takes this input, as far as its schema can be read.
-    async fn takes(&self, listing: &Verified<ListingBody>, input: &[u8], until: Instant) -> bool {
-        let author = listing.author();
-        let reading = self.lookup.schema(listing.body().input_schema.as_deref(), &author);
-        match timeout_at(until, reading).await {
-            Ok(Ok(schema)) => fits(schema.as_deref(), input).await.unwrap_or(false),
-            Ok(Err(_)) | Err(_) => false,
-        }
+    /// A listing's input schema; what is not at hand is asked for within `each` and `until`.
+    async fn reading(
+        &self,
+        listing: &Verified<ListingBody>,
+        each: Duration,
+        until: Instant,
+    ) -> Result<Option<String>, DocumentError> {
+        let schema = listing.body().input_schema.as_deref();
+        self.lookup.schema_within(schema, &listing.author(), each, until).await
     }
 
     /// The schema that an output is held against.
