@@ -112,14 +112,13 @@ impl Documents {
         let keeping = tokio::task::spawn_blocking(move || {
             let (size, hash) = (bytes.len() as u64, Hash::of(&bytes));
             // counted before it is written: two at once make room for both
-            let gone = {
-                let mut held = this.held.lock();
-                held.came(hash, size);
-                held.excess(this.most, &hash)
-            };
-            for old in gone {
+            let mut held = this.held.lock();
+            held.came(hash, size);
+            // deleted under the lock: what becomes our own meanwhile is written after that
+            for old in held.excess(this.most, &hash) {
                 this.blobs.delete(&old)?;
             }
+            drop(held);
             this.blobs.put(&bytes).map(drop)
         });
         keeping.await.unwrap_or(Ok(()))
