@@ -186,7 +186,7 @@ impl<P: Copy + Ord> Pace<P> {
             self.greet(now, &mut chosen);
         }
         if now >= self.round {
-            self.round = now + self.jittered(self.settings.every, dice);
+            self.round = now + jittered(self.settings.every, dice);
             chosen.extend(self.any(now, dice));
         }
         if !chosen.is_empty() {
@@ -281,7 +281,8 @@ impl<P: Copy + Ord> Pace<P> {
             if ended == Ended::Failed {
                 known.failed += 1;
                 let again = known.connected && known.failed < settings.attempts;
-                let pause = settings.pause * 2_u32.saturating_pow(known.failed.min(16) - 1);
+                // two nodes that refused each other do not come back in the same moment
+                let pause = jittered(settings.pause * 2_u32.saturating_pow(known.failed.min(16) - 1), dice);
                 known.due = again.then(|| now + pause).or_else(|| known.owed_at(self.news, now + settings.every / 5));
             } else {
                 known.given = known.giving;
@@ -312,14 +313,8 @@ impl<P: Copy + Ord> Pace<P> {
             }
         }
         if matches!(ended, Ended::Found | Ended::Given { news: true }) {
-            self.round = self.round.min(now + self.jittered(self.settings.every / 10, dice));
+            self.round = self.round.min(now + jittered(self.settings.every / 10, dice));
         }
-    }
-
-    /// Between three quarters of a time and all of it, so that nodes do not beat in step.
-    fn jittered(&self, time: Duration, dice: u64) -> Duration {
-        let thousandths = u32::try_from((dice >> 32) % 250).unwrap_or(0) + 750;
-        time / 1000 * thousandths
     }
 
     fn count_greetings(&mut self, now: Duration) {
@@ -368,6 +363,12 @@ impl Peer {
         spent.bytes = spent.bytes.saturating_add(more.bytes);
         spent.busy = spent.busy.saturating_add(more.busy);
     }
+}
+
+/// Between three quarters of a time and all of it, so that nodes do not beat in step.
+fn jittered(time: Duration, dice: u64) -> Duration {
+    let thousandths = u32::try_from((dice >> 32) % 250).unwrap_or(0) + 750;
+    time / 1000 * thousandths
 }
 
 #[cfg(test)]
@@ -462,7 +463,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(pauses[..4], [200, 400, 800, 1600]);
+        assert_eq!(pauses[..4], [150, 300, 600, 1200]);
         assert_eq!(pauses.len(), 5, "then the next round has to do");
         pace.connected(1, true, MINUTE);
         assert_eq!(pace.lead(MINUTE, 0), [1], "a new connection is a new beginning");
