@@ -323,7 +323,7 @@ impl Default for P2p {
             max_connections: 120,
             gossip: true,
             sync: true,
-            sync_every: Duration::from_secs(600),
+            sync_every: Duration::from_secs(300),
         }
     }
 }

@@ -56,9 +56,9 @@ const GOSSIP_QUEUE: usize = 1000;
 /// Peers that whole messages travel to and from, for each topic: as many as are looked for, the least and the most. Fewer
 /// than gossipsub's own 6, 5 and 12, because what the mesh loses is repaired twice, by the offers of each heartbeat and by
 /// reconciliation: each further one is a copy of every record.
-const MESH: usize = 4;
-const MESH_LOW: usize = 3;
-const MESH_HIGH: usize = 6;
+const MESH: usize = 5;
+const MESH_LOW: usize = 4;
+const MESH_HIGH: usize = 7;
 /// How long a gossip message is remembered as seen.
 const SEEN_FOR: Duration = Duration::from_secs(120);
 /// How long a message may wait for its verdict and still spread.

@@ -14,11 +14,11 @@ const LINKS: usize = 8;
 /// Connections it takes.
 const MOST_LINKS: usize = 16;
 /// Connections of the mesh that a node looks for, and that it takes.
-const MESH: std::ops::Range<usize> = 4..6;
+const MESH: std::ops::Range<usize> = 5..7;
 /// Places that are tried when a connection is looked for.
 const TRIES: usize = 32;
 /// Time between two sessions with random peers.
-const SYNC_EVERY: Duration = Duration::from_secs(600);
+const SYNC_EVERY: Duration = Duration::from_secs(300);
 
 /// A connection, seen from one end.
 #[derive(Clone, Copy, Debug)]
