@@ -71,10 +71,23 @@ pub(crate) struct AskedRow {
     pub(crate) request: u64,
     /// Who was asked.
     pub(crate) seller: Did,
+    /// For what, unless the request names the seller itself: no other offer is one to this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<Chosen>,
     /// What may leave the buyer's wallet at most.
     pub(crate) budget: Usdc,
     /// After which nobody waits for the result.
     pub(crate) deadline: Option<Timestamp>,
+}
+
+/// The listing that a request was put to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    /// As it was then.
+    pub(crate) id: RecordId,
+    /// Its slot: what the seller publishes there anew is the same service.
+    pub(crate) slot: Text<64>,
 }
 
 /// What a seller offered.
@@ -95,6 +108,9 @@ pub(crate) enum Offered {
 pub(crate) struct Offer {
     /// The listing that was asked.
     pub(crate) listing: RecordId,
+    /// Who was asked: a listing of anybody else is not bought by this offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seller: Option<Did>,
     /// What leaves the buyer's wallet at most.
     pub(crate) total: Usdc,
     /// Whether that is below the list price, so that it has to be bargained for again.

@@ -68,8 +68,8 @@ impl Inner {
         }
         let found = match self.offer_for(&request, &wanted, budget, deadline).await {
             Ok(found) => found,
-            Err(Unanswered { problem, seller: Some(seller) }) if is_away(&problem) => {
-                let asked = AskedRow { content, request: 0, seller, budget, deadline };
+            Err(Unanswered { problem, seller: Some(seller), listing }) if is_away(&problem) => {
+                let asked = AskedRow { content, request: 0, seller, listing, budget, deadline };
                 return self.ask_by_letter(&request, &keys, asked, &problem).await;
             }
             Err(Unanswered { problem, .. }) => return Err(problem),
@@ -267,6 +267,15 @@ impl Inner {
         let request = request.ok_or_else(|| ApiError::internal(&"the request of an offer is not kept"))?;
         let wanted: ServiceRequest = read(request.message().payload())?;
         let listing = offer.listing.to_string();
+        let author = self.listing_by_id(&listing)?.author();
+        if offer.seller.is_some_and(|seller| seller != author) {
+            return Err(ApiError::new(
+                http::StatusCode::CONFLICT,
+                "offer_of_another_seller",
+                format!("the offer names a listing of {author}, who was not asked; nothing was ordered"),
+                "make a new request; who was asked cannot sell what another one listed",
+            ));
+        }
         let mut wish = self.wish(&listing, &wanted.input, None, Some(&buyer.to_string()), Some(key)).await?;
         wish.max_price = offer.total;
         wish.bargain = offer.bargained.then(|| Bargain::up_to(offer.total));

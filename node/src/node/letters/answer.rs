@@ -1,13 +1,13 @@
 //! Service requests that came by letter are answered by letter, and so are ours.
 
 use super::Inner;
-use crate::mailbox::{Offer, Offered, RequestRow, ToAnswer};
+use crate::mailbox::{AskedRow, Offer, Offered, RequestRow, ToAnswer};
 use crate::node::api::coded;
 use crate::node::messages::{amount, derived, number, read, rejected, text_of};
 use haggle_a2a::envelope::{Message, MessageType, SignedMessage};
-use haggle_base::{Did, RecordId, Text, Timestamp, Usdc, Verified};
-use haggle_catalog::ListingBody;
+use haggle_base::{Did, RecordId, Text, Timestamp, Verified};
 use haggle_catalog::mail::OutboxError;
+use haggle_catalog::{ListingBody, MAX_LIMIT, Query};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{CounterOffer, ServiceRequest, ServiceResponse};
 use haggle_store::StoreError;
@@ -97,7 +97,7 @@ impl Inner {
         if input.len() > MAX_PAYLOAD_BYTES {
             return Err(ApiError::bad_request("input_too_large", "the input is too long", "send less"));
         }
-        let listing = self.listing_for(agent, message.to.as_ref(), &input).await?;
+        let listing = self.listing_for(agent, message.to.as_ref(), &wanted.capability, &input).await?;
         let reason = Some("it was asked by letter".to_owned());
         let response =
             ServiceResponse { listing: Some(listing.id().to_string()), ..rejected(message.id.as_str(), reason, None) };
@@ -111,21 +111,29 @@ impl Inner {
         Ok(ServiceResponse { status: "counter-offer".to_owned(), counter_offer, ..response })
     }
 
-    /// The listing of ours that a request is for: the one it names, else the cheapest that takes the input.
+    /// The listing of ours that a request is for: the one it names; the cheapest that takes the input, if it names the
+    /// agent; else the first that is found by what it asks for, as the buyer found it.
     async fn listing_for(
         &self,
         agent: &Did,
         to: Option<&Text<128>>,
+        capability: &str,
         input: &[u8],
     ) -> Result<Verified<ListingBody>, ApiError> {
         let named = to.and_then(|to| to.as_str().parse::<RecordId>().ok());
         let mut listings = self.catalog.listings_of(agent).map_err(coded)?;
         listings.retain(|listing| named.is_none_or(|named| listing.id() == named));
+        listings.sort_by_key(|listing| listing.body().price);
+        if to.is_none() {
+            let (text, author) = (Some(capability.to_owned()), Some(*agent));
+            let query = Query { text, author, limit: MAX_LIMIT, ..Query::default() };
+            let found = self.catalog.search(&query).map_err(coded)?.items;
+            listings = found.into_iter().map(|hit| hit.listing).collect();
+        }
         if listings.is_empty() {
             let told = format!("{agent} sells nothing of this now");
             return Err(ApiError::not_found("listing_not_found", told, "search again"));
         }
-        listings.sort_by_key(|listing| listing.body().price);
         for listing in listings {
             if crate::node::invoke::fits(listing.body().input_schema.as_deref(), input).await? {
                 return Ok(listing);
@@ -146,20 +154,15 @@ impl Inner {
         if asked.seller != said.from {
             return Ok(None);
         }
-        let offer = self.offered(&response, &asked.seller, asked.budget, asked.deadline).unwrap_or(Offered::Nothing);
+        let offer = self.offered(&response, &asked).unwrap_or(Offered::Nothing);
         let row = RequestRow { content: asked.content, request: asked.request, response: 0, offer, taken: None };
         Ok(Some(((*buyer, response.request_id), row)))
     }
 
     /// What can be taken of a response; `None` for one that says nothing that can.
-    fn offered(
-        &self,
-        response: &ServiceResponse,
-        seller: &Did,
-        budget: Usdc,
-        deadline: Option<Timestamp>,
-    ) -> Option<Offered> {
+    fn offered(&self, response: &ServiceResponse, asked: &AskedRow) -> Option<Offered> {
         let listing: RecordId = response.listing.as_deref()?.parse().ok()?;
+        let (budget, deadline) = (asked.budget, asked.deadline);
         let total = match response.status.as_str() {
             "accepted" => amount(response.estimated_cost.as_deref()?).ok().filter(|total| *total <= budget)?,
             "counter-offer" => amount(&response.counter_offer.as_ref()?.price).ok()?,
@@ -168,12 +171,19 @@ impl Inner {
         if total.is_zero() {
             return Some(Offered::Free);
         }
-        // one that is not held here may come until the offer is taken; one of another seller is no offer of this one
+        // one that is not held here may come until the offer is taken, and is held against the seller then
         let held = self.listing_by_id(&listing.to_string()).ok();
-        if held.as_ref().is_some_and(|held| held.author() != *seller) {
+        if held.as_ref().is_some_and(|held| held.author() != asked.seller) {
+            return None;
+        }
+        // a request for one listing is answered with it, or with what the seller has in its place now
+        let is_chosen = asked.listing.as_ref().is_none_or(|chosen| {
+            chosen.id == listing || held.as_ref().is_some_and(|held| held.record().slot == chosen.slot)
+        });
+        if !is_chosen {
             return None;
         }
         let bargained = held.is_some_and(|held| total < self.with_fee(held.body().price));
-        Some(Offered::Order(Offer { listing, total, bargained, deadline }))
+        Some(Offered::Order(Offer { listing, seller: Some(asked.seller), total, bargained, deadline }))
     }
 }
