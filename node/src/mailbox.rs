@@ -181,6 +181,20 @@ impl Mailbox {
         Ok(numbers)
     }
 
+    /// Takes back a request that nobody has: its message, what was asked, and what `also` adds.
+    pub(crate) async fn take_back<F>(&self, number: u64, also: F) -> Result<(), StoreError>
+    where
+        F: FnOnce(&mut Batch) + Send,
+    {
+        let Some(row) = self.store.get::<Messages>(&number)? else { return Ok(()) };
+        let name = (row.from, row.id.as_str().to_owned());
+        let mut batch = Batch::new();
+        batch.delete::<Messages>(&number).delete::<MessageNames>(&name).delete::<Asked>(&name);
+        also(&mut batch);
+        self.store.commit(batch).await?;
+        row.file.map_or(Ok(()), |file| self.files.delete(&file))
+    }
+
     async fn row(&self, signed: &SignedMessage) -> Result<MessageRow, StoreError> {
         let message = signed.message();
         let (from, id, kind) = (message.from, message.id.clone(), message.kind);
@@ -224,9 +238,9 @@ impl Mailbox {
         self.store.get::<Asked>(&(*from, name.to_owned()))
     }
 
-    /// Requests that came by letter and are to be answered, the oldest first.
-    pub(crate) fn to_answer(&self) -> Result<Vec<(u64, Did)>, StoreError> {
-        self.store.range::<ToAnswer>(Bound::Unbounded, PORTION)
+    /// Requests that came by letter and are to be answered, the oldest first, a portion of those behind a number.
+    pub(crate) fn to_answer(&self, after: Option<u64>) -> Result<Vec<(u64, Did)>, StoreError> {
+        self.store.range::<ToAnswer>(after.as_ref().map_or(Bound::Unbounded, Bound::Excluded), PORTION)
     }
 
     /// A request that came by letter needs no answer.

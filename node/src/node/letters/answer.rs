@@ -6,7 +6,7 @@ use crate::node::api::coded;
 use crate::node::messages::{amount, derived, number, read, rejected, text_of};
 use haggle_a2a::envelope::{Message, MessageType, SignedMessage};
 use haggle_base::{Did, RecordId, Text, Timestamp, Verified};
-use haggle_catalog::mail::OutboxError;
+use haggle_catalog::mail::{OutboxError, Purpose};
 use haggle_catalog::{ListingBody, MAX_LIMIT, Query};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{CounterOffer, ServiceRequest, ServiceResponse};
@@ -29,16 +29,29 @@ pub(super) async fn answer_letters(inner: Arc<Inner>) {
             _ = look.tick() => {}
             () = inner.post.asked.notified() => {}
         }
-        let waiting = inner.mailbox.to_answer().unwrap_or_else(|error| {
-            tracing::warn!("requests cannot be read: {error}");
-            Vec::new()
-        });
-        for (number, agent) in waiting {
-            if let Err(problem) = inner.answer_letter(number, agent).await {
-                tracing::warn!(agent.id = %agent, error.code = %problem.code, "a request by letter is not answered: {problem}");
+        // all of them, so that those that cannot be answered now hold up nobody
+        let mut after = None;
+        loop {
+            let waiting = inner.mailbox.to_answer(after).unwrap_or_else(|error| {
+                tracing::warn!("requests cannot be read: {error}");
+                Vec::new()
+            });
+            let Some((last, _)) = waiting.last() else { break };
+            after = Some(*last);
+            for (number, agent) in waiting {
+                if let Err(problem) = inner.answer_letter(number, agent).await {
+                    tracing::debug!(agent.id = %agent, error.code = %problem.code, "a request by letter is not answered: {problem}");
+                }
             }
         }
     }
+}
+
+/// The request that a message answers.
+pub(super) fn request_of(message: &Message) -> Option<String> {
+    let is_response = message.kind == MessageType::Response;
+    let response = is_response.then(|| serde_json::from_str::<ServiceResponse>(message.payload()).ok());
+    response.flatten().map(|response| response.request_id)
 }
 
 impl Inner {
@@ -49,6 +62,7 @@ impl Inner {
             return self.mailbox.leave_unanswered(number).await.map_err(coded);
         };
         let (buyer, name) = (request.message().from, derived("re", &request.id()));
+        self.post.outbox.has_room(&buyer, Purpose::Answers).map_err(coded)?;
         let response = match self.offer_of(&agent, &request).await {
             Ok(response) => response,
             Err(problem) if problem.retryable => return Err(problem),
@@ -60,8 +74,9 @@ impl Inner {
         let answer = Message::new(&name, agent, Some(&to), MessageType::Response, now, &text);
         let answer = answer.and_then(|answer| answer.sign(&keys.agent)).map_err(coded)?;
         let outbox = &self.post.outbox;
+        let what = (name.as_str(), Purpose::Answers);
         let pointer = self.post.pointer_of(&agent);
-        let prepared = match outbox.prepare(&keys.agent, &buyer, &name, answer.document(), pointer, now).await {
+        let prepared = match outbox.prepare(&keys.agent, &buyer, what, answer.document(), pointer, now).await {
             Err(OutboxError::TooLong) => return self.mailbox.leave_unanswered(number).await.map_err(coded),
             prepared => prepared.map_err(coded)?,
         };
@@ -80,7 +95,10 @@ impl Inner {
                 outbox.discard(&prepared).map_err(coded)?;
                 self.mailbox.leave_unanswered(number).await.map_err(coded)
             }
-            Err(error) => Err(coded(error)),
+            Err(error) => {
+                outbox.discard(&prepared).map_err(coded)?;
+                Err(coded(error))
+            }
         }
     }
 
