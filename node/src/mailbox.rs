@@ -71,10 +71,23 @@ pub(crate) struct AskedRow {
     pub(crate) request: u64,
     /// Who was asked.
     pub(crate) seller: Did,
+    /// For what, unless the request names the seller itself: no other offer is one to this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<Chosen>,
     /// What may leave the buyer's wallet at most.
     pub(crate) budget: Usdc,
     /// After which nobody waits for the result.
     pub(crate) deadline: Option<Timestamp>,
+}
+
+/// The listing that a request was put to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    /// As it was then.
+    pub(crate) id: RecordId,
+    /// Its slot: what the seller publishes there anew is the same service.
+    pub(crate) slot: Text<64>,
 }
 
 /// What a seller offered.
@@ -95,6 +108,9 @@ pub(crate) enum Offered {
 pub(crate) struct Offer {
     /// The listing that was asked.
     pub(crate) listing: RecordId,
+    /// Who was asked: a listing of anybody else is not bought by this offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seller: Option<Did>,
     /// What leaves the buyer's wallet at most.
     pub(crate) total: Usdc,
     /// Whether that is below the list price, so that it has to be bargained for again.
@@ -165,6 +181,20 @@ impl Mailbox {
         Ok(numbers)
     }
 
+    /// Takes back a request that nobody has: its message, what was asked, and what `also` adds.
+    pub(crate) async fn take_back<F>(&self, number: u64, also: F) -> Result<(), StoreError>
+    where
+        F: FnOnce(&mut Batch) + Send,
+    {
+        let Some(row) = self.store.get::<Messages>(&number)? else { return Ok(()) };
+        let name = (row.from, row.id.as_str().to_owned());
+        let mut batch = Batch::new();
+        batch.delete::<Messages>(&number).delete::<MessageNames>(&name).delete::<Asked>(&name);
+        also(&mut batch);
+        self.store.commit(batch).await?;
+        row.file.map_or(Ok(()), |file| self.files.delete(&file))
+    }
+
     async fn row(&self, signed: &SignedMessage) -> Result<MessageRow, StoreError> {
         let message = signed.message();
         let (from, id, kind) = (message.from, message.id.clone(), message.kind);
@@ -208,9 +238,9 @@ impl Mailbox {
         self.store.get::<Asked>(&(*from, name.to_owned()))
     }
 
-    /// Requests that came by letter and are to be answered, the oldest first.
-    pub(crate) fn to_answer(&self) -> Result<Vec<(u64, Did)>, StoreError> {
-        self.store.range::<ToAnswer>(Bound::Unbounded, PORTION)
+    /// Requests that came by letter and are to be answered, the oldest first, a portion of those behind a number.
+    pub(crate) fn to_answer(&self, after: Option<u64>) -> Result<Vec<(u64, Did)>, StoreError> {
+        self.store.range::<ToAnswer>(after.as_ref().map_or(Bound::Unbounded, Bound::Excluded), PORTION)
     }
 
     /// A request that came by letter needs no answer.

@@ -1,10 +1,14 @@
 //! The post of a node: letters that it keeps for others, those its agents send, and who keeps letters for them.
 
 use crate::config::{Config, Role};
+use crate::mailbox::AskedRow;
+use haggle_a2a::envelope::SignedMessage;
 use haggle_base::pointer::MAX_POINTER_BYTES;
 use haggle_base::{Blob, Clock, Did, List, NetworkId, PeerId, Pointer, Verified};
 use haggle_catalog::mail::{Keeper, Limits, Outbox};
 use haggle_catalog::remote::budget::Budget;
+use haggle_gateway::ApiError;
+use haggle_gateway::view::MessageView;
 use haggle_network::{Network, scoped};
 use haggle_store::{Batch, Store, StoreError, tables};
 use parking_lot::Mutex;
@@ -17,7 +21,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Keepers that a pointer has room for.
@@ -26,9 +30,21 @@ pub(crate) const MOST_KEEPERS: usize = 4;
 const GIVEN_UP: Duration = Duration::from_secs(3600);
 /// Letters of senders without a token that this node takes in an hour: they would push out what it keeps.
 const STRANGERS_AN_HOUR: u32 = 64;
+/// Of these, those that may come directly, and from one peer: the others are for what keepers have.
+const STRANGERS_DIRECTLY: u32 = 32;
+const STRANGERS_OF_PEER: u32 = 8;
+/// Letters of senders that our agents know, in an hour: of one, and of all.
+const KNOWN_OF_ONE: u32 = 64;
+const KNOWN_AN_HOUR: u32 = 512;
+/// How long a keeper that has no place for us is left alone.
+const NO_PLACE_FOR: Duration = Duration::from_secs(3600);
+/// Of how many that is remembered.
+const MOST_REFUSED: usize = 256;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Letters that are brought at the same time.
 const BROUGHT_AT_ONCE: usize = 8;
+/// Requests that may wait to be left.
+const REQUESTS_WAITING: usize = 64;
 
 tables! {
     /// Who keeps letters for this node's agents.
@@ -54,6 +70,59 @@ struct Chosen {
     asked: Option<Instant>,
 }
 
+/// Who brought a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A peer, by itself.
+    Peer(PeerId),
+    /// A keeper of ours, when it was asked.
+    Keeper,
+}
+
+/// Letters that were taken in this hour.
+#[derive(Debug)]
+struct Hour {
+    since: Instant,
+    strangers: u32,
+    directly: u32,
+    peers: HashMap<PeerId, u32>,
+    known: u32,
+    senders: HashMap<Did, u32>,
+}
+
+impl Hour {
+    fn new() -> Self {
+        let (peers, senders) = (HashMap::new(), HashMap::new());
+        Self { since: Instant::now(), strangers: 0, directly: 0, peers, known: 0, senders }
+    }
+
+    /// Counts a letter, of a sender that is known if one is named; false if there were enough.
+    fn count(&mut self, known: Option<Did>, by: By) -> bool {
+        if let Some(sender) = known {
+            let of_sender = self.senders.get(&sender).copied().unwrap_or_default();
+            if self.known >= KNOWN_AN_HOUR || of_sender >= KNOWN_OF_ONE {
+                return false;
+            }
+            self.known += 1;
+            self.senders.insert(sender, of_sender + 1);
+            return true;
+        }
+        if self.strangers >= STRANGERS_AN_HOUR {
+            return false;
+        }
+        if let By::Peer(peer) = by {
+            let of_peer = self.peers.get(&peer).copied().unwrap_or_default();
+            if self.directly >= STRANGERS_DIRECTLY || of_peer >= STRANGERS_OF_PEER {
+                return false;
+            }
+            self.directly += 1;
+            self.peers.insert(peer, of_peer + 1);
+        }
+        self.strangers += 1;
+        true
+    }
+}
+
 /// What is known of a peer that keeps letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
@@ -66,6 +135,17 @@ pub(crate) struct Candidate {
     pub(crate) peer: PeerId,
 }
 
+/// A request on its way to those who keep letters for its seller.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) request: SignedMessage,
+    pub(crate) asked: AskedRow,
+    /// Why it cannot be brought directly.
+    pub(crate) problem: ApiError,
+    /// For whoever waits to hear of it.
+    pub(crate) done: oneshot::Sender<Result<MessageView, ApiError>>,
+}
+
 /// The node's post.
 pub(crate) struct Post {
     pub(crate) keeper: Option<Keeper>,
@@ -74,7 +154,9 @@ pub(crate) struct Post {
     begun: Instant,
     pub(crate) kept_budget: Mutex<Budget<PeerId>>,
     pub(crate) heard_budget: Mutex<Budget<PeerId>>,
-    strangers: Mutex<(Instant, u32)>,
+    hour: Mutex<Hour>,
+    /// Keepers that had no place for any agent of ours, and when.
+    refused: Mutex<HashMap<PeerId, Instant>>,
     chosen: Mutex<Vec<Chosen>>,
     /// What keepers said of places for our agents, since the start.
     places: Mutex<HashMap<(PeerId, Did), bool>>,
@@ -90,6 +172,9 @@ pub(crate) struct Post {
     /// Rings when there is something to answer.
     pub(crate) asked: Notify,
     pub(crate) bringing: Arc<Semaphore>,
+    pub(crate) leaving: mpsc::Sender<Leaving>,
+    /// Until the loop has it that leaves them.
+    pub(crate) to_leave: Mutex<Option<mpsc::Receiver<Leaving>>>,
     pub(crate) taken: Family<Outcome, Counter>,
     pub(crate) brought: Family<Outcome, Counter>,
     pub(crate) served: Family<Outcome, Counter>,
@@ -140,6 +225,7 @@ impl Post {
             .iter()
             .map(|peer| Chosen { peer: *peer, is_sure: true, is_recalled: true, seen: now, asked: None })
             .collect();
+        let (leaving, to_leave) = mpsc::channel(REQUESTS_WAITING);
         let (taken, brought, served) = (Family::default(), Family::default(), Family::default());
         let own = registry.sub_registry_with_prefix("haggle_mail");
         own.register("taken", "Letters to agents of this node, by outcome", Family::clone(&taken));
@@ -156,7 +242,8 @@ impl Post {
             begun: now,
             kept_budget: Mutex::default(),
             heard_budget: Mutex::default(),
-            strangers: Mutex::new((now, 0)),
+            hour: Mutex::new(Hour::new()),
+            refused: Mutex::default(),
             chosen: Mutex::new(chosen),
             places: Mutex::default(),
             named: Mutex::default(),
@@ -166,6 +253,8 @@ impl Post {
             rung: Notify::new(),
             asked: Notify::new(),
             bringing: Arc::new(Semaphore::new(BROUGHT_AT_ONCE)),
+            leaving,
+            to_leave: Mutex::new(Some(to_leave)),
             taken,
             brought,
             served,
@@ -177,20 +266,42 @@ impl Post {
         self.begun.elapsed()
     }
 
-    /// Whether there is still room for letters of senders without a token in this hour.
+    /// Whether there is still room for letters of strangers in this hour.
     pub(crate) fn has_room_for_strangers(&self) -> bool {
-        let (since, count) = *self.strangers.lock();
-        since.elapsed() >= HOUR || count < STRANGERS_AN_HOUR
+        let hour = self.hour.lock();
+        hour.since.elapsed() >= HOUR || hour.strangers < STRANGERS_AN_HOUR
     }
 
-    /// Counts a letter of a sender without a token; false if there were enough in this hour.
-    pub(crate) fn may_take_stranger(&self) -> bool {
-        let mut strangers = self.strangers.lock();
-        if strangers.0.elapsed() >= HOUR {
-            *strangers = (Instant::now(), 0);
+    /// Counts a letter, of a sender that is known if one is named; false if there were enough in this hour.
+    pub(crate) fn may_take(&self, known: Option<Did>, by: By) -> bool {
+        let mut hour = self.hour.lock();
+        if hour.since.elapsed() >= HOUR {
+            *hour = Hour::new();
         }
-        strangers.1 = strangers.1.saturating_add(1);
-        strangers.1 <= STRANGERS_AN_HOUR
+        hour.count(known, by)
+    }
+
+    /// A keeper has no place for any of our agents: another one may have its place here.
+    pub(crate) async fn gives_no_place(&self, keeper: PeerId) -> Result<(), StoreError> {
+        {
+            let mut refused = self.refused.lock();
+            refused.retain(|_, at| at.elapsed() < NO_PLACE_FOR);
+            if refused.len() < MOST_REFUSED {
+                refused.insert(keeper, Instant::now());
+            }
+        }
+        let sure: Vec<PeerId> = {
+            let mut chosen = self.chosen.lock();
+            chosen.retain(|held| held.peer != keeper);
+            chosen.iter().filter(|chosen| chosen.is_sure).map(|chosen| chosen.peer).collect()
+        };
+        self.write_keepers(sure).await
+    }
+
+    async fn write_keepers(&self, sure: Vec<PeerId>) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.put::<Keepers>(&0, &List::try_from(sure).unwrap_or_default())?;
+        self.store.commit(batch).await
     }
 
     /// A keeper says that there is mail; true if it is one of ours.
@@ -256,6 +367,11 @@ impl Post {
 
     fn fill(&self, mut candidates: Vec<Candidate>) {
         let mut chosen = self.chosen.lock();
+        {
+            let refused = self.refused.lock();
+            let has_none = |peer: &PeerId| refused.get(peer).is_some_and(|at| at.elapsed() < NO_PLACE_FOR);
+            candidates.retain(|candidate| !has_none(&candidate.peer));
+        }
         candidates.retain(|candidate| chosen.iter().all(|held| held.peer != candidate.peer));
         candidates.sort_unstable();
         for candidate in candidates {
@@ -283,9 +399,7 @@ impl Post {
             (is_new, sure)
         };
         if is_new {
-            let mut batch = Batch::new();
-            batch.put::<Keepers>(&0, &List::try_from(sure).unwrap_or_default())?;
-            self.store.commit(batch).await?;
+            self.write_keepers(sure).await?;
         }
         Ok(is_new)
     }
@@ -337,6 +451,21 @@ impl Post {
 mod tests {
     use super::*;
     use haggle_base::NodeKey;
+
+    #[test]
+    fn strangers_and_acquaintances_have_rooms_of_their_own_and_no_peer_has_all_of_one() {
+        let peer = |number: u8| NodeKey::from_bytes(&[number; 32]).peer_id();
+        let did = |number: u8| haggle_base::AgentKey::from_bytes(&[number; 32]).did();
+        let mut hour = Hour::new();
+        let mut takes = |times: u32, known, by| (0..times).filter(|_| hour.count(known, by)).count();
+        assert_eq!(takes(100, None, By::Peer(peer(1))), 8);
+        for number in 2..20 {
+            takes(8, None, By::Peer(peer(number)));
+        }
+        assert_eq!(takes(100, None, By::Keeper), 32, "half of it is for keepers");
+        assert_eq!(takes(100, Some(did(1)), By::Peer(peer(1))), 64);
+        assert_eq!((2..30).map(|number| takes(100, Some(did(number)), By::Keeper)).sum::<usize>(), 448);
+    }
 
     #[test]
     fn relays_come_first_then_who_is_reached_directly_then_who_has_been_there_longest() {

@@ -18,6 +18,6 @@ pub mod wire;
 pub use error::MailError;
 pub use keeper::{Keeper, KeeperStatus, Served};
 pub use ledger::Limits;
-pub use letter::{Content, Letter, LetterError, Pass, Receipt, Token};
-pub use outbox::{Ending, Outbox, OutboxError, Prepared, Sent};
+pub use letter::{Content, Letter, LetterError, Pass, Receipt, Timing, Token};
+pub use outbox::{Ending, Outbox, OutboxError, Prepared, Purpose, Sent};
 pub use visit::{Deposited, Visit, deposit, hear, say, tell_news};

@@ -2,18 +2,19 @@
 
 mod answer;
 mod bring;
+mod leave;
 
 pub(in crate::node) use bring::shown;
 
 use super::Inner;
 use super::loops::spawn_one;
 use crate::mailbox::{Asked, Requests, ToAnswer};
-use crate::post::{Candidate, Outcome, inbox_protocol, keepers_protocol};
+use crate::post::{By, Candidate, Outcome, inbox_protocol, keepers_protocol};
 use haggle_a2a::envelope::{MessageType, SignedMessage};
 use haggle_base::{Blob, Coded, Did, Hash, List, PeerId, RecordId, Text};
 use haggle_catalog::mail::letter::MAX_RECEIPT_BYTES;
 use haggle_catalog::mail::wire::{Call, Half, Refusal, Reply};
-use haggle_catalog::mail::{Letter, MailError, Receipt, Visit, hear, say, tell_news};
+use haggle_catalog::mail::{Letter, MailError, Receipt, Timing, Visit, hear, say, tell_news};
 use haggle_gateway::view::{MailKeeper, MailStatus};
 use haggle_network::{Incoming, NetworkError, NetworkEvent, Path, Severity, Stream};
 use haggle_store::StoreError;
@@ -56,6 +57,11 @@ pub(super) fn begin(inner: &Arc<Inner>, tasks: &TaskTracker) -> Result<(), Netwo
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| bring::bring_letters(inner, tracker));
     spawn_one(inner, tasks, answer::answer_letters);
+    let requests = inner.post.to_leave.lock().take();
+    if let Some(requests) = requests {
+        let tracker = tasks.clone();
+        spawn_one(inner, tasks, |inner| leave::leave_requests(inner, requests, tracker));
+    }
     Ok(())
 }
 
@@ -108,13 +114,24 @@ async fn collect_mail(inner: Arc<Inner>) {
     }
 }
 
+/// Why a peer's stream is not answered, in the words of the mail.
+const fn refusal_of(why: haggle_catalog::remote::wire::Refusal) -> Refusal {
+    match why {
+        haggle_catalog::remote::wire::Refusal::Busy => Refusal::Busy,
+        haggle_catalog::remote::wire::Refusal::TooOften => Refusal::TooOften,
+        haggle_catalog::remote::wire::Refusal::Failed => Refusal::Failed,
+    }
+}
+
 impl Inner {
     /// Answers a stream of somebody who leaves or collects letters.
     async fn keep_for(self: &Arc<Self>, peer: PeerId, stream: Stream, tasks: &TaskTracker) {
         let Some(keeper) = &self.post.keeper else { return };
-        let outcome = if self.post.kept_budget.lock().begin(peer, self.post.elapsed()).is_err() {
-            match say(stream, &Reply::Refused { why: Refusal::TooOften }).await {
-                Ok(()) => Refusal::TooOften.as_str(),
+        let begun = self.post.kept_budget.lock().begin(peer, self.post.elapsed());
+        let outcome = if let Err(why) = begun {
+            let why = refusal_of(why);
+            match say(stream, &Reply::Refused { why }).await {
+                Ok(()) => why.as_str(),
                 Err(error) => error.code(),
             }
         } else {
@@ -159,8 +176,8 @@ impl Inner {
     async fn answer_call(&self, peer: PeerId, mut stream: Stream) {
         let answering = async {
             let begun = self.post.heard_budget.lock().begin(peer, self.post.elapsed());
-            if begun.is_err() {
-                return say(stream, &Reply::Refused { why: Refusal::TooOften }).await;
+            if let Err(why) = begun {
+                return say(stream, &Reply::Refused { why: refusal_of(why) }).await;
             }
             let heard = hear(&mut stream).await;
             let bytes = heard.as_ref().map_or(0, |(_, bytes)| *bytes);
@@ -169,8 +186,8 @@ impl Inner {
                     self.post.told_of_news(peer);
                     Ok(Reply::Done)
                 }
-                Ok((Call::Letter { letter, token }, _)) => {
-                    Ok(match self.take_document(letter.into_vec(), token.as_deref()).await {
+                Ok((Call::Letter { letter, token: _ }, _)) => {
+                    Ok(match self.take_document(letter.into_vec(), peer).await {
                         Ok(receipt) => Reply::Taken { receipt },
                         Err(why) => Reply::Refused { why },
                     })
@@ -184,16 +201,18 @@ impl Inner {
         self.outcome_of(&peer, answered);
     }
 
-    async fn take_document(&self, document: Vec<u8>, token: Option<&[u8]>) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
-        let now = self.clock.now();
-        let letter = Letter::read(document, &self.file.id, now).map_err(|_| Refusal::BadLetter)?;
-        let is_known = self.post.outbox.is_known(&letter.to, &letter.from, token, now);
-        self.take_letter(&letter, is_known).await
+    async fn take_document(&self, document: Vec<u8>, peer: PeerId) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
+        let letter = Letter::read_late(document, &self.file.id).map_err(|_| Refusal::BadLetter)?;
+        if letter.timing(self.clock.now()) != Timing::Now {
+            // one of the two clocks may be set right
+            return Err(Refusal::Failed);
+        }
+        self.take_letter(&letter, By::Peer(peer)).await
     }
 
     /// Writes the message of a letter down, once, and signs for it.
-    async fn take_letter(&self, letter: &Letter, is_known: bool) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
-        let taken = self.take_in(letter, is_known).await;
+    async fn take_letter(&self, letter: &Letter, by: By) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
+        let taken = self.take_in(letter, by).await;
         let outcome = taken.as_ref().map_or_else(|why| why.as_str(), |_| "ok");
         self.post.taken.get_or_create(&Outcome { outcome }).inc();
         if let Err(why) = &taken {
@@ -202,7 +221,7 @@ impl Inner {
         taken
     }
 
-    async fn take_in(&self, letter: &Letter, is_known: bool) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
+    async fn take_in(&self, letter: &Letter, by: By) -> Result<Blob<MAX_RECEIPT_BYTES>, Refusal> {
         let failed = |error: &dyn Coded| {
             tracing::warn!(error.code = error.code(), "a letter cannot be taken now: {error}");
             Refusal::Failed
@@ -215,7 +234,12 @@ impl Inner {
             return Err(Refusal::Unusable);
         }
         let now = self.clock.now();
-        let _turn = self.mailbox.turn(&said.from, said.id.as_str()).await;
+        // an answer waits until its request is written down, and comes before or after what is said to it
+        let request = answer::request_of(said);
+        let _turn = match &request {
+            Some(request) => self.mailbox.turn(&letter.to, request).await,
+            None => self.mailbox.turn(&said.from, said.id.as_str()).await,
+        };
         match self.mailbox.find(&said.from, said.id.as_str()).map_err(|error| failed(&error))? {
             Some(number) => {
                 let held = self.mailbox.read(number).map_err(|error| failed(&error))?;
@@ -224,8 +248,11 @@ impl Inner {
                     return Err(Refusal::Unusable);
                 }
             }
-            None if !is_known && !self.post.may_take_stranger() => return Err(Refusal::TooOften),
             None => {
+                let knows = self.post.outbox.knows(&letter.to, &letter.from, now).map_err(|error| failed(&error))?;
+                if !self.post.may_take(knows.then_some(letter.from), by) {
+                    return Err(Refusal::TooOften);
+                }
                 let (number, is_asked) = self.write_down(&signed, letter.to).await.map_err(|error| failed(&error))?;
                 let data = json!({"from": said.from, "to": letter.to, "type": said.kind.as_str(), "sequence": number});
                 self.events.tell("message.received", data);
@@ -241,7 +268,7 @@ impl Inner {
             let kept = self.post.outbox.keep_token(&letter.to, &letter.from, token, now).await;
             kept.map_err(|error| failed(&error))?;
         }
-        let token = self.post.outbox.token_for(&keys.agent, &letter.from, now).ok();
+        let token = self.post.outbox.token_for(&keys.agent, &letter.from, now).map_err(|error| failed(&error))?;
         let network = self.file.id.clone();
         let receipt = Receipt { network, letter: letter.id, from: letter.from, at: now, token };
         let signed = receipt.sign(&keys.agent).map_err(|error| failed(&error))?;
@@ -343,20 +370,29 @@ impl Inner {
         futures::future::join_all(visits).await;
     }
 
+    async fn begin_visit(&self, keeper: &PeerId) -> Result<Visit<Stream>, MailError> {
+        Ok(Visit::new(self.open_to(keeper, &keepers_protocol(&self.file.id)).await?))
+    }
+
     async fn visit(&self, keeper: PeerId, whole: bool, senders: &BTreeSet<Did>) -> Result<(), MailError> {
-        let stream = self.open_to(&keeper, &keepers_protocol(&self.file.id)).await?;
-        let mut visit = Visit::new(stream);
+        let mut visit = self.begin_visit(&keeper).await?;
         let nodes = (self.network.peer_id(), keeper);
+        let (mut given, mut refused) = (false, false);
         let mut agents: BTreeMap<Did, bool> = senders.iter().map(|agent| (*agent, false)).collect();
         if whole {
             agents.extend(self.pointed().map(|agent| (agent, true)));
         }
-        for (agent, keep) in agents {
+        let mut agents: Vec<(Did, bool)> = agents.into_iter().rev().collect();
+        while let Some((agent, keep)) = agents.pop() {
             let Some(keys) = self.keys.get(&agent) else { continue };
+            if visit.is_spent() {
+                visit = self.begin_visit(&keeper).await?;
+            }
             let now = self.clock.now();
             let (letters, receipts) = match visit.open(&self.file.id, &keys.agent, nodes, keep, now).await {
                 Ok(waiting) => waiting,
                 Err(MailError::Refused(Refusal::NoPlace)) => {
+                    refused = true;
                     if self.post.has_place(keeper, agent, false) {
                         self.pointers_due.add(agent);
                     }
@@ -364,6 +400,7 @@ impl Inner {
                 }
                 Err(error) => return Err(error),
             };
+            given |= keep;
             if keep && self.post.has_place(keeper, agent, true) {
                 self.pointers_due.add(agent);
             }
@@ -374,8 +411,16 @@ impl Inner {
             if receipts > 0 {
                 self.take_receipts(&mut visit).await?;
             }
+            if visit.is_spent() && letters > 0 {
+                // there may be more of it, for another stream
+                agents.push((agent, keep));
+            }
         }
-        if whole && self.post.visited(keeper).await? {
+        if whole && refused && !given {
+            // a keeper that keeps nothing takes the place of one that would
+            self.post.gives_no_place(keeper).await?;
+            self.pointed().for_each(|agent| self.pointers_due.add(agent));
+        } else if whole && self.post.visited(keeper).await? {
             // the pointers name a new keeper
             self.pointed().for_each(|agent| self.pointers_due.add(agent));
         }
@@ -385,21 +430,34 @@ impl Inner {
     /// Takes the letters of one agent, each acknowledged once it is on disk.
     async fn collect(&self, visit: &mut Visit<Stream>, half: Half) -> Result<(), MailError> {
         for _ in 0..ROUNDS {
-            if half == Half::Open && !self.post.has_room_for_strangers() {
+            if visit.is_spent() || half == Half::Open && !self.post.has_room_for_strangers() {
                 return Ok(());
             }
             let letters = visit.collect(half).await?;
             if letters.is_empty() {
                 return Ok(());
             }
+            let mut are_gone = false;
             for document in letters {
-                let letter = Letter::read(document, &self.file.id, self.clock.now())?;
-                match self.take_letter(&letter, half == Half::Known).await {
+                let letter = Letter::read_late(document, &self.file.id)?;
+                let taken = match letter.timing(self.clock.now()) {
+                    // a later visit takes it, if it is not over then
+                    Timing::Early => continue,
+                    Timing::Now => self.take_letter(&letter, By::Keeper).await,
+                    Timing::Over => Err(Refusal::BadLetter),
+                };
+                match taken {
                     Ok(receipt) => visit.acknowledge(letter.id, Some(receipt)).await?,
+                    // one of another sender may be taken all the same
+                    Err(Refusal::TooOften) => continue,
                     Err(why) if why.is_passing() => return Ok(()),
                     // whoever wrote it cannot be helped
                     Err(_) => visit.acknowledge(letter.id, None).await?,
                 }
+                are_gone = true;
+            }
+            if !are_gone {
+                return Ok(());
             }
         }
         Ok(())
@@ -408,6 +466,9 @@ impl Inner {
     /// Takes receipts for letters of one agent.
     async fn take_receipts(&self, visit: &mut Visit<Stream>) -> Result<(), MailError> {
         for _ in 0..ROUNDS {
+            if visit.is_spent() {
+                return Ok(());
+            }
             let receipts = visit.receipts().await?;
             let letters: Vec<Hash> = receipts.iter().filter_map(|receipt| Receipt::claimed_letter(receipt)).collect();
             for receipt in &receipts {

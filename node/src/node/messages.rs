@@ -12,7 +12,7 @@ use super::api::coded;
 use super::views::hex;
 use super::{Inner, letters};
 use crate::keyring::AgentKeys;
-use crate::mailbox::{Asked, AskedRow, Offered, RequestRow, Requests, content};
+use crate::mailbox::{AskedRow, Offer, Offered, RequestRow, Requests, content};
 use haggle_a2a::envelope::{Message, MessageType, SignedMessage};
 use haggle_base::{Did, Hash, Timestamp, Usdc};
 use haggle_gateway::ApiError;
@@ -52,25 +52,17 @@ impl Inner {
             .map(|text| Timestamp::from_rfc3339(text).ok_or_else(|| invalid("the deadline is no time as in RFC 3339")));
         let deadline = deadline.transpose()?;
 
-        let _turn = self.mailbox.turn(&buyer, &name).await;
+        let turn = self.mailbox.turn(&buyer, &name).await;
         let content = content(request.message());
-        if let Some(row) = self.mailbox.request(&buyer, &name).map_err(coded)? {
-            if row.content != content {
-                return Err(taken_name());
-            }
-            return self.kept(row.response);
-        }
-        if let Some(asked) = self.mailbox.asked(&buyer, &name).map_err(coded)? {
-            return if asked.content == content { self.kept(asked.request) } else { Err(taken_name()) };
-        }
-        if self.mailbox.find(&buyer, &name).map_err(coded)?.is_some() {
-            return Err(taken_name());
+        if let Some(said) = self.said_before(&buyer, &name, content)? {
+            return Ok(said);
         }
         let found = match self.offer_for(&request, &wanted, budget, deadline).await {
             Ok(found) => found,
-            Err(Unanswered { problem, seller: Some(seller) }) if is_away(&problem) => {
-                let asked = AskedRow { content, request: 0, seller, budget, deadline };
-                return self.ask_by_letter(&request, &keys, asked, &problem).await;
+            Err(Unanswered { problem, seller: Some(seller), listing }) if is_away(&problem) => {
+                let asked = AskedRow { content, request: 0, seller, listing, budget, deadline };
+                drop(turn);
+                return self.ask_by_letter(request, asked, problem).await;
             }
             Err(Unanswered { problem, .. }) => return Err(problem),
         };
@@ -94,26 +86,16 @@ impl Inner {
         view(&answer, numbers[1])
     }
 
-    /// Leaves a request with those who keep letters for the seller, and shows it as it went.
-    async fn ask_by_letter(
-        &self,
-        request: &SignedMessage,
-        keys: &AgentKeys,
-        asked: AskedRow,
-        problem: &ApiError,
-    ) -> Result<MessageView, ApiError> {
-        let key = (request.message().from, request.message().id.as_str().to_owned());
-        let prepared = self.leave_new(&keys.agent, &asked.seller, request, problem).await?;
-        let said = [request];
-        let kept = self.mailbox.keep(&said, |batch, numbers| {
-            let row = AskedRow { request: numbers.first().copied().unwrap_or_default(), ..asked };
-            batch.put::<Asked>(&key, &row)?;
-            prepared.write(batch)
-        });
-        let numbers = kept.await.map_err(|error| not_kept(&error))?;
-        self.post.outbox.posted(prepared).await.map_err(coded)?;
-        self.post.rung.notify_one();
-        self.kept(numbers.first().copied().unwrap_or_default())
+    /// What was said before under this name: what is answered again, or that the name is taken.
+    pub(super) fn said_before(&self, buyer: &Did, name: &str, content: Hash) -> Result<Option<MessageView>, ApiError> {
+        let request = self.mailbox.request(buyer, name).map_err(coded)?.map(|row| (row.content, row.response));
+        let asked = self.mailbox.asked(buyer, name).map_err(coded)?.map(|row| (row.content, row.request));
+        match request.or(asked) {
+            Some((before, number)) if before == content => self.kept(number).map(Some),
+            Some(_) => Err(taken_name()),
+            None if self.mailbox.find(buyer, name).map_err(coded)?.is_some() => Err(taken_name()),
+            None => Ok(None),
+        }
     }
 
     /// Takes or turns down an offer; taking it hires the seller, at no more than was offered, once.
@@ -163,6 +145,11 @@ impl Inner {
                 ));
             }
         };
+        if let Offered::Order(Offer { seller: Some(seller), .. }) = &row.offer
+            && taken
+        {
+            self.post.outbox.know(&buyer, seller, self.clock.now()).await.map_err(coded)?;
+        }
         if row.taken.is_none() {
             let request = (buyer, sent.request_id.clone());
             let said = [&message];
@@ -238,7 +225,7 @@ impl Inner {
         })
     }
 
-    fn kept(&self, number: u64) -> Result<MessageView, ApiError> {
+    pub(super) fn kept(&self, number: u64) -> Result<MessageView, ApiError> {
         let message = self.mailbox.read(number).map_err(coded)?;
         self.shown(&message.ok_or_else(|| ApiError::internal(&"a message that a request names is not kept"))?, number)
     }
@@ -251,13 +238,7 @@ impl Inner {
     }
 
     /// Hires the seller of an offer.
-    async fn place(
-        &self,
-        buyer: &Did,
-        key: &str,
-        row: &RequestRow,
-        offer: &crate::mailbox::Offer,
-    ) -> Result<OrderView, ApiError> {
+    async fn place(&self, buyer: &Did, key: &str, row: &RequestRow, offer: &Offer) -> Result<OrderView, ApiError> {
         if offer.deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
             let hint = "make a new request with a later deadline";
             let told = "the deadline of the request has passed; nothing was ordered";
@@ -267,6 +248,15 @@ impl Inner {
         let request = request.ok_or_else(|| ApiError::internal(&"the request of an offer is not kept"))?;
         let wanted: ServiceRequest = read(request.message().payload())?;
         let listing = offer.listing.to_string();
+        let author = self.listing_by_id(&listing)?.author();
+        if offer.seller.is_some_and(|seller| seller != author) {
+            return Err(ApiError::new(
+                http::StatusCode::CONFLICT,
+                "offer_of_another_seller",
+                format!("the offer names a listing of {author}, who was not asked; nothing was ordered"),
+                "make a new request; who was asked cannot sell what another one listed",
+            ));
+        }
         let mut wish = self.wish(&listing, &wanted.input, None, Some(&buyer.to_string()), Some(key)).await?;
         wish.max_price = offer.total;
         wish.bargain = offer.bargained.then(|| Bargain::up_to(offer.total));
@@ -344,6 +334,6 @@ fn taken_name() -> ApiError {
     )
 }
 
-fn not_kept(error: &StoreError) -> ApiError {
+pub(super) fn not_kept(error: &StoreError) -> ApiError {
     if matches!(error, StoreError::Precondition { .. }) { taken_name() } else { ApiError::from_coded(error) }
 }

@@ -7,7 +7,7 @@ use haggle_store::{Batch, Blobs, Store, StoreError};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::{Mutex, MutexGuard},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::ledger::{Deposit, Held, Ledger, Limits, Place, RECEIPT_TTL};
@@ -19,6 +19,8 @@ use crate::{frames, wire::MAX_FRAME_BYTES};
 
 /// How long a peer may take for a question, or to read its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stream may last.
+const STREAM_PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes of letters that one peer may leave in an hour.
 const BYTES_AN_HOUR: u64 = 8 * 1024 * 1024;
 /// Peers whose share is remembered.
@@ -128,9 +130,14 @@ impl Keeper {
     {
         let mut served = Served::default();
         let mut speaker = None;
+        // never while a question is answered: ledger and disk say the same
+        let until = Instant::now() + STREAM_PATIENCE;
         for _ in 0..MAX_QUESTIONS {
             let reading = frames::read::<Question, _>(&mut stream, MAX_FRAME_BYTES);
-            let (question, bytes) = match timeout(PATIENCE, reading).await.map_err(|_| MailError::Timeout)? {
+            let (question, bytes) = match timeout_at(until.min(Instant::now() + PATIENCE), reading)
+                .await
+                .map_err(|_| MailError::Timeout)?
+            {
                 Ok(read) => read,
                 // the end between two questions is how a stream ends
                 Err(frames::FrameFault::Io(_)) => return Ok(served),
@@ -150,9 +157,11 @@ impl Keeper {
                 stream.flush().await?;
                 Ok::<_, MailError>(bytes as u64)
             };
-            served.bytes += timeout(PATIENCE, writing).await.map_err(|_| MailError::Timeout)??;
+            served.bytes +=
+                timeout_at(until.min(Instant::now() + PATIENCE), writing).await.map_err(|_| MailError::Timeout)??;
         }
-        Err(MailError::NotAsked)
+        // whoever has more to ask opens another stream
+        Ok(served)
     }
 
     async fn answer(
@@ -279,6 +288,12 @@ impl Keeper {
             batch.delete::<Places>(&agent);
             self.inner.store.commit(batch).await?;
             ledger.leave(&agent);
+        }
+        if let Some(gone) = ledger.gives_way(&agent, node) {
+            let mut batch = Batch::new();
+            batch.delete::<Places>(&gone);
+            self.inner.store.commit(batch).await?;
+            ledger.leave(&gone);
         }
         ledger.greet(agent, node, now).map_err(MailError::Refused)?;
         let before = self.inner.store.get::<Places>(&agent)?;

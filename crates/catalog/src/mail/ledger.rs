@@ -18,7 +18,7 @@ pub const PLACE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a receipt waits for its sender.
 pub const RECEIPT_TTL: Duration = Duration::from_secs(72 * 3600);
 /// Receipts kept for one sender.
-pub const RECEIPTS_OF_ONE: usize = 128;
+pub const RECEIPTS_OF_ONE: usize = 512;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Default for Limits {
         Self {
             bytes: 256 * 1024 * 1024,
             recipients: 4096,
-            recipients_of_node: 1024,
+            recipients_of_node: 64,
             half: 512 * 1024,
             sender: 64 * 1024,
             receipts: 65_536,
@@ -149,6 +149,24 @@ impl Ledger {
         }
         self.seat(agent, node, now);
         Ok(())
+    }
+
+    /// Whose place goes to an agent of `node` when all are taken: of the node that has most, more than this one would have, the
+    /// empty one that nobody came for longest.
+    #[must_use]
+    pub fn gives_way(&self, agent: &Did, node: PeerId) -> Option<Did> {
+        if self.recipients.contains_key(agent) || self.recipients.len() < self.limits.recipients {
+            return None;
+        }
+        let mut places: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for recipient in self.recipients.values() {
+            *places.entry(recipient.node).or_default() += 1;
+        }
+        let own = places.get(&node).copied().unwrap_or_default();
+        let (most, count) = places.into_iter().max_by_key(|(_, count)| *count)?;
+        let empty = |recipient: &Recipient| recipient.node == most && recipient.letters.is_empty();
+        let empty = self.recipients.iter().filter(|(_, recipient)| count > own + 1 && empty(recipient));
+        empty.min_by_key(|(_, recipient)| recipient.seen).map(|(agent, _)| *agent)
     }
 
     /// Puts down a place that was given before.

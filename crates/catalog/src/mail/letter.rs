@@ -123,7 +123,18 @@ struct Written {
     sealed: Blob<MAX_LETTER_BYTES>,
 }
 
-/// A letter whose signature and times were checked. Only its recipient can open it.
+/// When a letter is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// Not yet: it was written by a clock that is ahead.
+    Early,
+    /// Now.
+    Now,
+    /// It is over.
+    Over,
+}
+
+/// A letter whose signature was checked. Only its recipient can open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// The agent that wrote it.
@@ -206,17 +217,34 @@ impl Letter {
     /// # Errors
     /// [`LetterError`].
     pub fn read(document: Vec<u8>, network: &NetworkId, now: Timestamp) -> Result<Self, LetterError> {
+        let letter = Self::read_late(document, network)?;
+        in_time(letter.created <= now.plus(MAX_CLOCK_SKEW) && now < letter.expires)?;
+        Ok(letter)
+    }
+
+    /// Reads a letter that was brought, whenever it is: [`Self::timing`] says whether it is to be taken.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn read_late(document: Vec<u8>, network: &NetworkId) -> Result<Self, LetterError> {
         let (from, id, written) = read::<Written>(LETTER, &document, MAX_LETTER_BYTES)?;
         on_network(&written.network, network)?;
         let Written { created, expires, to, .. } = written;
-        in_time(
-            created <= now.plus(MAX_CLOCK_SKEW)
-                && now < expires
-                && created < expires
-                && expires.since(created) <= LETTER_TTL,
-        )?;
+        in_time(created < expires && expires.since(created) <= LETTER_TTL)?;
         let sealed = Sealed { enc: *written.enc.as_bytes(), text: written.sealed.into_vec() };
         Ok(Self { from, to, created, expires, id, sealed, document })
+    }
+
+    /// Whether it is to be taken now by its recipient, whose clock may differ from that of who brings it.
+    #[must_use]
+    pub fn timing(&self, now: Timestamp) -> Timing {
+        if self.created > now.plus(MAX_CLOCK_SKEW * 2) {
+            Timing::Early
+        } else if now >= self.expires.plus(MAX_CLOCK_SKEW) {
+            Timing::Over
+        } else {
+            Timing::Now
+        }
     }
 
     /// Opens it with the recipient's key.

@@ -5,6 +5,7 @@ use std::{
     ops::Bound,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use haggle_base::pointer::MAX_POINTER_BYTES;
@@ -15,19 +16,35 @@ use haggle_store::{Batch, Blobs, Store, StoreError};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::letter::{Content, LETTER_TTL, Letter, LetterError, MAX_TOKEN_BYTES, Receipt, TOKEN_TTL, Token};
-use super::records::{Body, Seen, SeenRow, Sendings, SentLetters, SentNames, SentRow, TokenRow, Tokens};
+use super::letter::{Content, Letter, LetterError, MAX_TOKEN_BYTES, Receipt, TOKEN_TTL, Token};
+use super::records::{Body, Given, Seen, SeenRow, Sendings, SentLetters, SentNames, SentRow, TokenRow, Tokens};
 use super::visit::bring;
 use super::wire::{Call, Question};
 
 /// Letters that may be under way.
 const MOST_OPEN: usize = 1024;
+/// Places of these for what our agents ask for: answers to others leave them free.
+const RESERVED: usize = 256;
+/// Letters under way to one recipient: those in which ours ask, and answers.
+const REQUESTS_TO_ONE: usize = 32;
+const ANSWERS_TO_ONE: usize = 8;
 /// Letters remembered, those that arrived or are over included; of these the oldest go first.
 const MOST: u64 = 8192;
 /// Tokens kept, and pointers.
 const MOST_WORDS: usize = 4096;
+/// A token that was signed so little later is not worth a write.
+const WORTH_A_WRITE: Duration = Duration::from_secs(3600);
 /// Rows read at once.
 const PORTION: usize = 512;
+
+/// What a letter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Our agent writes first: whom it writes to is known to it from then on.
+    Asks,
+    /// It answers somebody, perhaps a stranger.
+    Answers,
+}
 
 /// How a letter ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +104,9 @@ pub enum OutboxError {
     /// Too many are under way.
     #[error("{MOST_OPEN} letters are under way")]
     Full,
+    /// Too many for this recipient are under way.
+    #[error("too many letters to this recipient are under way")]
+    RecipientFull,
     /// The message is too long for a letter.
     #[error("the message is too long for a letter")]
     TooLong,
@@ -102,6 +122,7 @@ impl Coded for OutboxError {
     fn code(&self) -> &'static str {
         match self {
             Self::Full => "outbox_full",
+            Self::RecipientFull => "outbox_recipient_full",
             Self::TooLong => "letter_too_long",
             Self::Letter(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -110,7 +131,7 @@ impl Coded for OutboxError {
 
     fn hint(&self) -> &'static str {
         match self {
-            Self::Full => "wait until some have arrived or are over",
+            Self::Full | Self::RecipientFull => "wait until some have arrived or are over",
             Self::TooLong => "a letter holds 60 KiB: send less, or when the recipient is there",
             Self::Letter(error) => error.hint(),
             Self::Store(error) => error.hint(),
@@ -145,6 +166,12 @@ impl Prepared {
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.row.expires
+    }
+
+    /// Adds to a batch that it goes again, for nobody has it.
+    pub fn unwrite(&self, batch: &mut Batch) {
+        let name = (self.row.from, self.row.name.as_str().to_owned());
+        batch.delete::<SentNames>(&name).delete::<SentLetters>(&self.row.letter).delete::<Sendings>(&self.number);
     }
 
     /// Adds it to a batch, which fails if the sender's message of this name was sent before.
@@ -201,16 +228,17 @@ impl Outbox {
         &self,
         key: &AgentKey,
         to: &Did,
-        name: &str,
+        (name, purpose): (&str, Purpose),
         message: &[u8],
         pointer: Option<Blob<MAX_POINTER_BYTES>>,
         now: Timestamp,
     ) -> Result<Prepared, OutboxError> {
-        if self.open.lock().len() >= MOST_OPEN {
-            return Err(OutboxError::Full);
-        }
-        let token = Some(self.token_for(key, to, now)?);
+        self.has_room(to, purpose)?;
         let message = Blob::try_from(message).map_err(|_| OutboxError::TooLong)?;
+        if purpose == Purpose::Asks {
+            self.know(&key.did(), to, now).await?;
+        }
+        let token = self.token_for(key, to, now)?;
         let letter = match Letter::write(&self.network, key, to, &Content { message, token, pointer }, now) {
             Err(LetterError::Cose(_) | LetterError::Payload(_)) => return Err(OutboxError::TooLong),
             letter => letter?,
@@ -229,6 +257,58 @@ impl Outbox {
         Ok(Prepared { number: self.next.fetch_add(1, Ordering::Relaxed), letter, row })
     }
 
+    /// Whether another letter to this recipient may be under way.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`], [`OutboxError::RecipientFull`].
+    pub fn has_room(&self, to: &Did, purpose: Purpose) -> Result<(), OutboxError> {
+        let (most, to_one) = match purpose {
+            Purpose::Asks => (MOST_OPEN, REQUESTS_TO_ONE),
+            Purpose::Answers => (MOST_OPEN - RESERVED, ANSWERS_TO_ONE),
+        };
+        let open = self.open.lock();
+        if open.len() >= most {
+            return Err(OutboxError::Full);
+        }
+        if open.values().filter(|sent| sent.to == *to).count() >= to_one {
+            return Err(OutboxError::RecipientFull);
+        }
+        Ok(())
+    }
+
+    /// An agent of ours knows another one, for as long as a token holds: it wrote to it first, or took its offer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn know(&self, own: &Did, other: &Did, now: Timestamp) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        let (held, expires) = (self.store.get::<Given>(&(*own, *other))?, now.plus(TOKEN_TTL));
+        if held.is_some_and(|held| expires.since(held) <= WORTH_A_WRITE) {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        if held.is_none() {
+            self.make_room::<Given>(&mut batch, |until| *until)?;
+        }
+        batch.put::<Given>(&(*own, *other), &expires)?;
+        self.store.commit(batch).await
+    }
+
+    /// Makes room for one row more: the one that ends first goes.
+    fn make_room<T: haggle_store::Table>(
+        &self,
+        batch: &mut Batch,
+        end: impl Fn(&T::Value) -> Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.store.count::<T>()? >= MOST_WORDS as u64 {
+            let rows = self.store.range::<T>(Bound::Unbounded, MOST_WORDS)?;
+            if let Some((key, _)) = rows.into_iter().min_by_key(|(_, row)| end(row)) {
+                batch.delete::<T>(&key);
+            }
+        }
+        Ok(())
+    }
+
     /// Lets go of a prepared letter that nobody wants.
     ///
     /// # Errors
@@ -237,29 +317,35 @@ impl Outbox {
         prepared.row.body.file.map_or(Ok(()), |file| self.files.delete(&file))
     }
 
-    /// What one of our agents gives to whoever may write to it.
+    /// What one of our agents gives to whom it knows; nothing for a stranger.
     ///
     /// # Errors
-    /// [`LetterError`]; not for a token of this version.
+    /// [`OutboxError`]; not for a token of this version.
     pub fn token_for(
         &self,
         key: &AgentKey,
         sender: &Did,
         now: Timestamp,
-    ) -> Result<Blob<MAX_TOKEN_BYTES>, LetterError> {
+    ) -> Result<Option<Blob<MAX_TOKEN_BYTES>>, OutboxError> {
+        if !self.knows(&key.did(), sender, now)? {
+            return Ok(None);
+        }
         let token = Token { network: self.network.clone(), sender: *sender, expires: now.plus(TOKEN_TTL) };
-        Blob::try_from(token.sign(key)?).map_err(|_| LetterError::WrongParties)
+        Ok(Blob::try_from(token.sign(key)?).ok())
     }
 
-    /// A prepared letter is on disk: it is under way. Old ones that ended are forgotten.
+    /// A prepared letter is on disk: it is under way, unless somebody signed for it already. Says its number. Old ones that
+    /// ended are forgotten.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn posted(&self, prepared: Prepared) -> Result<Sent, StoreError> {
-        let sent = Sent::of(prepared.number, prepared.row);
-        self.open.lock().insert(sent.number, sent.clone());
+    pub async fn posted(&self, prepared: Prepared) -> Result<u64, StoreError> {
         let _turn = self.turn.lock().await;
-        let before = sent.number.saturating_sub(MOST);
+        let row = self.store.get::<Sendings>(&prepared.number)?;
+        if let Some(row) = row.filter(|row| row.ending.is_none()) {
+            self.open.lock().insert(prepared.number, Sent::of(prepared.number, row));
+        }
+        let before = prepared.number.saturating_sub(MOST);
         let old = self.store.between::<Sendings>(Bound::Unbounded, Bound::Excluded(&before), 16)?;
         let mut batch = Batch::new();
         for (number, row) in old.into_iter().filter(|(_, row)| row.ending.is_some()) {
@@ -269,7 +355,7 @@ impl Outbox {
         if !batch.is_empty() {
             self.store.commit(batch).await?;
         }
-        Ok(sent)
+        Ok(prepared.number)
     }
 
     /// Those under way, the oldest first.
@@ -392,17 +478,13 @@ impl Outbox {
         };
         let _turn = self.turn.lock().await;
         let held = self.store.get::<Tokens>(&(*own, *other))?;
-        // one that was signed an hour later is not worth a write
-        let is_newer = |row: &TokenRow| read.expires.since(row.expires) > LETTER_TTL / 72;
+        let is_newer = |row: &TokenRow| read.expires.since(row.expires) > WORTH_A_WRITE;
         if !held.as_ref().is_none_or(is_newer) {
             return Ok(());
         }
         let mut batch = Batch::new();
-        if held.is_none() && self.store.count::<Tokens>()? >= MOST_WORDS as u64 {
-            let rows = self.store.range::<Tokens>(Bound::Unbounded, MOST_WORDS)?;
-            if let Some((key, _)) = rows.into_iter().min_by_key(|(_, row)| row.expires) {
-                batch.delete::<Tokens>(&key);
-            }
+        if held.is_none() {
+            self.make_room::<Tokens>(&mut batch, |row| row.expires)?;
         }
         batch.put::<Tokens>(&(*own, *other), &TokenRow { token, expires: read.expires })?;
         self.store.commit(batch).await
@@ -422,10 +504,12 @@ impl Outbox {
         Ok(row.filter(|row| now < row.expires).map(|row| row.token))
     }
 
-    /// Whether this is a token that our agent gave to a sender.
-    #[must_use]
-    pub fn is_known(&self, own: &Did, sender: &Did, token: Option<&[u8]>, now: Timestamp) -> bool {
-        token.is_some_and(|token| Token::read(token, &self.network, own, sender, now).is_ok())
+    /// Whether our agent knows another one, by its own record: what a keeper says of a letter proves nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn knows(&self, own: &Did, other: &Did, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.store.get::<Given>(&(*own, *other))?.is_some_and(|until| now < until))
     }
 
     /// Remembers an agent's pointer, for the day on which the DHT has none.
@@ -440,11 +524,21 @@ impl Outbox {
             return Ok(());
         }
         let row = SeenRow { pointer };
-        let held = self.store.get::<Seen>(agent)?;
-        if held.is_none() && self.store.count::<Seen>()? >= MOST_WORDS as u64 {
-            return Ok(());
-        }
+        let _turn = self.turn.lock().await;
         let mut batch = Batch::new();
+        if self.store.get::<Seen>(agent)?.is_none() && self.store.count::<Seen>()? >= MOST_WORDS as u64 {
+            // those that are over, and of the others the oldest, which sorts behind whatever is over
+            let of = |agent: &Did, row: &SeenRow| {
+                let key = pointer::key(&self.network, agent);
+                pointer::check(&self.network, key.as_bytes(), &row.pointer, now)
+                    .ok()
+                    .map(|seen| pointer::newness(&seen))
+            };
+            let rows = self.store.range::<Seen>(Bound::Unbounded, MOST_WORDS)?;
+            if let Some((oldest, _)) = rows.into_iter().min_by_key(|(agent, row)| of(agent, row)) {
+                batch.delete::<Seen>(&oldest);
+            }
+        }
         batch.put::<Seen>(agent, &row)?;
         self.store.commit(batch).await
     }

@@ -26,6 +26,8 @@ tables! {
     pub(super) SentLetters = "catalog-outbox-letters-1": Hash => u64;
     /// What other agents gave to ours, by ours and theirs.
     pub(super) Tokens = "catalog-mail-tokens-1": (Did, Did) => TokenRow;
+    /// Agents that ours gave a token to, by ours and theirs, and until when it holds.
+    pub(super) Given = "catalog-mail-given-1": (Did, Did) => Timestamp;
     /// The newest pointer seen of an agent that was written to.
     pub(super) Seen = "catalog-mail-pointers-1": Did => SeenRow;
 }

@@ -277,15 +277,17 @@ async fn an_outbox_remembers_where_a_letter_is_until_somebody_signs_for_it() {
     let outbox = open();
     let (ours, theirs) = (key(1), key(2).did());
     let post = async |outbox: &Outbox, name: &str, message: &[u8]| {
-        let prepared = outbox.prepare(&ours, &theirs, name, message, None, START).await.unwrap();
+        let prepared = outbox.prepare(&ours, &theirs, (name, Purpose::Asks), message, None, START).await.unwrap();
         let mut batch = haggle_store::Batch::new();
         prepared.write(&mut batch).unwrap();
         store.commit(batch).await.unwrap();
-        outbox.posted(prepared).await.unwrap()
+        outbox.posted(prepared).await.unwrap();
+        outbox.find(&ours.did(), name).unwrap().unwrap()
     };
     let sent = post(&outbox, "m-1", &[9; 5000]).await;
     let other = post(&outbox, "m-2", b"short").await;
-    let long = outbox.prepare(&ours, &theirs, "m-3", &[9; MAX_MESSAGE_BYTES + 1], None, START).await.unwrap_err();
+    let long = outbox.prepare(&ours, &theirs, ("m-3", Purpose::Asks), &[9; MAX_MESSAGE_BYTES + 1], None, START).await;
+    let long = long.unwrap_err();
     assert_eq!(long.code(), "letter_too_long");
     outbox.left_at(sent.number, node(4)).await.unwrap();
     outbox.left_at(sent.number, node(4)).await.unwrap();
@@ -298,7 +300,28 @@ async fn an_outbox_remembers_where_a_letter_is_until_somebody_signs_for_it() {
     let Question::Deposit { letter, token: None } = question else { panic!("{question:?}") };
     let letter = Letter::read(letter.into_vec(), &network(), START).unwrap();
     let content = letter.open(&network(), &key(2)).unwrap();
-    assert!(outbox.is_known(&ours.did(), &theirs, content.token.as_deref(), START), "they may answer");
+    assert!(content.token.is_some() && outbox.knows(&ours.did(), &theirs, START).unwrap(), "they may answer");
+    let stranger = key(3).did();
+    for round in 0..8 {
+        let name = format!("re-{round}");
+        let what = (name.as_str(), Purpose::Answers);
+        let answer = outbox.prepare(&ours, &stranger, what, b"no", None, START).await.unwrap();
+        let (Question::Deposit { letter, .. }, _) = answer.questions(None).unwrap() else { panic!() };
+        let letter = Letter::read(letter.into_vec(), &network(), START).unwrap();
+        assert!(letter.open(&network(), &key(3)).unwrap().token.is_none(), "an answer makes nobody known");
+        let mut batch = haggle_store::Batch::new();
+        answer.write(&mut batch).unwrap();
+        store.commit(batch).await.unwrap();
+        let number = outbox.posted(answer).await.unwrap();
+        assert_eq!(outbox.has_room(&stranger, Purpose::Answers).is_err(), round == 7);
+        if round == 7 {
+            for sent in outbox.under_way().iter().filter(|sent| sent.to == stranger) {
+                outbox.end(sent.number, Ending::Expired).await.unwrap();
+            }
+            assert!(outbox.under_way().iter().all(|sent| sent.number != number));
+        }
+    }
+    assert!(!outbox.knows(&ours.did(), &stranger, START).unwrap());
 
     // a receipt of somebody else counts for nothing; the right one brings a token
     let signed = |by: u32, token| {

@@ -10,12 +10,14 @@ use tokio::{
 };
 
 use super::letter::{Letter, MAX_RECEIPT_BYTES, MAX_TOKEN_BYTES, PASS_TTL, Pass};
-use super::wire::{Call, Half, MAX_RECEIPTS, Question, Reply};
+use super::wire::{Call, Half, MAX_LETTERS, MAX_QUESTIONS, MAX_RECEIPTS, Question, Reply};
 use super::{LetterError, MailError};
 use crate::{frames, wire::MAX_FRAME_BYTES};
 
 /// How long a peer may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller may take for its one question: a frame on a slow line.
+const HEAR_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a letter that was brought somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +93,7 @@ where
     S: AsyncRead + Unpin + Send,
 {
     let reading = frames::read::<Call, _>(stream, MAX_FRAME_BYTES);
-    let (call, bytes) = timeout(PATIENCE, reading).await.map_err(|_| MailError::Timeout)??;
+    let (call, bytes) = timeout(HEAR_PATIENCE, reading).await.map_err(|_| MailError::Timeout)??;
     Ok((call, bytes as u64))
 }
 
@@ -115,6 +117,7 @@ where
 #[derive(Debug)]
 pub struct Visit<S> {
     stream: S,
+    asked: usize,
 }
 
 impl<S> Visit<S>
@@ -123,7 +126,18 @@ where
 {
     /// Begins a visit.
     pub const fn new(stream: S) -> Self {
-        Self { stream }
+        Self { stream, asked: 0 }
+    }
+
+    /// Whether the stream has no room for what one round of letters takes: the rest is asked for on another one.
+    #[must_use]
+    pub const fn is_spent(&self) -> bool {
+        self.asked + MAX_LETTERS + 8 > MAX_QUESTIONS
+    }
+
+    async fn ask(&mut self, question: &Question) -> Result<Reply, MailError> {
+        self.asked += 1;
+        ask(&mut self.stream, question).await
     }
 
     /// Speaks for an agent from now on; with `keep`, letters are to be kept for it. Says how many letters and receipts wait.
@@ -140,7 +154,7 @@ where
     ) -> Result<(u32, u32), MailError> {
         let pass = Pass { network: network.clone(), node, keeper, expires: now.plus(PASS_TTL) };
         let pass = Blob::try_from(pass.sign(key)?).map_err(|_| MailError::NotAsked)?;
-        match ask(&mut self.stream, &Question::Open { pass, keep }).await? {
+        match self.ask(&Question::Open { pass, keep }).await? {
             Reply::Opened { letters, receipts } => Ok((letters, receipts)),
             _ => Err(MailError::NotAsked),
         }
@@ -151,7 +165,7 @@ where
     /// # Errors
     /// [`MailError`].
     pub async fn collect(&mut self, half: Half) -> Result<Vec<Vec<u8>>, MailError> {
-        match ask(&mut self.stream, &Question::Collect { half }).await? {
+        match self.ask(&Question::Collect { half }).await? {
             Reply::Letters { letters } => Ok(letters.into_vec().into_iter().map(Blob::into_vec).collect()),
             _ => Err(MailError::NotAsked),
         }
@@ -174,7 +188,7 @@ where
     /// # Errors
     /// [`MailError`].
     pub async fn receipts(&mut self) -> Result<Vec<Vec<u8>>, MailError> {
-        match ask(&mut self.stream, &Question::Receipts).await? {
+        match self.ask(&Question::Receipts).await? {
             Reply::Receipts { receipts } => Ok(receipts.into_vec().into_iter().map(Blob::into_vec).collect()),
             _ => Err(MailError::NotAsked),
         }
@@ -189,7 +203,7 @@ where
     }
 
     async fn done(&mut self, question: &Question) -> Result<(), MailError> {
-        match ask(&mut self.stream, question).await? {
+        match self.ask(question).await? {
             Reply::Done => Ok(()),
             _ => Err(MailError::NotAsked),
         }

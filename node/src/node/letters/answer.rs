@@ -1,13 +1,13 @@
 //! Service requests that came by letter are answered by letter, and so are ours.
 
 use super::Inner;
-use crate::mailbox::{Offer, Offered, RequestRow, ToAnswer};
+use crate::mailbox::{AskedRow, Offer, Offered, RequestRow, ToAnswer};
 use crate::node::api::coded;
 use crate::node::messages::{amount, derived, number, read, rejected, text_of};
 use haggle_a2a::envelope::{Message, MessageType, SignedMessage};
-use haggle_base::{Did, RecordId, Text, Timestamp, Usdc, Verified};
-use haggle_catalog::ListingBody;
-use haggle_catalog::mail::OutboxError;
+use haggle_base::{Did, RecordId, Text, Timestamp, Verified};
+use haggle_catalog::mail::{OutboxError, Purpose};
+use haggle_catalog::{ListingBody, MAX_LIMIT, Query};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{CounterOffer, ServiceRequest, ServiceResponse};
 use haggle_store::StoreError;
@@ -29,16 +29,29 @@ pub(super) async fn answer_letters(inner: Arc<Inner>) {
             _ = look.tick() => {}
             () = inner.post.asked.notified() => {}
         }
-        let waiting = inner.mailbox.to_answer().unwrap_or_else(|error| {
-            tracing::warn!("requests cannot be read: {error}");
-            Vec::new()
-        });
-        for (number, agent) in waiting {
-            if let Err(problem) = inner.answer_letter(number, agent).await {
-                tracing::warn!(agent.id = %agent, error.code = %problem.code, "a request by letter is not answered: {problem}");
+        // all of them, so that those that cannot be answered now hold up nobody
+        let mut after = None;
+        loop {
+            let waiting = inner.mailbox.to_answer(after).unwrap_or_else(|error| {
+                tracing::warn!("requests cannot be read: {error}");
+                Vec::new()
+            });
+            let Some((last, _)) = waiting.last() else { break };
+            after = Some(*last);
+            for (number, agent) in waiting {
+                if let Err(problem) = inner.answer_letter(number, agent).await {
+                    tracing::debug!(agent.id = %agent, error.code = %problem.code, "a request by letter is not answered: {problem}");
+                }
             }
         }
     }
+}
+
+/// The request that a message answers.
+pub(super) fn request_of(message: &Message) -> Option<String> {
+    let is_response = message.kind == MessageType::Response;
+    let response = is_response.then(|| serde_json::from_str::<ServiceResponse>(message.payload()).ok());
+    response.flatten().map(|response| response.request_id)
 }
 
 impl Inner {
@@ -49,6 +62,7 @@ impl Inner {
             return self.mailbox.leave_unanswered(number).await.map_err(coded);
         };
         let (buyer, name) = (request.message().from, derived("re", &request.id()));
+        self.post.outbox.has_room(&buyer, Purpose::Answers).map_err(coded)?;
         let response = match self.offer_of(&agent, &request).await {
             Ok(response) => response,
             Err(problem) if problem.retryable => return Err(problem),
@@ -60,8 +74,9 @@ impl Inner {
         let answer = Message::new(&name, agent, Some(&to), MessageType::Response, now, &text);
         let answer = answer.and_then(|answer| answer.sign(&keys.agent)).map_err(coded)?;
         let outbox = &self.post.outbox;
+        let what = (name.as_str(), Purpose::Answers);
         let pointer = self.post.pointer_of(&agent);
-        let prepared = match outbox.prepare(&keys.agent, &buyer, &name, answer.document(), pointer, now).await {
+        let prepared = match outbox.prepare(&keys.agent, &buyer, what, answer.document(), pointer, now).await {
             Err(OutboxError::TooLong) => return self.mailbox.leave_unanswered(number).await.map_err(coded),
             prepared => prepared.map_err(coded)?,
         };
@@ -80,7 +95,10 @@ impl Inner {
                 outbox.discard(&prepared).map_err(coded)?;
                 self.mailbox.leave_unanswered(number).await.map_err(coded)
             }
-            Err(error) => Err(coded(error)),
+            Err(error) => {
+                outbox.discard(&prepared).map_err(coded)?;
+                Err(coded(error))
+            }
         }
     }
 
@@ -97,7 +115,7 @@ impl Inner {
         if input.len() > MAX_PAYLOAD_BYTES {
             return Err(ApiError::bad_request("input_too_large", "the input is too long", "send less"));
         }
-        let listing = self.listing_for(agent, message.to.as_ref(), &input).await?;
+        let listing = self.listing_for(agent, message.to.as_ref(), &wanted.capability, &input).await?;
         let reason = Some("it was asked by letter".to_owned());
         let response =
             ServiceResponse { listing: Some(listing.id().to_string()), ..rejected(message.id.as_str(), reason, None) };
@@ -111,21 +129,29 @@ impl Inner {
         Ok(ServiceResponse { status: "counter-offer".to_owned(), counter_offer, ..response })
     }
 
-    /// The listing of ours that a request is for: the one it names, else the cheapest that takes the input.
+    /// The listing of ours that a request is for: the one it names; the cheapest that takes the input, if it names the
+    /// agent; else the first that is found by what it asks for, as the buyer found it.
     async fn listing_for(
         &self,
         agent: &Did,
         to: Option<&Text<128>>,
+        capability: &str,
         input: &[u8],
     ) -> Result<Verified<ListingBody>, ApiError> {
         let named = to.and_then(|to| to.as_str().parse::<RecordId>().ok());
         let mut listings = self.catalog.listings_of(agent).map_err(coded)?;
         listings.retain(|listing| named.is_none_or(|named| listing.id() == named));
+        listings.sort_by_key(|listing| listing.body().price);
+        if to.is_none() {
+            let (text, author) = (Some(capability.to_owned()), Some(*agent));
+            let query = Query { text, author, limit: MAX_LIMIT, ..Query::default() };
+            let found = self.catalog.search(&query).map_err(coded)?.items;
+            listings = found.into_iter().map(|hit| hit.listing).collect();
+        }
         if listings.is_empty() {
             let told = format!("{agent} sells nothing of this now");
             return Err(ApiError::not_found("listing_not_found", told, "search again"));
         }
-        listings.sort_by_key(|listing| listing.body().price);
         for listing in listings {
             if crate::node::invoke::fits(listing.body().input_schema.as_deref(), input).await? {
                 return Ok(listing);
@@ -146,20 +172,15 @@ impl Inner {
         if asked.seller != said.from {
             return Ok(None);
         }
-        let offer = self.offered(&response, &asked.seller, asked.budget, asked.deadline).unwrap_or(Offered::Nothing);
+        let offer = self.offered(&response, &asked).unwrap_or(Offered::Nothing);
         let row = RequestRow { content: asked.content, request: asked.request, response: 0, offer, taken: None };
         Ok(Some(((*buyer, response.request_id), row)))
     }
 
     /// What can be taken of a response; `None` for one that says nothing that can.
-    fn offered(
-        &self,
-        response: &ServiceResponse,
-        seller: &Did,
-        budget: Usdc,
-        deadline: Option<Timestamp>,
-    ) -> Option<Offered> {
+    fn offered(&self, response: &ServiceResponse, asked: &AskedRow) -> Option<Offered> {
         let listing: RecordId = response.listing.as_deref()?.parse().ok()?;
+        let (budget, deadline) = (asked.budget, asked.deadline);
         let total = match response.status.as_str() {
             "accepted" => amount(response.estimated_cost.as_deref()?).ok().filter(|total| *total <= budget)?,
             "counter-offer" => amount(&response.counter_offer.as_ref()?.price).ok()?,
@@ -168,12 +189,19 @@ impl Inner {
         if total.is_zero() {
             return Some(Offered::Free);
         }
-        // one that is not held here may come until the offer is taken; one of another seller is no offer of this one
+        // one that is not held here may come until the offer is taken, and is held against the seller then
         let held = self.listing_by_id(&listing.to_string()).ok();
-        if held.as_ref().is_some_and(|held| held.author() != *seller) {
+        if held.as_ref().is_some_and(|held| held.author() != asked.seller) {
+            return None;
+        }
+        // a request for one listing is answered with it, or with what the seller has in its place now
+        let is_chosen = asked.listing.as_ref().is_none_or(|chosen| {
+            chosen.id == listing || held.as_ref().is_some_and(|held| held.record().slot == chosen.slot)
+        });
+        if !is_chosen {
             return None;
         }
         let bargained = held.is_some_and(|held| total < self.with_fee(held.body().price));
-        Some(Offered::Order(Offer { listing, total, bargained, deadline }))
+        Some(Offered::Order(Offer { listing, seller: Some(asked.seller), total, bargained, deadline }))
     }
 }

@@ -1,13 +1,10 @@
 //! Bringing letters: to the recipient's own node if it can be reached, else to those who keep letters for it.
 
-use super::{Inner, Refusal, spawn_one};
-use crate::node::api::coded;
+use super::{Inner, spawn_one};
 use crate::post::{Outcome, inbox_protocol, keepers_protocol};
-use haggle_a2a::envelope::SignedMessage;
-use haggle_base::{AgentKey, Coded, Did, PeerId, Text, pointer};
+use haggle_base::{Coded, Did, PeerId, Text, pointer};
 use haggle_catalog::mail::wire::{Call, Question};
-use haggle_catalog::mail::{Deposited, Ending, MailError, OutboxError, Prepared, Sent, deposit};
-use haggle_gateway::ApiError;
+use haggle_catalog::mail::{Deposited, Ending, MailError, OutboxError, Sent, deposit};
 use haggle_gateway::view::DeliveryView;
 use haggle_network::NetworkEvent;
 use std::collections::{HashMap, HashSet};
@@ -17,10 +14,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-/// How long a recipient's own node is tried.
-const TRIED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Keepers that a letter is left with.
-const LEFT_WITH: usize = 2;
+pub(super) const LEFT_WITH: usize = 2;
 /// Pauses between attempts double from here to the other.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 const LONG_PAUSE: Duration = Duration::from_secs(600);
@@ -31,6 +26,16 @@ const KEEPER_PATIENCE: Duration = Duration::from_secs(12);
 const POINTER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often letters are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What came of leaving a letter.
+pub(super) struct Left {
+    /// Who keeps it now.
+    pub(super) kept: Vec<PeerId>,
+    /// What the last one said that does not.
+    pub(super) last: Option<MailError>,
+    /// Whether somebody may keep it that did not say so in time.
+    pub(super) is_unsure: bool,
+}
 
 /// When a letter is tried next.
 struct Plan {
@@ -57,10 +62,13 @@ pub(super) async fn bring_letters(inner: Arc<Inner>, tasks: TaskTracker) {
         if let Err(error) = inner.post.outbox.sweep(inner.clock.now()).await {
             tracing::warn!(error.code = error.code(), "letters that are over are not ended: {error}");
         }
-        let letters = inner.post.outbox.under_way();
-        plans.retain(|number, _| letters.iter().any(|sent| sent.number == *number));
+        let mut letters = inner.post.outbox.under_way();
+        let numbers: HashSet<u64> = letters.iter().map(|sent| sent.number).collect();
+        plans.retain(|number, _| numbers.contains(number));
+        let now = Instant::now();
+        // whoever has waited longest comes first, so that many that go nowhere hold up nobody
+        letters.sort_by_key(|sent| plans.get(&sent.number).map_or(now, |plan| plan.at));
         for sent in letters {
-            let now = Instant::now();
             let plan = plans.entry(sent.number).or_insert(Plan { at: now, pause: SHORT_PAUSE });
             if plan.at > now || busy.lock().contains(&sent.number) {
                 continue;
@@ -89,14 +97,12 @@ impl Inner {
         }
     }
 
-    /// Tries to bring a letter once: directly for a day, and to keepers while fewer have it than should.
+    /// Tries to bring a letter once: directly, and to keepers while fewer of those whom the recipient names have it than should.
     async fn bring(&self, sent: &Sent) {
         let now = self.clock.now();
         let brought = async {
             let Some((question, call)) = self.post.outbox.questions(sent.number, now)? else { return Ok(()) };
-            let direct =
-                if now.since(sent.created) < TRIED_FOR { self.hand_over(sent, &call).await } else { Ok(false) };
-            match direct {
+            match self.hand_over(sent, &call).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(MailError::Refused(why)) if !why.is_passing() => {
@@ -107,12 +113,9 @@ impl Inner {
                     tracing::debug!(agent.id = %sent.to, error.code = error.code(), "{} is not reached: {error}", sent.to);
                 }
             }
-            let lacking = LEFT_WITH.saturating_sub(sent.keepers.len());
-            if lacking > 0 {
-                let (kept, _) = self.leave(&sent.to, &question, &sent.keepers, lacking).await;
-                for keeper in kept {
-                    self.post.outbox.left_at(sent.number, keeper).await?;
-                }
+            let left = self.leave(&sent.to, &question, &sent.keepers, LEFT_WITH).await;
+            for keeper in left.kept {
+                self.post.outbox.left_at(sent.number, keeper).await?;
             }
             Ok::<_, OutboxError>(())
         };
@@ -135,47 +138,48 @@ impl Inner {
         let (host, Deposited::Taken(receipt)) = handed? else { return Err(MailError::NotAsked) };
         let path = self.network.facts(&host).and_then(|facts| facts.path).map_or("direct", |path| path.as_str());
         match self.post.outbox.signed_for(&receipt, path, self.clock.now()).await {
-            Ok(_) => Ok(true),
+            Ok(is_ours) => Ok(is_ours),
             Err(OutboxError::Store(error)) => Err(error.into()),
             Err(OutboxError::Letter(error)) => Err(error.into()),
             Err(_) => Err(MailError::NotAsked),
         }
     }
 
-    /// Leaves a letter with at most `most` keepers of its recipient that do not have it; says who keeps it now, and what
-    /// the last one said that does not.
-    async fn leave(
-        &self,
-        to: &Did,
-        question: &Question,
-        already: &[PeerId],
-        most: usize,
-    ) -> (Vec<PeerId>, Option<MailError>) {
+    /// Leaves a letter with keepers of its recipient until `most` of those that its newest pointer names have it.
+    pub(super) async fn leave(&self, to: &Did, question: &Question, already: &[PeerId], most: usize) -> Left {
         let own = self.network.peer_id();
         let keepers = self.mailboxes_of(to).await;
-        let mut kept = Vec::new();
-        let mut last = None;
+        // one that the recipient does not visit any more does not count
+        let most = most.saturating_sub(keepers.iter().filter(|keeper| already.contains(keeper)).count());
+        let mut left = Left { kept: Vec::new(), last: None, is_unsure: false };
         for keeper in keepers.into_iter().filter(|keeper| *keeper != own && !already.contains(keeper)) {
-            if kept.len() >= most {
+            if left.kept.len() >= most {
                 break;
             }
+            let mut is_open = false;
             let leaving = async {
                 let stream = self.open_to(&keeper, &keepers_protocol(&self.file.id)).await?;
-                deposit(stream, question).await
+                is_open = true;
+                match deposit(stream, question).await? {
+                    Deposited::Kept => Ok(()),
+                    // it speaks for nobody
+                    Deposited::Taken(_) => Err(MailError::NotAsked),
+                }
             };
-            let left = timeout(KEEPER_PATIENCE, leaving).await.unwrap_or(Err(MailError::Timeout));
-            let outcome = left.as_ref().map_or_else(|error| error.code(), |_| "kept");
+            let done = timeout(KEEPER_PATIENCE, leaving).await.unwrap_or(Err(MailError::Timeout));
+            let outcome = done.as_ref().map_or_else(|error| error.code(), |()| "kept");
             self.post.brought.get_or_create(&Outcome { outcome }).inc();
-            match left {
-                Ok(_) => kept.push(keeper),
+            match done {
+                Ok(()) => left.kept.push(keeper),
                 Err(error) => {
+                    left.is_unsure |= is_open && matches!(error, MailError::Timeout | MailError::Io(_));
                     let done = self.outcome_of(&keeper, Err(error.clone()));
                     tracing::debug!(peer.id = %keeper, error.code = done, "{keeper} does not keep a letter to {to}");
-                    last = Some(error);
+                    left.last = Some(error);
                 }
             }
         }
-        (kept, last)
+        left
     }
 
     /// Who keeps letters for an agent, by its newest pointer: in the DHT, or seen before.
@@ -190,33 +194,6 @@ impl Inner {
             tracing::warn!(agent.id = %agent, error.code = error.code(), "the pointer of {agent} is not remembered: {error}");
         }
         newest.body().mailboxes.as_slice().to_vec()
-    }
-
-    /// Writes a letter and leaves it with keepers, before anything of it is on disk here; `problem` is why it cannot be brought.
-    pub(in crate::node) async fn leave_new(
-        &self,
-        key: &AgentKey,
-        to: &Did,
-        message: &SignedMessage,
-        problem: &ApiError,
-    ) -> Result<Prepared, ApiError> {
-        let now = self.clock.now();
-        let name = message.message().id.as_str();
-        let outbox = &self.post.outbox;
-        let pointer = self.post.pointer_of(&key.did());
-        let mut prepared = outbox.prepare(key, to, name, message.document(), pointer, now).await.map_err(coded)?;
-        let token = outbox.token_of(&key.did(), to, now).map_err(coded)?;
-        let question = prepared.questions(token).map_err(coded)?.0;
-        let (kept, last) = self.leave(to, &question, &[], LEFT_WITH).await;
-        if kept.is_empty() {
-            outbox.discard(&prepared).map_err(coded)?;
-            let error = last.unwrap_or(MailError::Refused(Refusal::NotKept));
-            let mut told = ApiError::from_coded(&error);
-            told.detail = format!("{}; nobody keeps a letter for {to}: {error}", problem.detail);
-            return Err(told);
-        }
-        kept.into_iter().for_each(|keeper| prepared.left_at(keeper));
-        Ok(prepared)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a service request leads to: a seller is chosen and asked, and its price held against the budget.
 
 use super::{Inner, coded};
-use crate::mailbox::{Offer, Offered};
+use crate::mailbox::{Chosen, Offer, Offered};
 use crate::node::invoke::Choice;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use haggle_a2a::envelope::SignedMessage;
@@ -27,11 +27,13 @@ pub(super) struct Found {
 pub(super) struct Unanswered {
     pub(super) problem: ApiError,
     pub(super) seller: Option<Did>,
+    /// For which listing, unless the request names the seller itself.
+    pub(super) listing: Option<Chosen>,
 }
 
 impl From<ApiError> for Unanswered {
     fn from(problem: ApiError) -> Self {
-        Self { problem, seller: None }
+        Self { problem, seller: None, listing: None }
     }
 }
 
@@ -63,7 +65,7 @@ impl Inner {
         let empty = rejected(request.message().id.as_str(), None, None);
         let refused = |problem: ApiError, seller| {
             if problem.retryable {
-                return Err(Unanswered { problem, seller });
+                return Err(Unanswered { problem, seller, listing: None });
             }
             let (reason, code) = (Some(problem.detail), Some(problem.code.into_owned()));
             let response = ServiceResponse { reason, code, ..empty.clone() };
@@ -106,7 +108,13 @@ impl Inner {
         };
         let asked = match self.bid(&message.from, &listing, wanted, budget, deadline).await {
             Ok(asked) => asked,
-            Err(problem) => return refused(problem, Some(seller)),
+            Err(problem) => {
+                let is_named = message.to.as_ref().is_some_and(|to| to.as_str().parse::<Did>().is_ok());
+                let slot = listing.record().slot.clone();
+                let chosen = (!is_named).then(|| Chosen { id: listing.id(), slot });
+                let put = |unanswered| Unanswered { listing: chosen, ..unanswered };
+                return refused(problem, Some(seller)).map_err(put);
+            }
         };
         let (price, total, promised, quote) = match asked {
             Asked::Quoted(quote) => {
@@ -125,7 +133,7 @@ impl Inner {
             ServiceResponse { status: "counter-offer".to_owned(), counter_offer, ..response }
         };
         let bargained = price < listing.body().price;
-        let offer = Offer { listing: listing.id(), total, bargained, deadline };
+        let offer = Offer { listing: listing.id(), seller: Some(listing.author()), total, bargained, deadline };
         Ok(Found { seller: Some(seller), response, offer: Offered::Order(offer) })
     }
 
