@@ -166,7 +166,7 @@ async fn a_node_learns_where_its_listing_stands_and_how_far_its_peers_are() {
     for peer in &why.peers {
         assert_eq!((peer.holding.as_deref(), peer.path.as_deref()), (Some("held"), Some("direct")), "{why:?}");
     }
-    assert_eq!(why.because, "This node holds it; 2 of 2 peers that answered hold it (2 were asked).");
+    assert_eq!(why.because, "This node holds it; 2 of 2 peers that answered and could hold it do (2 were asked).");
     let outside: VisibilityView = client.get("/v1/visibility").await.unwrap();
     assert_eq!(outside.words(), "the listing is held by 2 of 2 peers asked");
     let status = stage.get(1, "/v1/node").await;

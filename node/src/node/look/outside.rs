@@ -202,7 +202,7 @@ fn micros(took: Duration) -> u64 {
 fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String {
     let there = match (asked, answered) {
         (0, _) => "no peer is connected, so nobody else could be asked".to_owned(),
-        (asked, 0) => format!("none of {asked} peers that were asked answered and holds that part of the market"),
+        (asked, 0) => format!("none of the {asked} peers that were asked answered and could hold it"),
         (asked, answered) => {
             format!("{held} of {answered} peers that answered and could hold it do ({asked} were asked)")
         }
