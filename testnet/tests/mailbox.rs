@@ -142,7 +142,36 @@ async fn a_request_and_its_answer_pass_between_two_that_never_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_first_gets_the_letter_directly_and_who_has_no_keeper_gets_none() {
+async fn a_letter_whose_keeper_is_gone_is_brought_directly_when_its_recipient_is_back() {
+    let mut stage = Stage::new(PROGRAM).await;
+    stage.market.add_nodes(1).await.unwrap();
+    stage.market.add_node_with(&KEEPS_NONE).await.unwrap();
+    stage.market.add_node_with(&KEEPS_NONE).await.unwrap();
+    let seller = stage.serve(SELLER, "digest", 1).await;
+    until_kept_for(&stage, SELLER, 2).await;
+    stage.market.node_mut(SELLER).stop().await;
+    let (status, said) = post(&stage, BUYER, "/api/v1/a2a/request", &wanted("r-1", &seller.did, "0.5")).await;
+    assert_eq!((status, &said["delivery"]["state"]), (202, &json!("kept")), "{said:#}");
+
+    stage.market.node_mut(KEEPER).kill().await;
+    stage.market.node_mut(SELLER).restart(&KEEPS_NONE).await.unwrap();
+    let brought = |list: &Value| list[0]["delivery"]["state"] == "delivered";
+    let path = "/api/v1/a2a/messages?type=request";
+    let sent = until(&stage, BUYER, path, "the seller signs for what the buyer brings", brought).await;
+    assert_eq!(sent[0]["delivery"]["path"], "direct", "{sent:#}");
+    let path = "/api/v1/a2a/messages?type=response";
+    let answered = |list: &Value| list.as_array().is_some_and(|list| list.len() == 1);
+    let answers = until(&stage, BUYER, path, "the answer is brought the same way", answered).await;
+    assert_eq!((&answers[0]["from"], &answers[0]["payload"]["status"]), (&json!(seller.did), &json!("accepted")));
+    let brought = until(&stage, SELLER, path, "the buyer signs for it", brought).await;
+    assert_eq!(brought[0]["delivery"]["path"], "direct", "{brought:#}");
+
+    stage.market.node_mut(KEEPER).restart(&[]).await.unwrap();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_keeps_is_refused_and_nothing_of_it_stays() {
     let mut stage = Stage::new(PROGRAM).await;
     for _ in 0..2 {
         stage.market.add_node_with(&KEEPS_NONE).await.unwrap();

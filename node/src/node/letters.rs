@@ -186,12 +186,10 @@ impl Inner {
                     self.post.told_of_news(peer);
                     Ok(Reply::Done)
                 }
-                Ok((Call::Letter { letter, token: _ }, _)) => {
-                    Ok(match self.take_document(letter.into_vec(), peer).await {
-                        Ok(receipt) => Reply::Taken { receipt },
-                        Err(why) => Reply::Refused { why },
-                    })
-                }
+                Ok((Call::Letter { letter }, _)) => Ok(match self.take_document(letter.into_vec(), peer).await {
+                    Ok(receipt) => Reply::Taken { receipt },
+                    Err(why) => Reply::Refused { why },
+                }),
                 Err(error) => Err(error),
             };
             self.post.heard_budget.lock().end(&peer, bytes);

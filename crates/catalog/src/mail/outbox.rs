@@ -156,12 +156,6 @@ impl Prepared {
         bring(&self.letter, token)
     }
 
-    /// A keeper has it already.
-    pub fn left_at(&mut self, keeper: PeerId) {
-        // not more of them than there is room for
-        let _pushed = self.row.keepers.push(keeper);
-    }
-
     /// When it is over.
     #[must_use]
     pub const fn expires(&self) -> Timestamp {

@@ -66,7 +66,7 @@ where
 pub(super) fn bring(letter: &Letter, token: Option<Blob<MAX_TOKEN_BYTES>>) -> Result<(Question, Call), LetterError> {
     let long = |_| LetterError::Untimely;
     let letter = Blob::try_from(letter.document()).map_err(long)?;
-    let call = Call::Letter { letter: letter.clone(), token: token.clone() };
+    let call = Call::Letter { letter: letter.clone() };
     Ok((Question::Deposit { letter, token }, call))
 }
 

@@ -70,8 +70,6 @@ pub enum Call {
     Letter {
         /// As signed.
         letter: Blob<MAX_LETTER_BYTES>,
-        /// The recipient's word for the sender.
-        token: Option<Blob<MAX_TOKEN_BYTES>>,
     },
     /// There is mail for an agent of yours: collect it, if you had me keep it.
     News {

@@ -54,7 +54,7 @@ fn vectors() -> Value {
         Reply::Done,
         Reply::Refused { why: Refusal::MailboxFull },
     ];
-    let calls = [Call::Letter { letter: blob(&[0x84]), token: None }, Call::News { agent: recipient.did() }];
+    let calls = [Call::Letter { letter: blob(&[0x84]) }, Call::News { agent: recipient.did() }];
     json!({
         "network": network(),
         "sender": {"secret": hex(&*sender.secret_bytes()), "did": sender.did()},
