@@ -1,8 +1,8 @@
 //! A crowd of nodes on loopback through which listings spread: haggle's network, and bare gossipsub beside it.
 //!
 //! Both crowds are given the same connections and the same messages at the same pace, and run in a process of their own. Each
-//! of ours goes on to meet the others that its DHT names, decodes a message and verifies it before it passes it on; the bare
-//! ones keep to the connections they were given and pass on anything.
+//! of ours goes on to meet others that its DHT names and lets go whom it does not need, decodes a message and verifies it
+//! before it passes it on; the bare ones keep to the connections they were given and pass on anything.
 
 use crate::corpus::Corpus;
 use crate::discovery::Failure;
@@ -18,6 +18,7 @@ use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -26,6 +27,8 @@ use tokio::time::{Instant, timeout};
 const DIALS: [usize; 4] = [1, 7, 13, 21];
 /// Messages that have to reach everybody before anything is measured.
 const WARM_UP: usize = 3;
+/// After that, time until the crowd is as it stays: connections that nobody needs are gone by then.
+const SETTLING: Duration = Duration::from_secs(15);
 /// Longest wait for one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait for what is still under way at the end.
@@ -53,6 +56,8 @@ pub struct Spread {
     pub delivered: f64,
     /// How often a node had to judge a message, for each delivery.
     pub judged: f64,
+    /// Connections of a node, the mean of all.
+    pub connections: f64,
 }
 
 type Arrival = ([u8; 20], Instant);
@@ -61,6 +66,8 @@ type Arrival = ([u8; 20], Instant);
 struct Crowd {
     publish: Vec<mpsc::Sender<Vec<u8>>>,
     arrivals: mpsc::Receiver<Arrival>,
+    /// The ends of connections of all nodes together.
+    ends: Box<dyn Fn() -> usize + Send>,
     registries: Vec<Registry>,
 }
 
@@ -82,7 +89,8 @@ pub async fn ours(nodes: usize, messages: usize) -> Result<Spread, Failure> {
             network.connect(&there.peer_id(), &there.listen_addrs()).await?;
         }
     }
-    Crowd { publish, arrivals, registries }.measure(messages).await
+    let ends = Box::new(move || networks.iter().map(|network| network.peers().len()).sum());
+    Crowd { publish, arrivals, ends, registries }.measure(messages).await
 }
 
 async fn our_node(
@@ -97,6 +105,7 @@ async fn our_node(
         heartbeat: gossipsub::Config::default().heartbeat_interval(),
         // everybody may meet everybody, from both sides at once
         max_connections: u32::try_from(nodes)? * 4,
+        spare_timeout: SETTLING / 3,
         ..NetworkConfig::for_testing(id.clone())
     };
     let key = haggle_base::Seed::devnet(SEED, u32::try_from(number)?).node_key();
@@ -147,6 +156,7 @@ pub async fn bare(nodes: usize, messages: usize) -> Result<Spread, Failure> {
         registries.push(registry);
         swarms.push((swarm, address));
     }
+    let ends = Arc::new(AtomicUsize::new(0));
     let addresses: Vec<Multiaddr> = swarms.iter().map(|(_, address)| address.clone()).collect();
     for (at, (mut swarm, _)) in swarms.into_iter().enumerate() {
         for further in DIALS {
@@ -154,9 +164,10 @@ pub async fn bare(nodes: usize, messages: usize) -> Result<Spread, Failure> {
         }
         let (say, said) = mpsc::channel(4);
         publish.push(say);
-        tokio::spawn(run_bare(swarm, said, arrived.clone()));
+        tokio::spawn(run_bare(swarm, said, arrived.clone(), Arc::clone(&ends)));
     }
-    Crowd { publish, arrivals, registries }.measure(messages).await
+    let ends = Box::new(move || ends.load(Ordering::Relaxed));
+    Crowd { publish, arrivals, ends, registries }.measure(messages).await
 }
 
 fn bare_swarm(registry: &mut Registry) -> Result<Swarm<gossipsub::Behaviour>, Failure> {
@@ -184,14 +195,22 @@ async fn run_bare(
     mut swarm: Swarm<gossipsub::Behaviour>,
     mut said: mpsc::Receiver<Vec<u8>>,
     arrived: mpsc::Sender<Arrival>,
+    ends: Arc<AtomicUsize>,
 ) {
     loop {
         tokio::select! {
-            event = swarm.select_next_some() => {
-                if let SwarmEvent::Behaviour(gossipsub::Event::Message { message, .. }) = event {
+            event = swarm.select_next_some() => match event {
+                SwarmEvent::Behaviour(gossipsub::Event::Message { message, .. }) => {
                     let _counted = arrived.send((gossip_id(&message.data), Instant::now())).await;
                 }
-            }
+                SwarmEvent::ConnectionEstablished { .. } => {
+                    ends.fetch_add(1, Ordering::Relaxed);
+                }
+                SwarmEvent::ConnectionClosed { .. } => {
+                    ends.fetch_sub(1, Ordering::Relaxed);
+                }
+                _ => {}
+            },
             bytes = said.recv() => match bytes {
                 // one that nobody listens to is missed, and says so in the count
                 Some(bytes) => drop(swarm.behaviour_mut().publish(bare_topic(), bytes)),
@@ -210,6 +229,7 @@ impl Crowd {
         let mut records = records?.into_iter();
         let others = self.publish.len() - 1;
         self.warm_up(&mut records, others).await?;
+        tokio::time::sleep(SETTLING).await;
 
         let length = PACE * u32::try_from(messages)?;
         let begun = processor::of_process();
@@ -246,6 +266,7 @@ impl Crowd {
             cpu_micros: spent.as_secs_f64() * 1e6 / deliveries,
             delivered: times.len() as f64 / (messages * others) as f64,
             judged: (after.1 - before.1) as f64 / deliveries,
+            connections: (self.ends)() as f64 / (others + 1) as f64,
         })
     }
 

@@ -44,6 +44,7 @@ pub(crate) enum Proving {
 struct Link {
     addr: Multiaddr,
     path: Path,
+    dialled: bool,
     since: Duration,
     failed_pings: u32,
     /// Whether a direct connection in its place has been tried, if it is relayed.
@@ -92,8 +93,10 @@ struct Entry {
     pointers: TokenBucket,
     questions: TokenBucket,
     streams: Arc<Semaphore>,
-    /// Held by every stream over a relayed connection.
-    relayed_use: Arc<()>,
+    /// What every stream holds, over a direct connection and over a relayed one.
+    in_use: [Arc<()>; 2],
+    /// When it was connected, or a stream was wanted last.
+    used_at: Duration,
     touched: u64,
 }
 
@@ -199,7 +202,8 @@ impl Book {
             pointers: TokenBucket::new(POINTER_RATE, elapsed),
             questions: TokenBucket::new(QUESTION_RATE, elapsed),
             streams: Arc::new(Semaphore::new(limits.streams_per_peer)),
-            relayed_use: Arc::new(()),
+            in_use: Default::default(),
+            used_at: elapsed,
             touched: 0,
         });
         entry.touched = self.touches;
@@ -211,10 +215,11 @@ impl Book {
         let entry = self.touch(peer, elapsed);
         if entry.links.is_empty() {
             entry.linked_at = elapsed;
+            entry.used_at = elapsed;
         }
         let NewLink { id, addr, path, dialled } = new;
         entry.newest = Some(addr.clone());
-        entry.links.insert(id, Link { addr, path, since: elapsed, failed_pings: 0, upgrading: false });
+        entry.links.insert(id, Link { addr, path, dialled, since: elapsed, failed_pings: 0, upgrading: false });
         if dialled {
             entry.last_dial_ok = Some(now);
         }
@@ -471,57 +476,6 @@ impl Book {
         }
     }
 
-    /// The best way to a peer that is linked.
-    pub(crate) fn path(&self, peer: &PeerId) -> Option<Path> {
-        self.entries.get(peer).and_then(Entry::path)
-    }
-
-    /// Whether the peer has a connection that is relayed, or one that is not.
-    pub(crate) fn has_lane(&self, peer: &PeerId, relayed: bool) -> bool {
-        let links = self.entries.get(peer).map(|entry| entry.links.values());
-        links.into_iter().flatten().any(|link| (link.path == Path::Relayed) == relayed)
-    }
-
-    /// What a stream over a relayed connection of the peer holds as long as it lives.
-    pub(crate) fn relayed_use(&mut self, peer: &PeerId, elapsed: Duration) -> Arc<()> {
-        Arc::clone(&self.touch(peer, elapsed).relayed_use)
-    }
-
-    /// The addresses at which a direct connection is to be tried in place of a relayed one: once for each relayed one.
-    pub(crate) fn take_upgrade(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
-        let Some(entry) = self.entries.get_mut(peer).filter(|entry| entry.path() == Some(Path::Relayed)) else {
-            return Vec::new();
-        };
-        let direct: Vec<_> = entry.addrs.iter().filter(|addr| !address::is_relayed(addr)).cloned().collect();
-        let untried = entry.links.values_mut().filter(|link| !link.upgrading);
-        if direct.is_empty() || untried.map(|link| link.upgrading = true).count() == 0 {
-            return Vec::new();
-        }
-        direct
-    }
-
-    /// Relayed connections that a better one has replaced for `settled` and that no stream uses, or that are in use
-    /// for `longest` after that.
-    pub(crate) fn replaced(&self, elapsed: Duration, settled: Duration, longest: Duration) -> Vec<ConnectionId> {
-        let mut replaced = Vec::new();
-        for entry in self.entries.values().filter(|entry| entry.links.len() > 1) {
-            let better = entry.links.values().filter(|link| link.path != Path::Relayed);
-            let Some(better) = better.map(|link| elapsed.saturating_sub(link.since)).max() else { continue };
-            let is_idle = Arc::strong_count(&entry.relayed_use) == 1;
-            if better >= settled && (is_idle || better >= longest) {
-                let relayed = entry.links.iter().filter(|(_, link)| link.path == Path::Relayed);
-                replaced.extend(relayed.map(|(id, _)| *id));
-            }
-        }
-        replaced
-    }
-
-    /// How many admitted peers are connected in each way, in the order of [`Path::ALL`].
-    pub(crate) fn paths(&self) -> [usize; 3] {
-        let admitted = || self.entries.values().filter(|entry| entry.admitted);
-        Path::ALL.map(|path| admitted().filter(|entry| entry.path() == Some(path)).count())
-    }
-
     /// Notes a ping. Returns how many have failed in a row on that connection.
     pub(crate) fn pinged(&mut self, peer: &PeerId, id: ConnectionId, round_trip: Option<Duration>) -> u32 {
         let Some(entry) = self.entries.get_mut(peer) else { return 0 };
@@ -573,5 +527,6 @@ impl Entry {
     }
 }
 
+mod links;
 #[cfg(test)]
 mod tests;

@@ -82,8 +82,8 @@ pub struct NetworkConfig {
     pub listens_to: Option<Vec<String>>,
     /// Most established connections, all peers together.
     pub max_connections: u32,
-    /// How many peers this node looks for by itself. Others may still connect up to
-    /// `max_connections`.
+    /// How many peers this node looks for by itself; none if 0. Others may still connect up to `max_connections`. Of its
+    /// own dials it lets go what nobody needs while there are more than half as many again.
     pub target_peers: usize,
     /// Whether loopback addresses are dialled and told to others, and many peers may share one IP
     /// address: for networks on one machine.
@@ -110,6 +110,8 @@ pub struct NetworkConfig {
     pub proof_timeout: Duration,
     /// How long a connection that nobody uses is kept.
     pub idle_timeout: Duration,
+    /// How long a connection without a stream is kept while there are more than enough.
+    pub spare_timeout: Duration,
     /// How long a peer stays banned after its penalties reached the limit.
     pub ban_time: Duration,
     /// Which pointers are stored for others and returned to callers. Refuses all by default.
@@ -150,6 +152,7 @@ impl NetworkConfig {
             connect_timeout: Duration::from_secs(8),
             proof_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(600),
+            spare_timeout: Duration::from_secs(30),
             ban_time: Duration::from_secs(600),
             pointers: Arc::new(|_, _| PointerVerdict::Bad),
             rendezvous: Vec::new(),

@@ -59,8 +59,8 @@ pub struct Stream {
     inner: Compat<libp2p::Stream>,
     peer: PeerId,
     _permit: Option<OwnedSemaphorePermit>,
-    /// Held over a relayed connection: it is not closed under the stream.
-    _relayed: Option<Arc<()>>,
+    /// The connection is not closed under the stream.
+    _held: Arc<()>,
 }
 
 impl Stream {
@@ -180,7 +180,7 @@ impl Streams {
     async fn open_once(&self, peer: &PeerId, protocol: &StreamProtocol, relayed: bool) -> Result<Stream, NetworkError> {
         let reset = || NetworkError::StreamReset { peer: *peer };
         let mut control = if relayed { self.lanes.relayed.clone() } else { self.lanes.direct.clone() };
-        let held = relayed.then(|| self.hold_relayed(peer));
+        let held = self.hold(peer, relayed);
         let opened = control.open_stream(address::to_libp2p(peer), protocol.clone()).await;
         let mut inner = match opened {
             Ok(stream) => stream.compat(),
@@ -190,16 +190,16 @@ impl Streams {
             Err(_) => return Err(reset()),
         };
         match inner.read_u8().await {
-            Ok(ACCEPTED) => Ok(Stream { inner, peer: *peer, _permit: None, _relayed: held }),
+            Ok(ACCEPTED) => Ok(Stream { inner, peer: *peer, _permit: None, _held: held }),
             Ok(TOO_MANY) => Err(NetworkError::TooManyStreams { peer: *peer }),
             Ok(NOT_ADMITTED) => Err(NetworkError::WrongNetwork { peer: *peer }),
             Ok(_) | Err(_) => Err(reset()),
         }
     }
 
-    fn hold_relayed(&self, peer: &PeerId) -> Arc<()> {
+    fn hold(&self, peer: &PeerId, relayed: bool) -> Arc<()> {
         let elapsed = self.shared.elapsed();
-        self.shared.with(|book| book.relayed_use(peer, elapsed))
+        self.shared.with(|book| book.hold(peer, relayed, elapsed))
     }
 
     /// Accepts streams of a protocol. The loop only spawns, so it is always ready for the next.
@@ -246,7 +246,7 @@ impl Streams {
     ) -> &'static str {
         let mut inner = stream.compat();
         let Some(peer) = address::from_libp2p(&peer) else { return "refused" };
-        let held = relayed.then(|| self.hold_relayed(&peer));
+        let held = self.hold(&peer, relayed);
         if !self.shared.admitted(&peer, ADMIT_PATIENCE).await {
             refuse(&mut inner, NOT_ADMITTED).await;
             return "not_admitted";
@@ -267,7 +267,7 @@ impl Streams {
         };
         match timeout(ANSWER_TIMEOUT, accepted).await {
             Ok(Ok(())) => {
-                place.send((peer, Stream { inner, peer, _permit: Some(permit), _relayed: held }));
+                place.send((peer, Stream { inner, peer, _permit: Some(permit), _held: held }));
                 "ok"
             }
             _ => "lost",

@@ -7,6 +7,7 @@ mod noticing;
 mod pointing;
 mod reaching;
 mod relaying;
+mod sparing;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -102,6 +103,8 @@ pub(crate) struct Worker {
     tell_dropped: Duration,
     /// When to look next at whether others can dial this node.
     look_at_reach: Duration,
+    /// When to look next at whether there are more connections than are needed.
+    look_at_spare: Duration,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
@@ -146,6 +149,7 @@ impl Worker {
             has_dropped: false,
             tell_dropped: Duration::ZERO,
             look_at_reach: Duration::ZERO,
+            look_at_spare: Duration::ZERO,
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
@@ -318,6 +322,7 @@ impl Worker {
         self.tend_reach(elapsed);
         self.reserve(elapsed);
         self.close_replaced(elapsed);
+        self.close_spare(elapsed);
     }
 
     /// Notes a penalty, tells gossip's scores, and bans when it is too much.

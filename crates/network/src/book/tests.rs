@@ -190,7 +190,7 @@ fn a_replaced_connection_is_closed_once_no_stream_uses_it_or_after_long() {
     assert!(book.replaced(at(100), settled, longest).is_empty(), "there is nothing better");
     linked_by(&mut book, &alice, 2, Path::Punched, at(100));
     assert!(book.replaced(at(100), settled, longest).is_empty(), "the other side may not know yet");
-    let stream = book.relayed_use(&alice, at(100));
+    let stream = book.hold(&alice, true, at(100));
     assert!(book.replaced(at(110), settled, longest).is_empty(), "a stream is still on it");
     assert_eq!(book.replaced(at(160), settled, longest), [connection(1)], "it has had its time");
     drop(stream);
@@ -235,4 +235,29 @@ fn who_speaks_a_protocol_is_known_as_long_as_it_can_be_reached() {
     book.speaks(&bob, (0..1000).map(|number| number.to_string()));
     assert_eq!(book.speaking("31", since).0, [bob]);
     assert!(book.speaking("32", since).0.is_empty(), "of one peer few are remembered");
+}
+
+#[test]
+fn a_connection_is_unused_once_no_stream_was_wanted_for_long_and_only_this_sides_own_can_go() {
+    let (mut book, idle) = (book(), Duration::from_secs(30));
+    let at = Duration::from_secs;
+    let (alice, bob, carol) = (peer(1), peer(2), peer(3));
+    linked_by(&mut book, &alice, 1, Path::Direct, at(0));
+    linked_by(&mut book, &bob, 2, Path::Direct, at(5));
+    let theirs = NewLink { id: connection(3), addr: addr(), path: Path::Direct, dialled: false };
+    book.link(&carol, theirs, NOW, at(0));
+    assert!(book.unused(at(100), idle).is_empty(), "they have not told who they are");
+    for peer in [&alice, &bob, &carol] {
+        assert!(matches!(book.admit(peer, "haggle", vec![], NOW), Admit::Admitted { .. }));
+    }
+    assert!(book.unused(at(29), idle).is_empty(), "somebody may want to use it");
+    assert_eq!(book.unused(at(40), idle), [alice, bob], "the longest unused first");
+    let streams = [book.hold(&alice, false, at(40)), book.hold(&bob, true, at(41))];
+    assert!(book.unused(at(100), idle).is_empty(), "streams are on them");
+    drop(streams);
+    assert_eq!(book.unused(at(100), idle), [alice, bob]);
+    book.wanted(&alice, at(90));
+    assert_eq!(book.unused(at(100), idle), [bob], "a stream is about to be opened");
+    assert_eq!(book.dialled(&bob), [connection(2)]);
+    assert!(book.dialled(&carol).is_empty());
 }

@@ -68,6 +68,11 @@ impl Worker {
         }
     }
 
+    /// Whom this node has or wants a place at.
+    pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> {
+        self.places.iter().map(|place| place.relay)
+    }
+
     /// Gives up the places at relays.
     pub(super) fn give_places_back(&mut self) {
         for place in &self.places {

@@ -26,4 +26,6 @@ mod relays;
 #[cfg(test)]
 mod rendezvous;
 #[cfg(test)]
+mod sparing;
+#[cfg(test)]
 mod streams;

@@ -149,7 +149,12 @@ pub(super) async fn run(globals: &Globals, args: &BenchDiscovery) -> Result<(), 
     for (name, spread) in [("haggle", ours), ("bare gossipsub", bare)] {
         let times = format!("p50 {:.1} ms, p99 {:.1} ms", spread.p50_ms, spread.p99_ms);
         let cost = format!("{:.0} us each, {:.1} copies", spread.cpu_micros, spread.copies);
-        let judged = format!("{:.1} % delivered, judged {:.3} times", spread.delivered * 100.0, spread.judged);
+        let judged = format!(
+            "{:.1} % delivered, judged {:.3} times, {:.1} connections a node",
+            spread.delivered * 100.0,
+            spread.judged,
+            spread.connections
+        );
         terminal::pairs([(name, format!("{times}; {cost}; {judged}"))]);
     }
     terminal::heading(format!("Two nodes of {} listings find out what differs", args.common));
