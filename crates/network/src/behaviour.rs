@@ -19,6 +19,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, k
 
 use crate::address;
 use crate::config::NetworkConfig;
+use crate::doze::Doze;
 use crate::error::NetworkError;
 use crate::guard::Guard;
 use crate::lane::Lane;
@@ -77,17 +78,22 @@ const KAD_REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 pub(crate) type Gossipsub =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
-/// All behaviours. The three that refuse connections stand first, so that the others never hear of
-/// a refused one.
+/// All behaviours. Those that refuse connections stand first, so that the others never hear of a refused one.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    pub(crate) quiet: Doze<Quiet>,
+    pub(crate) gossip: Toggle<Gossipsub>,
+}
+
+/// Those that have something to do now and then only. The three that refuse connections stand first.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Quiet {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) blocked: allow_block_list::Behaviour<BlockedPeers>,
     pub(crate) guard: Guard,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
-    pub(crate) gossip: Toggle<Gossipsub>,
     pub(crate) streams: Lane,
     pub(crate) relayed_streams: Lane,
     pub(crate) relay_client: relay::client::Behaviour,
@@ -186,14 +192,13 @@ fn behaviour(
         .with_hide_listen_addrs(config.hide_listen_addrs)
         .with_cache_size(0);
     let ping = ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(15));
-    Ok(Behaviour {
+    let quiet = Quiet {
         limits: connection_limits::Behaviour::new(limits(config)),
         blocked: allow_block_list::Behaviour::default(),
         guard: Guard::new(config.loopback_ok),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         kad: kademlia(config, local)?,
-        gossip: Toggle::from(gossip),
         streams: Lane::new(false),
         relayed_streams: Lane::new(true),
         relay_client,
@@ -203,7 +208,8 @@ fn behaviour(
         asking: Toggle::from((config.autonat && !config.hide_listen_addrs).then(|| Asking::new(config.loopback_ok))),
         answering: Toggle::from(config.autonat.then(|| Answering::new(config.loopback_ok))),
         mapping: Toggle::from((config.upnp && !config.hide_listen_addrs).then(Mapping::new)),
-    })
+    };
+    Ok(Behaviour { quiet: Doze::new(quiet), gossip: Toggle::from(gossip) })
 }
 
 fn limits(config: &NetworkConfig) -> ConnectionLimits {

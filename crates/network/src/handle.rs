@@ -135,7 +135,10 @@ impl Network {
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (inbox, gossip) = mpsc::channel(config.inbox_capacity.max(1));
         let streams = Streams::new(
-            Lanes { direct: swarm.behaviour().streams.control(), relayed: swarm.behaviour().relayed_streams.control() },
+            Lanes {
+                direct: swarm.behaviour().quiet.streams.control(),
+                relayed: swarm.behaviour().quiet.relayed_streams.control(),
+            },
             Arc::clone(&shared),
             metrics.clone(),
             token.clone(),

@@ -44,6 +44,7 @@ mod bucket;
 mod command;
 mod config;
 mod did;
+mod doze;
 mod error;
 mod events;
 pub mod frame;

@@ -29,7 +29,7 @@ use self::pointing::Query;
 use self::relaying::Place;
 use self::waiting::Waiting;
 use crate::address;
-use crate::behaviour::{self, Behaviour, BehaviourEvent};
+use crate::behaviour::{self, Behaviour, BehaviourEvent, QuietEvent};
 use crate::command::{Command, Reply};
 use crate::config::NetworkConfig;
 use crate::did::Proofs;
@@ -258,41 +258,45 @@ impl Worker {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Identify(event) => {
+            BehaviourEvent::Gossip(event) => {
+                self.libp2p_metrics.record(&event);
+                self.on_gossip(event);
+            }
+            BehaviourEvent::Quiet(event) => self.on_quiet_event(event),
+        }
+    }
+
+    fn on_quiet_event(&mut self, event: QuietEvent) {
+        match event {
+            QuietEvent::Identify(event) => {
                 self.libp2p_metrics.record(&event);
                 if let identify::Event::Received { connection_id, peer_id, info } = event {
                     self.on_identified(peer_id, connection_id, info);
                 }
             }
-            BehaviourEvent::Ping(event) => {
+            QuietEvent::Ping(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_ping(&event);
             }
-            BehaviourEvent::Kad(event) => {
+            QuietEvent::Kad(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_kad(event);
             }
-            BehaviourEvent::Gossip(event) => {
-                self.libp2p_metrics.record(&event);
-                self.on_gossip(event);
-            }
-            BehaviourEvent::RelayClient(event) => self.on_circuit(&event),
-            BehaviourEvent::Relay(event) => {
+            QuietEvent::RelayClient(event) => self.on_circuit(&event),
+            QuietEvent::Relay(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_relay(&event);
             }
-            BehaviourEvent::Punching(event) => {
+            QuietEvent::Punching(event) => {
                 self.libp2p_metrics.record(&event);
                 self.on_punched(&event);
             }
-            BehaviourEvent::Mdns(event) => self.on_mdns(event),
-            BehaviourEvent::Asking(verdict) => self.on_verdict(&verdict),
-            BehaviourEvent::Answering(event) => Self::on_tried(&event),
-            BehaviourEvent::Mapping(event) => self.on_mapping(event),
-            BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) | BehaviourEvent::Guard(never) => {
-                match never {}
-            }
-            BehaviourEvent::Streams(()) | BehaviourEvent::RelayedStreams(()) => {}
+            QuietEvent::Mdns(event) => self.on_mdns(event),
+            QuietEvent::Asking(verdict) => self.on_verdict(&verdict),
+            QuietEvent::Answering(event) => Self::on_tried(&event),
+            QuietEvent::Mapping(event) => self.on_mapping(event),
+            QuietEvent::Limits(never) | QuietEvent::Blocked(never) | QuietEvent::Guard(never) => match never {},
+            QuietEvent::Streams(()) | QuietEvent::RelayedStreams(()) => {}
         }
     }
 
@@ -312,6 +316,7 @@ impl Worker {
 
     fn on_tick(&mut self) {
         let elapsed = self.shared.elapsed();
+        self.swarm.behaviour_mut().quiet.rouse();
         self.lift_bans(elapsed);
         self.tend_waiting(elapsed);
         self.drop_silent(elapsed);

@@ -273,7 +273,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::behaviour::{self, Behaviour, BehaviourEvent};
+    use crate::behaviour::{self, Behaviour, BehaviourEvent, QuietEvent};
     use crate::config::NetworkConfig;
     use crate::relay::Holders;
 
@@ -299,21 +299,21 @@ mod tests {
                         asks.dial(address).unwrap();
                     },
                     event = asks.select_next_some() => {
-                        if let SwarmEvent::Behaviour(BehaviourEvent::Asking(verdict)) = event {
+                        if let SwarmEvent::Behaviour(BehaviourEvent::Quiet(QuietEvent::Asking(verdict))) = event {
                             break verdict;
                         }
                     }
                     _ = tick.tick() => {
                         let elapsed = started.elapsed();
-                        asks.behaviour_mut().asking.as_mut().unwrap().tend(vec![wall.clone()], elapsed);
-                        answers.behaviour_mut().answering.as_mut().unwrap().tend(elapsed);
+                        asks.behaviour_mut().quiet.asking.as_mut().unwrap().tend(vec![wall.clone()], elapsed);
+                        answers.behaviour_mut().quiet.answering.as_mut().unwrap().tend(elapsed);
                     }
                 }
             }
         };
         let verdict = tokio::time::timeout(Duration::from_secs(30), verdict).await.unwrap();
         assert!(!verdict.is_open && verdict.addr == wall);
-        let asking = asks.behaviour().asking.as_ref().unwrap();
+        let asking = asks.behaviour().quiet.asking.as_ref().unwrap();
         assert_eq!((asking.reach(), asking.questions), (Reach::No, 1), "the first question was answered");
     }
 }

@@ -84,7 +84,7 @@ impl Worker {
 
     /// Dials addresses that were looked at, or that the operator typed.
     pub(super) fn dial_trusted(&mut self, opts: DialOpts) -> Result<(), DialError> {
-        self.swarm.behaviour_mut().guard.trust(opts.connection_id());
+        self.swarm.behaviour_mut().quiet.guard.trust(opts.connection_id());
         self.swarm.dial(opts)
     }
 
@@ -108,7 +108,7 @@ impl Worker {
             _ if endpoint.is_relayed() => Path::Relayed,
             // the other side's half of the punch: it came through a hole that this side has made
             ConnectedPoint::Listener { send_back_addr, .. }
-                if self.is_hidden() && self.swarm.behaviour().punching.is_aimed_at(&id, send_back_addr) =>
+                if self.is_hidden() && self.swarm.behaviour().quiet.punching.is_aimed_at(&id, send_back_addr) =>
             {
                 Path::Punched
             }
@@ -190,7 +190,7 @@ impl Worker {
         let addrs = address::worth_keeping(info.listen_addrs, self.config.loopback_ok);
         if info.protocols.contains(&self.kad_name()) {
             for addr in &addrs {
-                self.swarm.behaviour_mut().kad.add_address(&id, addr.clone());
+                self.swarm.behaviour_mut().quiet.kad.add_address(&id, addr.clone());
             }
         }
         self.on_seen_at(peer, connection, &info.observed_addr);
@@ -219,11 +219,11 @@ impl Worker {
     /// Tells connected peers which protocols this node speaks now.
     pub(super) fn introduce(&mut self) {
         let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
-        self.swarm.behaviour_mut().identify.push(connected);
+        self.swarm.behaviour_mut().quiet.identify.push(connected);
     }
 
     fn kad_name(&self) -> libp2p::StreamProtocol {
-        let names = self.swarm.behaviour().kad.protocol_names();
+        let names = self.swarm.behaviour().quiet.kad.protocol_names();
         names.first().cloned().unwrap_or(libp2p::StreamProtocol::new("/none"))
     }
 
@@ -282,7 +282,7 @@ impl Worker {
         } else {
             *self.swarm.local_peer_id()
         };
-        let id = self.swarm.behaviour_mut().kad.get_closest_peers(target);
+        let id = self.swarm.behaviour_mut().quiet.kad.get_closest_peers(target);
         self.queries.insert(id, Query::Discover);
     }
 
@@ -319,15 +319,15 @@ impl Worker {
         let id = address::to_libp2p(&peer);
         if self.bans.len() < MAX_BANS || self.bans.contains_key(&peer) {
             self.bans.insert(peer, self.shared.elapsed() + time);
-            self.swarm.behaviour_mut().blocked.block_peer(id);
+            self.swarm.behaviour_mut().quiet.blocked.block_peer(id);
         }
-        self.swarm.behaviour_mut().kad.remove_peer(&id);
+        self.swarm.behaviour_mut().quiet.kad.remove_peer(&id);
         let _was_connected = self.swarm.disconnect_peer_id(id);
     }
 
     pub(super) fn unban(&mut self, peer: &PeerId) {
         if self.bans.remove(peer).is_some() {
-            self.swarm.behaviour_mut().blocked.unblock_peer(address::to_libp2p(peer));
+            self.swarm.behaviour_mut().quiet.blocked.unblock_peer(address::to_libp2p(peer));
         }
     }
 

@@ -23,7 +23,7 @@ impl Worker {
             return answer(reply, Err(NetworkError::Busy));
         }
         let key = RecordKey::new(&at.key(&self.config.network));
-        match self.swarm.behaviour_mut().kad.start_providing(key) {
+        match self.swarm.behaviour_mut().quiet.kad.start_providing(key) {
             Ok(id) => {
                 self.queries.insert(id, Query::Declare { reply });
             }
@@ -39,7 +39,7 @@ impl Worker {
         if self.queries.len() >= MAX_QUERIES {
             return answer(reply, Err(NetworkError::Busy));
         }
-        let id = self.swarm.behaviour_mut().kad.get_providers(RecordKey::new(&at.key(&self.config.network)));
+        let id = self.swarm.behaviour_mut().quiet.kad.get_providers(RecordKey::new(&at.key(&self.config.network)));
         let (asker, coming) = mpsc::channel(MAX_FOUND);
         self.queries.insert(id, Query::Seek { asker, found: HashSet::new() });
         answer(reply, Ok(coming));
@@ -66,7 +66,7 @@ impl Worker {
         }
         let record = ProviderRecord { addresses, ..record };
         self.make_way(&record);
-        if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
+        if let Err(error) = self.swarm.behaviour_mut().quiet.kad.store_mut().add_provider(record) {
             tracing::debug!(peer.id = %peer, error = %error, "did not keep a declaration of {peer}: {error}");
         }
     }
@@ -74,7 +74,7 @@ impl Worker {
     /// Takes members out whose time is over: the store would pass over a new one while they fill it.
     fn make_way(&mut self, record: &ProviderRecord) {
         let now = tokio::time::Instant::now().into_std();
-        let store = self.swarm.behaviour_mut().kad.store_mut();
+        let store = self.swarm.behaviour_mut().quiet.kad.store_mut();
         for old in store.providers(&record.key).into_iter().filter(|old| old.is_expired(now)) {
             store.remove_provider(&old.key, &old.provider);
         }
@@ -98,7 +98,7 @@ impl Worker {
             if found.len() >= MAX_FOUND || named >= MAX_NAMED {
                 break;
             }
-            let kad = &mut self.swarm.behaviour_mut().kad;
+            let kad = &mut self.swarm.behaviour_mut().quiet.kad;
             let kept = kad.store_mut().providers(&key).into_iter().filter(|record| record.provider == id);
             let mut addrs: Vec<_> = kept.flat_map(|record| record.addresses).collect();
             // those that came with the answer are known as long as the query runs

@@ -69,7 +69,7 @@ impl Worker {
             tracing::warn!("an own pointer is not kept: there are {MAX_OWN_POINTERS} already");
             return answer(reply, Err(NetworkError::PointerNotStored));
         }
-        match self.swarm.behaviour_mut().kad.put_record(record, Quorum::One) {
+        match self.swarm.behaviour_mut().quiet.kad.put_record(record, Quorum::One) {
             Ok(id) => {
                 self.queries.insert(id, Query::Put { reply });
             }
@@ -84,7 +84,7 @@ impl Worker {
     fn make_room(&mut self, key: &RecordKey, held: Held, now: std::time::Instant) -> bool {
         let mut gone = Vec::new();
         let has_room = self.pointers.enter(key, held, now, &mut gone);
-        let store = self.swarm.behaviour_mut().kad.store_mut();
+        let store = self.swarm.behaviour_mut().quiet.kad.store_mut();
         gone.iter().for_each(|key| store.remove(key));
         has_room
     }
@@ -97,7 +97,7 @@ impl Worker {
         if self.queries.len() >= MAX_QUERIES {
             return answer(reply, Err(NetworkError::Busy));
         }
-        let id = self.swarm.behaviour_mut().kad.get_record(RecordKey::new(&key));
+        let id = self.swarm.behaviour_mut().quiet.kad.get_record(RecordKey::new(&key));
         let (asker, coming) = mpsc::channel(MAX_VALUES);
         self.queries.insert(id, Query::Get { asker, found: Vec::new() });
         answer(reply, Ok(coming));
@@ -128,7 +128,7 @@ impl Worker {
         let Some(peer) = address::from_libp2p(&source) else { return };
         let now = Instant::now().into_std();
         let known = self.pointers.get(&record.key, now);
-        let held = self.swarm.behaviour_mut().kad.store_mut().get(&record.key).map(Cow::into_owned);
+        let held = self.swarm.behaviour_mut().quiet.kad.store_mut().get(&record.key).map(Cow::into_owned);
         let same = known.filter(|_| held.as_ref().is_some_and(|held| held.value == record.value));
         let judged = match same {
             // nothing to verify: it is handed on every hour
@@ -148,7 +148,7 @@ impl Worker {
             return tracing::debug!(peer.id = %peer, "no room for a pointer from {peer}");
         }
         let record = Record { expires: Some(entry.expires), ..record };
-        if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().put(record) {
+        if let Err(error) = self.swarm.behaviour_mut().quiet.kad.store_mut().put(record) {
             tracing::debug!(peer.id = %peer, error = %error, "did not keep a pointer from {peer}: {error}");
         }
     }

@@ -24,27 +24,27 @@ impl Worker {
     /// A peer says at which address it sees this node. It has one vote, and none on the port: a port that was opened
     /// for one connection is no use to others, unless both sides punch.
     pub(super) fn on_seen_at(&mut self, peer: PeerId, connection: ConnectionId, addr: &Multiaddr) {
-        self.swarm.behaviour_mut().punching.seen_at(connection, addr);
+        self.swarm.behaviour_mut().quiet.punching.seen_at(connection, addr);
         let ip = address::ip(addr).filter(|_| !address::is_relayed(addr));
-        if let Some(ip) = ip.filter(|_| self.swarm.behaviour().asking.is_enabled()) {
+        if let Some(ip) = ip.filter(|_| self.swarm.behaviour().quiet.asking.is_enabled()) {
             self.seen_at.insert(peer, ip);
         }
     }
 
     /// Looks at what is to be tried, and at what is known by now.
     pub(super) fn tend_reach(&mut self, elapsed: Duration) {
-        if let Some(answering) = self.swarm.behaviour_mut().answering.as_mut() {
+        if let Some(answering) = self.swarm.behaviour_mut().quiet.answering.as_mut() {
             answering.tend(elapsed);
         }
-        if let Some(mapping) = self.swarm.behaviour_mut().mapping.as_mut() {
+        if let Some(mapping) = self.swarm.behaviour_mut().quiet.mapping.as_mut() {
             mapping.tend(elapsed);
         }
-        if elapsed < self.look_at_reach || !self.swarm.behaviour().asking.is_enabled() {
+        if elapsed < self.look_at_reach || !self.swarm.behaviour().quiet.asking.is_enabled() {
             return;
         }
         self.look_at_reach = elapsed + LOOK[usize::from(self.config.loopback_ok)];
         let claims = self.claims();
-        if let Some(asking) = self.swarm.behaviour_mut().asking.as_mut() {
+        if let Some(asking) = self.swarm.behaviour_mut().quiet.asking.as_mut() {
             asking.tend(claims, elapsed);
         }
         self.learn_reach();
@@ -76,7 +76,7 @@ impl Worker {
 
     /// Where this node was dialled: no vote takes that away, only trying does.
     fn open_ips(&self) -> BTreeSet<IpAddr> {
-        let asking = self.swarm.behaviour().asking.as_ref();
+        let asking = self.swarm.behaviour().quiet.asking.as_ref();
         asking.into_iter().flat_map(|asking| asking.open()).filter_map(address::ip).collect()
     }
 
@@ -92,7 +92,7 @@ impl Worker {
 
     /// The router has opened a port, or closed it. If nobody is asked to try it, its word has to do.
     pub(super) fn on_mapping(&mut self, event: upnp::Event) {
-        let has_asking = self.swarm.behaviour().asking.is_enabled();
+        let has_asking = self.swarm.behaviour().quiet.asking.is_enabled();
         match event {
             upnp::Event::NewExternalAddr { external_addr: addr, .. } => {
                 if self.mapped.len() >= MAX_CLAIMS || self.mapped.contains(&addr) || !address::is_public(&addr, false) {
@@ -122,7 +122,7 @@ impl Worker {
 
     /// Whether the router says that it opened a port, and nobody is asked to try it.
     pub(super) fn is_opened_by_router(&self) -> bool {
-        !self.mapped.is_empty() && !self.swarm.behaviour().asking.is_enabled()
+        !self.mapped.is_empty() && !self.swarm.behaviour().quiet.asking.is_enabled()
     }
 
     /// A peer has tried an address of this node.
@@ -140,7 +140,7 @@ impl Worker {
     }
 
     fn learn_reach(&mut self) {
-        let Some(asking) = self.swarm.behaviour().asking.as_ref() else { return };
+        let Some(asking) = self.swarm.behaviour().quiet.asking.as_ref() else { return };
         let listens = self.swarm.listeners().any(|addr| !address::is_relayed(addr));
         let reach = if listens { asking.reach() } else { Reach::No };
         if self.shared.set_reach(reach) == reach {
@@ -157,6 +157,6 @@ impl Worker {
 
     /// Whether more than one peer has dialled this node.
     pub(super) fn is_certainly_open(&self) -> bool {
-        self.swarm.behaviour().asking.as_ref().is_some_and(|asking| asking.is_certain())
+        self.swarm.behaviour().quiet.asking.as_ref().is_some_and(|asking| asking.is_certain())
     }
 }

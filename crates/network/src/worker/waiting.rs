@@ -135,7 +135,7 @@ impl Worker {
         addrs.extend(self.shared.with(|book| book.addrs(peer)));
         // those that a lookup has come upon so far, too: it ends only when it has tried them itself
         let (nobody, id) = (ConnectionId::new_unchecked(0), Some(address::to_libp2p(peer)));
-        let kad = &mut self.swarm.behaviour_mut().kad;
+        let kad = &mut self.swarm.behaviour_mut().quiet.kad;
         let found = kad.handle_pending_outbound_connection(nobody, id, &[], Endpoint::Dialer).unwrap_or_default();
         addrs.extend(address::worth_keeping(found, self.config.loopback_ok));
         let Some(waiting) = self.waiting.get_mut(peer) else { return addrs };
@@ -159,7 +159,7 @@ impl Worker {
                 tracing::debug!(peer.id = %peer, error = %error, "could not dial {peer} at other addresses");
             }
         }
-        self.swarm.behaviour().guard.is_dialling(&id)
+        self.swarm.behaviour().quiet.guard.is_dialling(&id)
     }
 
     /// Asks the DHT for the addresses of a peer.
@@ -167,7 +167,7 @@ impl Worker {
         if let Some(waiting) = self.waiting.get_mut(&peer) {
             waiting.look_up = LookUp::Asked;
         }
-        let id = self.swarm.behaviour_mut().kad.get_closest_peers(address::to_libp2p(&peer));
+        let id = self.swarm.behaviour_mut().quiet.kad.get_closest_peers(address::to_libp2p(&peer));
         self.queries.insert(id, Query::Lookup { peer });
     }
 
@@ -182,7 +182,7 @@ impl Worker {
             waiting.look_up = LookUp::Done;
             waiting.look_up_at = elapsed + LOOK_UP_AGAIN;
         }
-        let is_dialling = if self.swarm.behaviour().guard.is_dialling(&id) {
+        let is_dialling = if self.swarm.behaviour().quiet.guard.is_dialling(&id) {
             self.dial_beside(&peer, addrs)
         } else {
             !addrs.is_empty() && self.begin_dial(&peer, addrs) != Dial::Nowhere
@@ -222,7 +222,7 @@ impl Worker {
         let asked: Vec<_> = self.waiting.iter().filter(|(_, waiting)| asked(waiting)).map(|(peer, _)| *peer).collect();
         for peer in asked {
             // a lookup dials what it finds, unless a dial is under way
-            let is_dialling = self.swarm.behaviour().guard.is_dialling(&address::to_libp2p(&peer));
+            let is_dialling = self.swarm.behaviour().quiet.guard.is_dialling(&address::to_libp2p(&peer));
             if is_dialling && !self.shared.with(|book| book.is_linked(&peer)) {
                 let _is_dialling = self.dial_beside(&peer, Vec::new());
             }
@@ -236,7 +236,7 @@ impl Worker {
 
     /// A dial has failed: callers wait for another one, for a lookup, or no longer.
     pub(super) fn on_unanswered(&mut self, peer: PeerId) {
-        let is_dialling = self.swarm.behaviour().guard.is_dialling(&address::to_libp2p(&peer));
+        let is_dialling = self.swarm.behaviour().quiet.guard.is_dialling(&address::to_libp2p(&peer));
         if is_dialling || self.shared.with(|book| book.is_linked(&peer)) {
             return;
         }
