@@ -16,12 +16,15 @@ pub(crate) struct Facts {
     pub(crate) writer: u32,
 }
 
+/// Stands where there is no listing: it has expired at any time, so that no search has to ask whether there is one.
+const GONE: Facts = Facts { price: Usdc::ZERO, expires: Timestamp::ZERO, writer: u32::MAX };
+
 /// The listings that can be found. Each has a row, whose number the index knows as its serial.
 ///
 /// A row that is given up is used again only after the index has forgotten its serial: see [`Rows::release`].
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    rows: Vec<Option<Facts>>,
+    rows: Vec<Facts>,
     /// The ids of the rows.
     ids: Vec<RecordId>,
     /// The labels of the rows, apart from the facts: few searches look at them.
@@ -55,7 +58,7 @@ impl Rows {
                 next
             }
         };
-        let facts = Some(Facts { price, expires: listing.record().expires, writer });
+        let facts = Facts { price, expires: listing.record().expires, writer };
         let labels = self.labels.take_all(listing.body());
         let at = serial as usize;
         match (self.rows.get_mut(at), self.ids.get_mut(at), self.drawers.get_mut(at)) {
@@ -74,7 +77,7 @@ impl Rows {
     pub(super) fn remove(&mut self, id: &RecordId) -> Option<u32> {
         let serial = self.serials.remove(id)?;
         if let Some(row) = self.rows.get_mut(serial as usize) {
-            *row = None;
+            *row = GONE;
         }
         if let Some(drawers) = self.drawers.get_mut(serial as usize) {
             self.labels.give_back(&std::mem::take(drawers));
@@ -93,15 +96,20 @@ impl Rows {
         self.free.extend(self.leaving.drain(..count));
     }
 
-    /// The facts of a serial, unless its listing is gone.
-    pub(super) fn get(&self, serial: u64) -> Option<&Facts> {
-        self.rows.get(usize::try_from(serial).ok()?)?.as_ref()
+    /// The facts of a serial; those of a listing that has expired if it is of none.
+    pub(super) fn facts(&self, serial: Option<u64>) -> &Facts {
+        serial.and_then(|serial| self.rows.get(usize::try_from(serial).ok()?)).unwrap_or(&GONE)
+    }
+
+    /// How many rows there are, those that were given up among them.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// The price of a listing that has a row.
     pub(super) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
         let serial = *self.serials.get(id)?;
-        self.get(serial.into()).map(|facts| facts.price)
+        self.rows.get(serial as usize).map(|facts| facts.price)
     }
 
     /// The numbers of a row's labels.
@@ -155,7 +163,8 @@ mod tests {
         assert_eq!((add(&mut rows, 0), add(&mut rows, 1)), (Some(0), Some(1)));
         assert_eq!(add(&mut rows, 0), None, "it has its row");
         assert_eq!(rows.remove(&id(0)), Some(0));
-        assert!(rows.get(0).is_none() && rows.get(1).is_some() && rows.get(2).is_none());
+        let held = |serial| rows.facts(serial).expires > START;
+        assert_eq!([Some(0), Some(1), Some(2), None].map(held), [false, true, false, false]);
         assert!(rows.labels_of(0).is_empty() && !rows.labels_of(1).is_empty());
         assert_eq!(add(&mut rows, 2), Some(2), "the index may still find serial 0");
         rows.release(rows.leaving());
