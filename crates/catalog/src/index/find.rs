@@ -14,7 +14,7 @@ use super::{
     explain::{Explanation, Made},
     facets::{Facets, Tally},
     known::Open,
-    live::{Facts, Rows},
+    live::{Facts, Gist, Rows, clipped},
     query::Query,
     reading::Carried,
     sort::{Position, Sort},
@@ -60,13 +60,37 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Without a branch: which listings a filter takes no processor can guess, and each wrong guess would wait for the facts
-    /// of the next one to come from memory.
     fn takes(&self, facts: &Facts) -> bool {
-        (facts.expires > self.now)
-            & (facts.price >= self.prices.0)
-            & (facts.price <= self.prices.1)
-            & (self.writer.is_none() | (self.writer == Some(facts.writer)))
+        let (least, most) = self.prices;
+        facts.expires > self.now
+            && (least..=most).contains(&facts.price)
+            && self.writer.is_none_or(|writer| writer == facts.writer)
+    }
+
+    /// Which gists are of listings that may be taken.
+    fn sieve(&self) -> Sieve {
+        let (least, most) = self.prices;
+        let prices = (clipped(least.units()), clipped(most.units()));
+        Sieve { now: clipped(self.now.as_millis() / 1000), prices, any_writer: self.writer.is_none() }
+    }
+}
+
+/// The part of the filters that gists answer.
+struct Sieve {
+    now: u32,
+    prices: (u32, u32),
+    any_writer: bool,
+}
+
+impl Sieve {
+    /// Without a branch: which listings a filter takes no processor can guess.
+    fn may_take(&self, gist: Gist) -> bool {
+        (gist.expires >= self.now) & (gist.price >= self.prices.0) & (gist.price <= self.prices.1)
+    }
+
+    /// Whether what may be taken is taken.
+    fn is_sure(&self, gist: Gist) -> bool {
+        self.any_writer && gist.expires > self.now && gist.price < u32::MAX
     }
 }
 
@@ -104,6 +128,7 @@ struct Segment<'a> {
 /// Keeps the best positions, one more than the page has.
 struct Best<'a, 'k> {
     wanted: &'a Wanted<'a>,
+    sieve: Sieve,
     rows: &'a Rows,
     known: &'a mut Open<'k>,
     total: usize,
@@ -121,38 +146,52 @@ impl Best<'_, '_> {
         let len = std::mem::take(&mut block.len);
         let (Some(docs), Some(serials)) = (block.docs.get(..len), block.serials.get_mut(..len)) else { return };
         segment.serials.first_vals(docs, serials);
-        let mut taken = [0; BLOCK];
-        let mut count = 0;
-        for (at, (doc, serial)) in docs.iter().zip(&*serials).enumerate() {
+        let mut gists = [Gist { expires: 0, price: 0 }; BLOCK];
+        self.rows.gists(serials, &mut gists);
+        let (mut taken, mut rows, mut count) = ([0; BLOCK], [0; BLOCK], 0);
+        for (at, ((doc, serial), gist)) in docs.iter().zip(&*serials).zip(gists).enumerate() {
             let is_alive = segment.alive.is_none_or(|alive| alive.is_alive(*doc));
-            let takes = self.wanted.takes(self.rows.facts(*serial));
-            if let Some(next) = taken.get_mut(count) {
-                *next = at;
+            if let (Some(next), Some(row)) = (taken.get_mut(count), rows.get_mut(count)) {
+                (*next, *row) = (at, serial.unwrap_or(u64::MAX));
             }
-            count += usize::from(is_alive & takes);
+            count += usize::from(is_alive & self.sieve.may_take(gist));
         }
-        for at in taken.into_iter().take(count) {
-            if let (Some(doc), Some(score), Some(Some(serial))) = (docs.get(at), block.scores.get(at), serials.get(at))
+        let mut ranks = [None; BLOCK];
+        self.known.ranks(rows.get(..count).unwrap_or_default(), &mut ranks);
+        for ((at, serial), rank) in taken.into_iter().zip(rows).zip(ranks).take(count) {
+            if let (Some(doc), Some(score), Some(gist)) = (docs.get(at), block.scores.get(at), gists.get(at))
+                && (self.sieve.is_sure(*gist) || self.wanted.takes(&self.rows.facts(serial)))
             {
-                self.take(*serial, DocAddress::new(segment.ord, *doc), *score);
+                self.take(serial, rank, DocAddress::new(segment.ord, *doc), *score);
             }
         }
     }
 
-    /// Counts a listing that the filters take, and keeps it if it is among the best.
-    fn take(&mut self, serial: u64, at: DocAddress, score: Score) {
-        let facts = self.rows.facts(Some(serial));
-        if !self.has_standing(facts.writer) || (self.by_labels && !self.look(serial, facts.price)) {
+    /// Counts a listing that the filters take, and keeps it if it is among the best. Its facts are looked at only where they
+    /// matter.
+    fn take(&mut self, serial: u64, rank: Option<u64>, at: DocAddress, score: Score) {
+        if !self.has_standing(serial) || (self.by_labels && !self.look(serial)) {
             return;
         }
         self.total += 1;
         let sort = self.wanted.query.sort;
-        let rank = match sort {
-            Sort::CostPerSuccess | Sort::TrustScoreDesc | Sort::ResponseTimeAsc => self.known.rank(serial, facts),
-            Sort::PriceAsc | Sort::Relevance => sort.rank(facts.price, score, &Figures::default()),
-            Sort::Combined => sort.rank(facts.price, score, &self.known.figures(facts.writer)),
+        let rank = match (sort, rank) {
+            (_, Some(rank)) => rank,
+            (Sort::Relevance, None) => sort.rank(Usdc::ZERO, score, &Figures::default()),
+            (Sort::PriceAsc, None) => self.rows.facts(serial).price.units(),
+            (Sort::Combined, None) => {
+                let facts = self.rows.facts(serial);
+                sort.rank(facts.price, score, &self.known.figures(facts.writer))
+            }
+            (Sort::CostPerSuccess | Sort::TrustScoreDesc | Sort::ResponseTimeAsc, None) => {
+                self.known.work_out(serial, self.rows.facts(serial))
+            }
         };
         let is_full = self.heap.len() > self.wanted.limit;
+        if is_full && self.heap.peek().is_some_and(|worst| worst.rank() < rank) {
+            return;
+        }
+        let facts = self.rows.facts(serial);
         if is_full && self.heap.peek().is_some_and(|worst| worst.is_before(rank, facts.price)) {
             return;
         }
@@ -180,15 +219,18 @@ impl Best<'_, '_> {
         }
     }
 
-    /// Whether the author of this number has done as well as is asked for.
-    fn has_standing(&mut self, writer: u32) -> bool {
-        self.wanted.query.min_net.is_none_or(|least| self.known.figures(writer).net >= least)
+    /// Whether the author has done as well as is asked for.
+    fn has_standing(&mut self, serial: u64) -> bool {
+        self.wanted.query.min_net.is_none_or(|least| {
+            let writer = self.rows.facts(serial).writer;
+            self.known.figures(writer).net >= least
+        })
     }
 
     /// Whether a row is among those that are looked at and has the skill that is asked for; if so, it is counted. Few
     /// searches need any of it.
     #[cold]
-    fn look(&mut self, serial: u64, price: Usdc) -> bool {
+    fn look(&mut self, serial: u64) -> bool {
         if let Some(among) = self.wanted.among
             && !self.rows.id(serial).is_some_and(|id| among.contains(&id))
         {
@@ -199,7 +241,7 @@ impl Best<'_, '_> {
             return false;
         }
         if let Some(tally) = &mut self.tally {
-            tally.see(labels, price);
+            tally.see(labels, self.rows.facts(serial).price);
         }
         true
     }
@@ -226,7 +268,7 @@ pub(super) fn find(
     let heap = BinaryHeap::with_capacity(wanted.limit + 2);
     let made = wanted.query.explain.then(HashMap::new);
     let by_labels = tally.is_some() || wanted.skill.is_some() || wanted.among.is_some();
-    let mut best = Best { wanted, rows, known, total: 0, by_labels, tally, heap, made };
+    let mut best = Best { wanted, sieve: wanted.sieve(), rows, known, total: 0, by_labels, tally, heap, made };
     let scored = scoring.is_scoring_enabled();
     let weight = matching.weight(scoring)?;
     let readers = scoring.searcher().map_or(&[][..], Searcher::segment_readers);

@@ -140,16 +140,19 @@ impl Open<'_> {
         })
     }
 
-    /// The rank of a row in an order that goes by price and figures alone.
-    pub(super) fn rank(&mut self, row: u64, facts: &Facts) -> u64 {
-        match self.kept(row).map(|rank| rank.load(Ordering::Relaxed)) {
-            Some(rank) if rank != 0 => rank ^ TURNED,
-            _ => self.work_out(row, facts),
+    /// The ranks of some rows as far as they are known, in an order that goes by price and figures alone.
+    pub(super) fn ranks(&self, rows: &[u64], ranks: &mut [Option<u64>]) {
+        let column = self.book.as_ref().zip(self.column).and_then(|(book, column)| book.ranks.get(column));
+        // Nothing but this in the loop, so that as many of them as can be are on their way from memory at once.
+        for (rank, row) in ranks.iter_mut().zip(rows) {
+            let kept = column.and_then(|column| column.get(usize::try_from(*row).ok()?));
+            *rank = kept.map(|kept| kept.load(Ordering::Relaxed)).filter(|kept| *kept != 0).map(|kept| kept ^ TURNED);
         }
     }
 
+    /// The rank of a row that is not known yet, in such an order.
     #[cold]
-    fn work_out(&mut self, row: u64, facts: &Facts) -> u64 {
+    pub(super) fn work_out(&mut self, row: u64, facts: Facts) -> u64 {
         let writer = facts.writer;
         let figures = match self.noted(writer).or_else(|| self.used.get(&writer).copied()) {
             Some(figures) => figures,
