@@ -102,7 +102,10 @@ impl ListingIndex {
     /// Adds a listing, unless it is there.
     pub(crate) fn add(&self, listing: &Verified<ListingBody>) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();
-        let Some(serial) = self.rows.write().add(listing) else { return Ok(()) };
+        let mut rows = self.rows.write();
+        let Some(serial) = rows.add(listing) else { return Ok(()) };
+        self.known.forget(serial);
+        drop(rows);
         writer.dirty = true;
         writer.inner.add_document(self.document(serial.into(), listing.body()))?;
         Ok(())
@@ -158,11 +161,13 @@ impl ListingIndex {
         if matches!(writer, Some(None)) || matches!(skill, Some(None)) {
             return Ok(Found { facets: tally.map(|tally| tally.facets(&rows)), ..Found::default() });
         }
-        let mut known = self.known.open(standing, &rows, now);
+        let mut known = self.known.open(standing, &rows, query.sort, query.explain, now);
         let after = after.map(|cursor| cursor.position);
-        let wanted = Wanted { query, writer: writer.flatten(), skill: skill.flatten(), among, after, limit, now };
+        let prices = (query.min_price.unwrap_or(Usdc::ZERO), query.max_price.unwrap_or(Usdc::MAX));
+        let wanted =
+            Wanted { query, prices, writer: writer.flatten(), skill: skill.flatten(), among, after, limit, now };
         let scoring = reading.scoring(&searcher);
-        let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, |writer| known.figures(writer))?;
+        let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, &mut known)?;
         found.carried = reading.carried();
         if query.explain {
             let fields = &self.fields;

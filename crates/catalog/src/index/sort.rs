@@ -84,6 +84,19 @@ impl Sort {
             Self::PriceAsc | Self::Relevance => false,
         }
     }
+
+    /// How many orders go by price and figures alone, so that a listing has the same rank in every search.
+    pub(super) const BY_FIGURES: usize = 3;
+
+    /// Which of those it is.
+    pub(super) const fn by_figures(self) -> Option<usize> {
+        match self {
+            Self::CostPerSuccess => Some(0),
+            Self::TrustScoreDesc => Some(1),
+            Self::ResponseTimeAsc => Some(2),
+            Self::PriceAsc | Self::Relevance | Self::Combined => None,
+        }
+    }
 }
 
 impl FromStr for Sort {

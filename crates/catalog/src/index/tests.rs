@@ -131,6 +131,23 @@ async fn a_row_that_a_listing_left_is_not_found_under_its_words() {
 }
 
 #[tokio::test]
+async fn a_row_that_another_listing_takes_has_the_rank_of_that_one() {
+    let node = node().await;
+    shelve(&node, 1, "other", listing("Other", "text", "0.5")).await;
+    for (round, price) in (1_u64..).zip(["0.9", "0.9", "0.1", "0.1", "0.9", "0.9"]) {
+        let bytes = signed_listing(&agent(0), "digest", round, listing("Digest", "text", price));
+        assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+        node.catalog.flush().await.unwrap();
+        let expected = if price == "0.1" { ["Digest", "Other"] } else { ["Other", "Digest"] };
+        for explain in [false, true, false] {
+            let answer = node.catalog.search(&Query { explain, ..Query::default() }).unwrap();
+            let order: Vec<&str> = answer.items.iter().map(|hit| hit.listing.body().title.as_str()).collect();
+            assert_eq!(order, expected, "{round}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn figures_are_read_anew_when_they_have_changed() {
     let node = market().await;
     let best = |sort| {
@@ -147,6 +164,11 @@ async fn figures_are_read_anew_when_they_have_changed() {
     assert_eq!(best(Sort::TrustScoreDesc), "listing/news");
     praised(1, 0.1);
     assert_eq!(best(Sort::TrustScoreDesc), "listing/digest");
+    assert_eq!(
+        best(Sort::PriceAsc),
+        best(Sort::CostPerSuccess),
+        "nobody has failed: ranks of one order are not of another"
+    );
 }
 
 #[tokio::test]
