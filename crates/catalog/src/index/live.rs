@@ -1,10 +1,9 @@
 //! The facts beside the index: what filters and orders need to know of each listing, in rows that are read by number.
 
-use std::collections::HashMap;
-
 use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
 
 use super::labels::Labels;
+use super::numbered::Numbered;
 use crate::body::ListingBody;
 
 /// What filtering and sorting look at for every listing that matches.
@@ -23,13 +22,11 @@ pub(crate) struct Facts {
 pub(super) struct Rows {
     rows: Vec<Option<Facts>>,
     /// The ids of the rows.
-    ids: Vec<RecordId>,
+    ids: Numbered<RecordId>,
     /// The labels of the rows, apart from the facts: few searches look at them.
     drawers: Vec<Box<[u32]>>,
     labels: Labels,
-    serials: HashMap<RecordId, u32>,
-    writers: Vec<Did>,
-    numbers: HashMap<Did, u32>,
+    writers: Numbered<Did>,
     /// Rows that were given up since the last commit.
     leaving: Vec<u32>,
     free: Vec<u32>,
@@ -39,40 +36,33 @@ impl Rows {
     /// A row for a listing; `None` if it has one, or if there are four thousand million.
     pub(super) fn add(&mut self, listing: &Verified<ListingBody>) -> Option<u32> {
         let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
-        if self.serials.contains_key(&id) {
+        if self.ids.number_of(&id).is_some() {
             return None;
         }
+        let writer = self.writers.number(author)?;
         let serial = match self.free.pop() {
-            Some(serial) => serial,
-            None => u32::try_from(self.rows.len()).ok()?,
-        };
-        let writer = match self.numbers.get(&author) {
-            Some(writer) => *writer,
-            None => {
-                let next = u32::try_from(self.writers.len()).ok()?;
-                self.writers.push(author);
-                self.numbers.insert(author, next);
-                next
+            Some(serial) => {
+                self.ids.give_again(serial, id);
+                serial
             }
+            None => self.ids.number(id)?,
         };
         let facts = Some(Facts { price, expires: listing.record().expires, writer });
         let labels = self.labels.take_all(listing.body());
         let at = serial as usize;
-        match (self.rows.get_mut(at), self.ids.get_mut(at), self.drawers.get_mut(at)) {
-            (Some(row), Some(name), Some(drawers)) => (*row, *name, *drawers) = (facts, id, labels),
+        match (self.rows.get_mut(at), self.drawers.get_mut(at)) {
+            (Some(row), Some(drawers)) => (*row, *drawers) = (facts, labels),
             _ => {
                 self.rows.push(facts);
-                self.ids.push(id);
                 self.drawers.push(labels);
             }
         }
-        self.serials.insert(id, serial);
         Some(serial)
     }
 
     /// Gives a listing's row up.
     pub(super) fn remove(&mut self, id: &RecordId) -> Option<u32> {
-        let serial = self.serials.remove(id)?;
+        let serial = self.ids.take_back(id)?;
         if let Some(row) = self.rows.get_mut(serial as usize) {
             *row = None;
         }
@@ -100,7 +90,7 @@ impl Rows {
 
     /// The price of a listing that has a row.
     pub(super) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
-        let serial = *self.serials.get(id)?;
+        let serial = self.ids.number_of(id)?;
         self.get(serial.into()).map(|facts| facts.price)
     }
 
@@ -116,17 +106,17 @@ impl Rows {
 
     /// The id of a serial that has facts.
     pub(super) fn id(&self, serial: u64) -> Option<RecordId> {
-        self.ids.get(usize::try_from(serial).ok()?).copied()
+        self.ids.name(u32::try_from(serial).ok()?)
     }
 
     /// Who has this number.
     pub(super) fn writer(&self, number: u32) -> Option<Did> {
-        self.writers.get(number as usize).copied()
+        self.writers.name(number)
     }
 
     /// The number of an author who has, or had, a row.
     pub(super) fn number_of(&self, author: &Did) -> Option<u32> {
-        self.numbers.get(author).copied()
+        self.writers.number_of(author)
     }
 
     /// How many authors have a number.
