@@ -10,6 +10,7 @@ mod keys;
 mod letters;
 mod look;
 mod loops;
+mod memory;
 mod messages;
 mod pay;
 mod pointing;

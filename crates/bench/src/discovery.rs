@@ -30,6 +30,8 @@ const GROUP: usize = 256;
 const LOOKED_FOR: u64 = 10;
 /// Longest time until one of them has to be found.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
+/// How long a market rests before its memory is measured: what its start took and freed goes back to the system a second after.
+const REST: Duration = Duration::from_secs(2);
 /// How many listings are signed before they are taken in.
 const BATCH: u64 = 8192;
 
@@ -143,13 +145,14 @@ pub async fn fill(folder: &Path, count: u64) -> Result<(), Failure> {
 /// A market that a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
-    /// Anonymous memory of the process that holds it, in MiB.
+    /// Anonymous memory of the process that holds it, at rest, in MiB.
     pub anon_mib: f64,
     /// Longest time from receipt of a listing until a search finds it, in milliseconds.
     pub searchable_ms: f64,
 }
 
-/// Opens a filled market of `count` listings as a node that starts does, then takes a few more in and looks for each.
+/// Opens a filled market of `count` listings as a node that starts does and lets it rest, then takes a few more in and looks for
+/// each.
 ///
 /// # Errors
 /// Something is broken, or a listing is not found within half a minute.
@@ -159,6 +162,7 @@ pub async fn held(folder: &Path, count: u64) -> Result<Held, Failure> {
     if market.status().listings as u64 != count {
         return Err("listings were lost".into());
     }
+    tokio::time::sleep(REST).await;
     let anon_mib = processor::memory_mib("RssAnon").ok_or("the system does not tell a process's memory")?;
     let mut longest = Duration::ZERO;
     for number in count..count + LOOKED_FOR {

@@ -91,8 +91,8 @@ pub struct Entry {
     pub slot: Text<64>,
     /// What it replaces and is replaced by.
     pub place: Place,
-    /// Whom an attestation is about.
-    pub subject: Option<Did>,
+    /// Whom an attestation is about. Nearly no entry has one, so it lies apart.
+    pub subject: Option<Box<Did>>,
     /// Higher replaces lower.
     pub seq: u64,
     /// When it was made.
@@ -210,7 +210,7 @@ fn entry<B: Body>(record: &Verified<B>, place: Place, shard: u16, subject: Optio
         author: record.author(),
         slot: signed.slot.clone(),
         place,
-        subject,
+        subject: subject.map(Box::new),
         seq: signed.seq,
         created: signed.created,
         expires: signed.expires,

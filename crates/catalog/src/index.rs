@@ -28,6 +28,7 @@ mod labels;
 #[cfg(test)]
 mod laws;
 mod live;
+mod numbered;
 pub(crate) mod query;
 mod reading;
 pub(crate) mod sort;

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use haggle_base::{Did, Hash, Kind, RecordId, Timestamp};
+use haggle_base::{Did, Kind, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,7 +24,7 @@ mod named;
 #[cfg(test)]
 mod tests;
 
-use named::{ById, ByPlace};
+use named::{ById, ByPlace, Mark, Marked, mark};
 
 /// Live listings of an author who has paid for nothing.
 pub const FREE_LISTINGS: usize = 4;
@@ -60,9 +60,9 @@ pub struct Shelf {
     places: HashSet<ByPlace>,
     entries: HashSet<ById>,
     refused: HashMap<RecordId, Refused>,
-    by_author: BTreeSet<(Did, RecordId)>,
-    by_subject: BTreeSet<(Did, RecordId)>,
-    by_expiry: BTreeSet<(Timestamp, RecordId)>,
+    by_author: BTreeSet<Marked>,
+    by_subject: BTreeSet<Marked>,
+    by_expiry: BTreeSet<(Timestamp, ById)>,
     shards: Vec<Shard>,
 }
 
@@ -74,7 +74,7 @@ struct Shard {
     /// What stands for the set when two nodes compare.
     sum: Sum,
     /// Uncosted cards, listings and tombstones, oldest first.
-    free: BTreeSet<(Timestamp, RecordId)>,
+    free: BTreeSet<(Timestamp, ById)>,
     /// Records held.
     held: usize,
     /// Refused ids by expiry.
@@ -151,8 +151,8 @@ impl Shelf {
 
     /// Removes what expired, at most `limit` records and refused ids each.
     pub fn sweep(&mut self, command::Sweep { limit }: command::Sweep, now: Timestamp) -> event::Sweep {
-        let due: Vec<RecordId> =
-            self.by_expiry.iter().take_while(|(expires, _)| *expires <= now).take(limit).map(|(_, id)| *id).collect();
+        let due = self.by_expiry.iter().take_while(|(expires, _)| *expires <= now).take(limit);
+        let due: Vec<RecordId> = due.map(|(_, ById(entry))| entry.id).collect();
         let expired: Vec<Arc<Entry>> = due.iter().filter_map(|id| self.remove(id)).collect();
         let mut forgotten = Vec::new();
         for shard in 0..self.shards.len() {
@@ -196,13 +196,15 @@ impl Shelf {
     }
 
     /// Every record held of an author, by id.
-    pub fn by_author<'a>(&'a self, author: &Did) -> impl Iterator<Item = &'a Entry> {
-        self.by_author.range(all_of(author)).filter_map(|(_, id)| self.get(id))
+    pub fn by_author(&self, author: &Did) -> impl Iterator<Item = &Entry> + use<'_> {
+        let author = *author;
+        marked(&self.by_author, mark(&author)).filter(move |entry| entry.author == author)
     }
 
     /// Every attestation held about an agent, by id.
-    pub fn about<'a>(&'a self, subject: &Did) -> impl Iterator<Item = &'a Entry> {
-        self.by_subject.range(all_of(subject)).filter_map(|(_, id)| self.get(id))
+    pub fn about(&self, subject: &Did) -> impl Iterator<Item = &Entry> + use<'_> {
+        let subject = *subject;
+        marked(&self.by_subject, mark(&subject)).filter(move |entry| entry.subject.as_deref() == Some(&subject))
     }
 
     /// Every record held, in no order.
@@ -303,7 +305,7 @@ impl Shelf {
         if shard.held < capacity {
             return Ok(None);
         }
-        let oldest = shard.free.first().map(|(_, id)| *id);
+        let oldest = shard.free.first().map(|(_, ById(entry))| entry.id);
         match oldest {
             Some(oldest) if entry.costed => Ok(self.remove(&oldest).map(|evicted| {
                 let forgotten = self.refuse(evicted.id, Refused::of(&evicted));
@@ -319,31 +321,33 @@ impl Shelf {
         let shard = &mut self.shards[at];
         shard.take_in(entry.created, entry.id);
         shard.held += 1;
+        let by_id = || ById(Arc::clone(&entry));
         if entry.is_free() {
-            shard.free.insert((entry.created, entry.id));
+            shard.free.replace((entry.created, by_id()));
         }
         self.places.replace(ByPlace(Arc::clone(&entry)));
-        self.by_author.insert((entry.author, entry.id));
-        if let Some(subject) = entry.subject {
-            self.by_subject.insert((subject, entry.id));
+        self.by_author.replace((mark(&entry.author), Some(by_id())));
+        if let Some(subject) = &entry.subject {
+            self.by_subject.replace((mark(subject), Some(by_id())));
         }
-        self.by_expiry.insert((entry.expires, entry.id));
+        self.by_expiry.replace((entry.expires, by_id()));
         self.entries.replace(ById(entry));
     }
 
     fn remove(&mut self, id: &RecordId) -> Option<Arc<Entry>> {
-        let ById(entry) = self.entries.take(id)?;
+        let by_id = self.entries.take(id)?;
+        let entry = Arc::clone(&by_id.0);
         let at = self.index(entry.shard);
         let shard = &mut self.shards[at];
         shard.leave_out(entry.created, entry.id);
-        shard.free.remove(&(entry.created, entry.id));
+        shard.free.remove(&(entry.created, by_id.clone()));
         shard.held -= 1;
         self.places.remove(&entry.place);
-        self.by_author.remove(&(entry.author, *id));
-        if let Some(subject) = entry.subject {
-            self.by_subject.remove(&(subject, *id));
+        self.by_author.remove(&(mark(&entry.author), Some(by_id.clone())));
+        if let Some(subject) = &entry.subject {
+            self.by_subject.remove(&(mark(subject), Some(by_id.clone())));
         }
-        self.by_expiry.remove(&(entry.expires, entry.id));
+        self.by_expiry.remove(&(entry.expires, by_id));
         Some(entry)
     }
 
@@ -419,8 +423,8 @@ impl Sets for Shelf {
     }
 }
 
-/// Every pair of a DID and an id.
-fn all_of(did: &Did) -> std::ops::RangeInclusive<(Did, RecordId)> {
-    let end = |byte| (*did, RecordId::from(Hash::from_bytes([byte; 32])));
-    end(0)..=end(0xff)
+/// The entries of a mark, by id.
+fn marked(entries: &BTreeSet<Marked>, mark: Mark) -> impl Iterator<Item = &Entry> {
+    let found = entries.range((mark, None)..).take_while(move |(of, _)| *of == mark);
+    found.filter_map(|(_, held)| held.as_ref().map(|ById(entry)| entry.as_ref()))
 }

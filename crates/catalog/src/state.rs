@@ -52,14 +52,20 @@ pub(crate) struct Shared {
 impl Shared {
     /// Builds index and bindings from the loaded shelf; drops what no longer verifies.
     pub(crate) fn restore(&self) -> Result<(), CatalogError> {
-        let ids = self.ids(|shelf| {
-            let shown = shelf.iter().filter(|entry| matches!(entry.kind, Kind::Card | Kind::Listing));
-            shown.map(order).collect()
-        });
-        for id in ids {
-            match self.record(&id)? {
-                Some(record) => self.show(&record)?,
-                None => tracing::warn!(record.id = %id, "stored record {id} can no longer be read"),
+        let shards = self.shelf.read().shards();
+        // a shard at a time: the ids of all of them would take much room for a moment
+        for shard in 0..shards {
+            let ids: Vec<RecordId> = self.shelf.read().set(shard).map(|(_, id)| id).collect();
+            for id in ids {
+                // a refused id has no entry
+                let Some(entry) = self.live(&id) else { continue };
+                if !matches!(entry.kind, Kind::Card | Kind::Listing) {
+                    continue;
+                }
+                match self.read(&entry)? {
+                    Some(record) => self.show(&record)?,
+                    None => tracing::warn!(record.id = %id, "stored record {id} can no longer be read"),
+                }
             }
         }
         self.index.commit()?;
@@ -100,22 +106,33 @@ impl Shared {
 
     /// A live record that stands on the shelf.
     pub(crate) fn record(&self, id: &RecordId) -> Result<Option<AnyRecord>, CatalogError> {
-        let now = self.clock.now();
-        let entry = match self.shelf.read().get(id) {
-            Some(entry) if entry.expires > now => entry.clone(),
-            _ => return Ok(None),
+        let Some(entry) = self.live(id) else {
+            return Ok(None);
         };
         if let Some(record) = self.cache.lock().get(id) {
             return Ok(Some(record.clone()));
         }
+        let record = self.read(&entry)?;
+        if let Some(record) = &record {
+            self.remember(record.clone());
+        }
+        Ok(record)
+    }
+
+    /// What the shelf keeps of a record that is not over.
+    fn live(&self, id: &RecordId) -> Option<Entry> {
+        let now = self.clock.now();
+        self.shelf.read().get(id).filter(|entry| entry.expires > now).cloned()
+    }
+
+    /// Reads the record of an entry from disk.
+    fn read(&self, entry: &Entry) -> Result<Option<AnyRecord>, CatalogError> {
+        let (id, now) = (&entry.id, self.clock.now());
         let Some(bytes) = self.bytes(id)? else {
             return Ok(None);
         };
-        match AnyRecord::recall(bytes, &entry, &self.config.network, now) {
-            Ok(record) => {
-                self.remember(record.clone());
-                Ok(Some(record))
-            }
+        match AnyRecord::recall(bytes, entry, &self.config.network, now) {
+            Ok(record) => Ok(Some(record)),
             Err(error) => {
                 tracing::warn!(record.id = %id, %error, "stored record {id} is not what was stored: {error}");
                 Ok(None)

@@ -1,6 +1,6 @@
 //! How a store is opened.
 
-/// Cache of one database in bytes unless told otherwise: 32 MiB. Resident memory peaks at about
+/// Cache of one database in bytes unless told otherwise: 16 MiB. Resident memory peaks at about
 /// three times this.
 const DEFAULT_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, cards, letters, look, messages, pay, pointing, rendezvous};
+use super::{Inner, cards, letters, look, memory, messages, pay, pointing, rendezvous};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -92,6 +92,7 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, tell_orders);
     spawn_one(inner, tasks, messages::tell_sellers);
     spawn_one(inner, tasks, renew);
+    spawn_one(inner, tasks, |_inner| memory::give_back());
     spawn_one(inner, tasks, drive_hires);
     spawn_one(inner, tasks, drive_orders);
     Ok(())

@@ -1,10 +1,9 @@
 //! The facts beside the index: what filters and orders need to know of each listing, in rows that are read by number.
 
-use std::collections::HashMap;
-
 use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
 
 use super::labels::Labels;
+use super::numbered::Numbered;
 use crate::body::ListingBody;
 
 /// What filtering and sorting look at for every listing that matches.
@@ -64,13 +63,11 @@ pub(super) struct Rows {
     gists: Vec<Gist>,
     rests: Vec<Rest>,
     /// The ids of the rows.
-    ids: Vec<RecordId>,
+    ids: Numbered<RecordId>,
     /// The labels of the rows, apart from the facts: few searches look at them.
     drawers: Vec<Box<[u32]>>,
     labels: Labels,
-    serials: HashMap<RecordId, u32>,
-    writers: Vec<Did>,
-    numbers: HashMap<Did, u32>,
+    writers: Numbered<Did>,
     /// Rows that were given up since the last commit.
     leaving: Vec<u32>,
     free: Vec<u32>,
@@ -80,43 +77,36 @@ impl Rows {
     /// A row for a listing; `None` if it has one, or if there are four thousand million.
     pub(super) fn add(&mut self, listing: &Verified<ListingBody>) -> Option<u32> {
         let (id, author, price) = (listing.id(), listing.author(), listing.body().price);
-        if self.serials.contains_key(&id) {
+        if self.ids.number_of(&id).is_some() {
             return None;
         }
+        let writer = self.writers.number(author)?;
         let serial = match self.free.pop() {
-            Some(serial) => serial,
-            None => u32::try_from(self.gists.len()).ok()?,
-        };
-        let writer = match self.numbers.get(&author) {
-            Some(writer) => *writer,
-            None => {
-                let next = u32::try_from(self.writers.len()).ok()?;
-                self.writers.push(author);
-                self.numbers.insert(author, next);
-                next
+            Some(serial) => {
+                self.ids.give_again(serial, id);
+                serial
             }
+            None => self.ids.number(id)?,
         };
         let facts = Facts { price, expires: listing.record().expires, writer }.parts();
         let labels = self.labels.take_all(listing.body());
         let at = serial as usize;
         if at < self.gists.len() {
             self.set(at, facts);
-            if let (Some(name), Some(drawers)) = (self.ids.get_mut(at), self.drawers.get_mut(at)) {
-                (*name, *drawers) = (id, labels);
+            if let Some(drawers) = self.drawers.get_mut(at) {
+                *drawers = labels;
             }
         } else {
             self.gists.push(facts.0);
             self.rests.push(facts.1);
-            self.ids.push(id);
             self.drawers.push(labels);
         }
-        self.serials.insert(id, serial);
         Some(serial)
     }
 
     /// Gives a listing's row up.
     pub(super) fn remove(&mut self, id: &RecordId) -> Option<u32> {
-        let serial = self.serials.remove(id)?;
+        let serial = self.ids.take_back(id)?;
         self.set(serial as usize, GONE);
         if let Some(drawers) = self.drawers.get_mut(serial as usize) {
             self.labels.give_back(&std::mem::take(drawers));
@@ -163,7 +153,7 @@ impl Rows {
 
     /// The price of a listing that has a row.
     pub(super) fn price_of(&self, id: &RecordId) -> Option<Usdc> {
-        let serial = *self.serials.get(id)?;
+        let serial = self.ids.number_of(id)?;
         self.rests.get(serial as usize).map(|rest| rest.price)
     }
 
@@ -179,17 +169,17 @@ impl Rows {
 
     /// The id of a serial that has facts.
     pub(super) fn id(&self, serial: u64) -> Option<RecordId> {
-        self.ids.get(usize::try_from(serial).ok()?).copied()
+        self.ids.name(u32::try_from(serial).ok()?)
     }
 
     /// Who has this number.
     pub(super) fn writer(&self, number: u32) -> Option<Did> {
-        self.writers.get(number as usize).copied()
+        self.writers.name(number)
     }
 
     /// The number of an author who has, or had, a row.
     pub(super) fn number_of(&self, author: &Did) -> Option<u32> {
-        self.numbers.get(author).copied()
+        self.writers.number_of(author)
     }
 
     /// How many authors have a number.

@@ -1,16 +1,29 @@
-//! Entries found by a name that they bear themselves, so that a table of them does not hold the name once more.
+//! Entries found and ordered by a name that they bear themselves, so that a table of them does not hold the name once more.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use haggle_base::RecordId;
+use haggle_base::{Did, RecordId};
 
 use crate::door::{Entry, Place};
 
-/// An entry that is found by its id.
+/// An entry that is found and ordered by its id.
 #[derive(Debug, Clone)]
 pub(super) struct ById(pub(super) Arc<Entry>);
+
+/// The first bytes of a DID: they order entries by whom they are of without looking into the entries. Two DIDs may share them.
+pub(super) type Mark = u64;
+
+/// The mark of a DID.
+pub(super) fn mark(did: &Did) -> Mark {
+    did.public_key().first_chunk().map_or(0, |first| Mark::from_be_bytes(*first))
+}
+
+/// Where an entry stands among those of its author, or of its subject: by mark and id. Without an entry it is where those of
+/// a mark begin.
+pub(super) type Marked = (Mark, Option<ById>);
 
 /// An entry that is found by its place.
 #[derive(Debug, Clone)]
@@ -35,6 +48,18 @@ impl PartialEq for ById {
 }
 
 impl Eq for ById {}
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Borrow<Place> for ByPlace {
     fn borrow(&self) -> &Place {

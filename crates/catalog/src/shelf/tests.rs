@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::Text;
+use haggle_base::{Hash, Text};
 use proptest::prelude::*;
 
 use super::{event::Quota, *};
@@ -189,6 +189,40 @@ fn refused_ids_are_bounded_and_expire() {
     let swept = shelf.sweep(command::Sweep { limit: 100 }, later);
     assert_eq!((swept.expired.len(), swept.forgotten.len()), (10, 10));
     assert!(set_of(&shelf).is_empty() && shelf.is_empty());
+}
+
+/// Two identities whose keys begin with the same bytes.
+fn alike() -> [Did; 2] {
+    let dids = (0..=u8::MAX).filter_map(|last| {
+        let mut key = [7; 32];
+        key[31] = last & 0x7f;
+        Did::from_public_key(key).ok()
+    });
+    let mut dids = dids.collect::<BTreeSet<_>>().into_iter();
+    [dids.next().unwrap(), dids.next().unwrap()]
+}
+
+#[test]
+fn authors_and_subjects_whose_keys_begin_alike_are_kept_apart() {
+    let (mut shelf, [one, other]) = (shelf(), alike());
+    assert_eq!(mark(&one), mark(&other));
+    for (number, author, subject) in
+        [(1, one, Some(other)), (2, other, None), (3, one, Some(one)), (4, other, Some(one))]
+    {
+        let slot = number.to_string();
+        let (id, subject) = (Hash::from_bytes([number; 32]).into(), subject.map(Box::new));
+        let place = Place::listing(&author, &slot, "text");
+        assert!(
+            put(&mut shelf, Entry { id, author, subject, place, ..entry(Kind::Attestation, 0, &slot, 1) }).is_new()
+        );
+    }
+    let of = |found: Vec<&Entry>| found.iter().map(|entry| entry.id.as_bytes()[0]).collect::<Vec<_>>();
+    assert_eq!((of(shelf.by_author(&one).collect()), of(shelf.by_author(&other).collect())), (vec![1, 3], vec![2, 4]));
+    assert_eq!((of(shelf.about(&one).collect()), of(shelf.about(&other).collect())), (vec![3, 4], vec![1]));
+    assert!(shelf.by_author(&did(0)).next().is_none());
+    let id = Hash::from_bytes([3; 32]).into();
+    assert!(matches!(shelf.discard(command::Discard { id }), event::Discard::Gone(_)));
+    assert_eq!((of(shelf.by_author(&one).collect()), of(shelf.about(&one).collect())), (vec![1], vec![4]));
 }
 
 /// Records of three authors who stay below quota, some of them in one place.
