@@ -5,7 +5,7 @@ use crate::engines::{BareFts5, BareTantivy, HITS};
 use crate::processor;
 use futures::{StreamExt as _, stream};
 use haggle_base::{Clock as _, NetworkId, PeerId, Seed, SystemClock, Usdc};
-use haggle_catalog::{AnyRecord, Catalog, CatalogConfig, Origin, Query, Silent, Words};
+use haggle_catalog::{AnyRecord, Catalog, CatalogConfig, Origin, Query, Silent, Sort, Words};
 use haggle_store::{Options, Store};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -151,8 +151,8 @@ pub struct Held {
     pub searchable_ms: f64,
 }
 
-/// Opens a filled market of `count` listings as a node that starts does and lets it rest, then takes a few more in and looks for
-/// each.
+/// Opens a filled market of `count` listings as a node that starts does, searches it in each order that keeps something, lets it
+/// rest, then takes a few more in and looks for each.
 ///
 /// # Errors
 /// Something is broken, or a listing is not found within half a minute.
@@ -162,7 +162,13 @@ pub async fn held(folder: &Path, count: u64) -> Result<Held, Failure> {
     if market.status().listings as u64 != count {
         return Err("listings were lost".into());
     }
+    // what searches keep between them is held, too
+    for sort in [Sort::CostPerSuccess, Sort::TrustScoreDesc, Sort::ResponseTimeAsc] {
+        market.search(&Query { sort, limit: HITS, ..Query::default() })?;
+    }
     tokio::time::sleep(REST).await;
+    // as a node does every few seconds: the allocator gives back what was freed when it sees a large block go
+    drop(black_box(Vec::<u8>::with_capacity(1 << 20)));
     let anon_mib = processor::memory_mib("RssAnon").ok_or("the system does not tell a process's memory")?;
     let mut longest = Duration::ZERO;
     for number in count..count + LOOKED_FOR {

@@ -27,7 +27,8 @@ use tokio::time::{Instant, timeout};
 const DIALS: [usize; 4] = [1, 7, 13, 21];
 /// Messages that have to reach everybody before anything is measured.
 const WARM_UP: usize = 3;
-/// After that, time until the crowd is as it stays: connections that nobody needs are gone by then.
+/// After that, time until the crowd is as it stays. Connections that nobody needs are gone by then: here they go much sooner than
+/// a node on the open internet lets them go.
 const SETTLING: Duration = Duration::from_secs(15);
 /// Longest wait for one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,7 +57,7 @@ pub struct Spread {
     pub delivered: f64,
     /// How often a node had to judge a message, for each delivery.
     pub judged: f64,
-    /// Connections of a node, the mean of all.
+    /// Connections of a node, the mean of all; two with the same peer are one of ours, and two of the bare.
     pub connections: f64,
 }
 

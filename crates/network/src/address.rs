@@ -85,6 +85,19 @@ pub(crate) fn is_relayed(addr: &Multiaddr) -> bool {
     addr.iter().any(|part| matches!(part, Protocol::P2pCircuit))
 }
 
+/// The relay that an address leads through.
+pub(crate) fn relay_of(addr: &Multiaddr) -> Option<PeerId> {
+    let mut last = None;
+    for part in addr {
+        match part {
+            Protocol::P2p(id) => last = Some(id),
+            Protocol::P2pCircuit => return last.as_ref().and_then(from_libp2p),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// TCP or QUIC over an IP address or a DNS name, and nothing behind it but a peer id, or a relay's id and one circuit.
 fn is_supported(addr: &Multiaddr) -> bool {
     let mut parts = addr.iter();

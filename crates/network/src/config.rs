@@ -110,7 +110,8 @@ pub struct NetworkConfig {
     pub proof_timeout: Duration,
     /// How long a connection that nobody uses is kept.
     pub idle_timeout: Duration,
-    /// How long a connection without a stream is kept while there are more than enough.
+    /// How long a connection without a stream is kept while there are more than enough: longer than the pause between two
+    /// visits or reconciliations.
     pub spare_timeout: Duration,
     /// How long a peer stays banned after its penalties reached the limit.
     pub ban_time: Duration,
@@ -152,7 +153,7 @@ impl NetworkConfig {
             connect_timeout: Duration::from_secs(8),
             proof_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(600),
-            spare_timeout: Duration::from_secs(30),
+            spare_timeout: Duration::from_secs(360),
             ban_time: Duration::from_secs(600),
             pointers: Arc::new(|_, _| PointerVerdict::Bad),
             rendezvous: Vec::new(),

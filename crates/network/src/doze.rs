@@ -195,7 +195,11 @@ impl<H: ConnectionHandler> ConnectionHandler for DozeHandler<H> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
-        self.sleeper.poll(cx, ConnectionHandler::poll)
+        // some say that they are waiting when they have begun to, and look who wakes them only when asked once more
+        self.sleeper.poll(cx, |handler, cx| match handler.poll(cx) {
+            Poll::Pending => handler.poll(cx),
+            ready @ Poll::Ready(_) => ready,
+        })
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {

@@ -10,7 +10,7 @@ use haggle_base::{AgentKey, Clock, Did, NetworkId, NodeKey, PeerId, Text};
 use libp2p::identity::Keypair;
 use libp2p::metrics::Registry;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, Swarm};
+use libp2p::{Multiaddr, StreamProtocol, Swarm};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -235,7 +235,7 @@ impl Network {
     /// # Errors
     /// `bad_address`, `peer_unreachable`, `wrong_network`, `peer_banned`.
     pub async fn connect(&self, peer: &PeerId, addrs: &[String]) -> Result<(), NetworkError> {
-        if self.is_connected(peer) {
+        if self.is_wanted(peer) {
             return Ok(());
         }
         let mut parsed: Vec<Multiaddr> = Vec::new();
@@ -254,7 +254,7 @@ impl Network {
     /// # Errors
     /// `peer_unreachable`, `wrong_network`, `peer_banned`.
     pub async fn connect_hinted(&self, peer: &PeerId, addrs: &[Text<128>]) -> Result<(), NetworkError> {
-        if self.is_connected(peer) {
+        if self.is_wanted(peer) {
             return Ok(());
         }
         let hints = address::of_stranger(peer, addrs, self.inner.config.loopback_ok);
@@ -295,16 +295,31 @@ impl Network {
     pub async fn open(&self, peer: &PeerId, protocol: &str) -> Result<Stream, NetworkError> {
         let name = protocol::stream(protocol)?;
         let deadline = Instant::now() + self.inner.config.open_timeout;
-        if !self.is_connected(peer) {
+        match self.open_by(peer, &name, deadline).await {
+            // one side let the connection go meanwhile: nothing of the caller was sent
+            Err(NetworkError::PeerUnreachable { .. }) => self.open_by(peer, &name, deadline).await,
+            opened => opened,
+        }
+    }
+
+    /// The same, once.
+    async fn open_by(&self, peer: &PeerId, name: &StreamProtocol, deadline: Instant) -> Result<Stream, NetworkError> {
+        if !self.is_wanted(peer) {
             match timeout_at(deadline, self.connect_by(*peer, Vec::new())).await {
                 Ok(connected) => connected.map(drop)?,
-                Err(_) => {
-                    let protocol = protocol.to_owned();
-                    return Err(NetworkError::OpenTimeout { peer: *peer, protocol });
-                }
+                Err(_) => return Err(NetworkError::OpenTimeout { peer: *peer, protocol: name.to_string() }),
             }
         }
-        self.inner.streams.open(peer, &name, deadline).await
+        self.inner.streams.open(peer, name, deadline).await
+    }
+
+    /// Whether the peer is connected; if so, it is about to be used and its connections stay.
+    fn is_wanted(&self, peer: &PeerId) -> bool {
+        let elapsed = self.inner.shared.elapsed();
+        self.inner.shared.with(|book| {
+            book.wanted(peer, elapsed);
+            book.is_admitted(peer)
+        })
     }
 
     /// Accepts the streams that peers open for a protocol, and tells the connected ones of it. One peer may hold at most

@@ -108,7 +108,9 @@ impl Known {
             && let Some(ranks) = book.ranks.get_mut(column)
         {
             // With room for more, so that not every new listing moves them.
-            ranks.resize_with(rows + rows / 4, AtomicU64::default);
+            let room = rows + rows / 4;
+            ranks.reserve_exact(room.saturating_sub(ranks.len()));
+            ranks.resize_with(room, AtomicU64::default);
         }
         Some(RwLockWriteGuard::downgrade(book))
     }
@@ -159,6 +161,9 @@ impl Open<'_> {
             None => {
                 let figures = self.ask(writer);
                 self.used.insert(writer, figures);
+                if self.book.is_some() {
+                    self.asked.push((writer, figures));
+                }
                 figures
             }
         };

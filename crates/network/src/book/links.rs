@@ -37,18 +37,28 @@ impl Book {
         }
     }
 
-    /// Admitted peers that this side has dialled and has had no use for since `idle`, the longest unused first.
+    /// Admitted peers that this side has dialled.
+    pub(crate) fn own_dials(&self) -> usize {
+        self.entries.values().filter(|entry| entry.is_own_dial()).count()
+    }
+
+    /// Those that it has had no use for since `idle`, the newest first: who has been here for long is worth more.
     pub(crate) fn unused(&self, elapsed: Duration, idle: Duration) -> Vec<PeerId> {
         let mut unused: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.admitted && entry.links.values().any(|link| link.dialled))
-            .filter(|(_, entry)| elapsed.saturating_sub(entry.used_at) >= idle)
+            .filter(|(_, entry)| entry.is_own_dial() && elapsed.saturating_sub(entry.used_at) >= idle)
             .filter(|(_, entry)| entry.in_use.iter().all(|held| Arc::strong_count(held) == 1))
-            .map(|(peer, entry)| (entry.used_at, *peer))
+            .map(|(peer, entry)| (entry.linked_at, *peer))
             .collect();
-        unused.sort_unstable();
+        unused.sort_unstable_by(|a, b| b.cmp(a));
         unused.into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// The relays that connections go through.
+    pub(crate) fn relays(&self) -> Vec<PeerId> {
+        let links = self.entries.values().flat_map(|entry| entry.links.values());
+        links.filter(|link| link.path == Path::Relayed).filter_map(|link| address::relay_of(&link.addr)).collect()
     }
 
     /// The connections of a peer that this side has dialled.
@@ -90,5 +100,11 @@ impl Book {
     pub(crate) fn paths(&self) -> [usize; 3] {
         let admitted = || self.entries.values().filter(|entry| entry.admitted);
         Path::ALL.map(|path| admitted().filter(|entry| entry.path() == Some(path)).count())
+    }
+}
+
+impl Entry {
+    fn is_own_dial(&self) -> bool {
+        self.admitted && self.links.values().any(|link| link.dialled)
     }
 }

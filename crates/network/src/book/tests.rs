@@ -238,7 +238,7 @@ fn who_speaks_a_protocol_is_known_as_long_as_it_can_be_reached() {
 }
 
 #[test]
-fn a_connection_is_unused_once_no_stream_was_wanted_for_long_and_only_this_sides_own_can_go() {
+fn a_connection_is_unused_once_no_stream_was_wanted_for_long_and_only_this_sides_own_counts() {
     let (mut book, idle) = (book(), Duration::from_secs(30));
     let at = Duration::from_secs;
     let (alice, bob, carol) = (peer(1), peer(2), peer(3));
@@ -251,13 +251,25 @@ fn a_connection_is_unused_once_no_stream_was_wanted_for_long_and_only_this_sides
         assert!(matches!(book.admit(peer, "haggle", vec![], NOW), Admit::Admitted { .. }));
     }
     assert!(book.unused(at(29), idle).is_empty(), "somebody may want to use it");
-    assert_eq!(book.unused(at(40), idle), [alice, bob], "the longest unused first");
+    assert_eq!(book.unused(at(40), idle), [bob, alice], "the newest first");
+    assert_eq!(book.own_dials(), 2);
     let streams = [book.hold(&alice, false, at(40)), book.hold(&bob, true, at(41))];
     assert!(book.unused(at(100), idle).is_empty(), "streams are on them");
     drop(streams);
-    assert_eq!(book.unused(at(100), idle), [alice, bob]);
+    assert_eq!(book.unused(at(100), idle), [bob, alice]);
     book.wanted(&alice, at(90));
     assert_eq!(book.unused(at(100), idle), [bob], "a stream is about to be opened");
     assert_eq!(book.dialled(&bob), [connection(2)]);
     assert!(book.dialled(&carol).is_empty());
+}
+
+#[test]
+fn the_relays_that_connections_go_through_are_known() {
+    let (mut book, alice, relay) = (book(), peer(1), peer(9));
+    let through = addr().with_p2p(address::to_libp2p(&relay)).unwrap().with(libp2p::multiaddr::Protocol::P2pCircuit);
+    let link = |id, addr, path| NewLink { id: connection(id), addr, path, dialled: true };
+    book.link(&alice, link(1, addr(), Path::Direct), NOW, Duration::ZERO);
+    assert!(book.relays().is_empty());
+    book.link(&alice, link(2, through, Path::Relayed), NOW, Duration::ZERO);
+    assert_eq!(book.relays(), [relay]);
 }

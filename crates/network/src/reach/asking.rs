@@ -114,6 +114,15 @@ impl Asking {
         self.claims.is_certain()
     }
 
+    /// Whether peers have been asked and none has answered yet: over the connections that stand now.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.questions > 0 && !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        !self.judges.is_empty() || self.questions >= MAX_QUESTIONS
+    }
+
     /// Tries these addresses from now on, and begins the next round when it is due.
     pub(crate) fn tend(&mut self, addrs: Vec<Multiaddr>, elapsed: Duration) {
         let (closed, is_new) = self.claims.replace(addrs);
@@ -130,8 +139,7 @@ impl Asking {
             self.due = self.due.min(elapsed + first);
         }
         // before a verdict the round still goes on: libp2p's client asks as soon as it can
-        let is_over = !self.judges.is_empty() || self.questions >= MAX_QUESTIONS;
-        if elapsed < self.due || !(is_over || self.is_stale) {
+        if elapsed < self.due || !(self.is_over() || self.is_stale) {
             return;
         }
         self.due = elapsed + if is_clear { longest } else { self.pause };
