@@ -36,14 +36,11 @@ async fn follows(depth: u64, taken: Taken) {
 
     stage.market.chain().reorg(depth, taken).unwrap();
 
-    let (height, _) = stage.market.chain().head();
-    match taken {
-        // nobody may notice more than other blocks
-        Taken::MinedAgain => until_read(&stage, height).await,
-        Taken::Lost => {
-            stage.until(2, &hired.key, is_made_good).await;
-        }
+    // where all is mined again, nobody may notice more than other blocks
+    if taken == Taken::Lost {
+        until_made_good(&stage, &hired.key, &id).await;
     }
+    until_read(&stage, stage.market.chain().head().0).await;
     stage.until_state(2, &hired.key, "settled").await;
     stage.until_state(1, &id, "settled").await;
     assert_eq!(stage.buyer(2).await.1, had.checked_sub(settled.total).unwrap());
@@ -91,6 +88,15 @@ async fn nodes_killed_before_they_open_an_order_again_do_so_when_they_are_back()
 fn is_made_good(order: &OrderView) -> bool {
     let back = order.steps.iter().rposition(|line| line.step == "taken_back");
     back.is_some_and(|back| order.steps[back..].iter().any(|line| line.step == "attested"))
+}
+
+/// Waits until one of the two nodes has made the order good. Whoever sees first what is lost does so, and the other may come
+/// to look when it stands again.
+async fn until_made_good(stage: &Stage, key: &str, id: &str) {
+    tokio::select! {
+        _ = stage.until(2, key, is_made_good) => {}
+        _ = stage.until(1, id, is_made_good) => {}
+    }
 }
 
 /// Waits until both nodes have read the chain up to there.
