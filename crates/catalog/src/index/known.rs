@@ -49,10 +49,8 @@ pub(super) struct Open<'a> {
     sort: Sort,
     /// Which ranks of the book are those of the order.
     column: Option<usize>,
-    /// What the next search may want to know too.
-    asked: Vec<(u32, Figures)>,
-    /// What ranks were made of: the next search will know these.
-    used: HashMap<u32, Figures>,
+    /// What the book did not have: nobody is asked twice, and the next search may want to know it too.
+    asked: HashMap<u32, Figures>,
 }
 
 impl Known {
@@ -68,7 +66,7 @@ impl Known {
     ) -> Open<'a> {
         let column = sort.by_figures().filter(|_| !explained);
         let book = self.current(standing, now, column.map(|column| (column, rows.len())));
-        Open { known: self, standing, book, rows, sort, column, asked: Vec::new(), used: HashMap::new() }
+        Open { known: self, standing, book, rows, sort, column, asked: HashMap::new() }
     }
 
     /// A row has, or will have, another listing: the ranks of the one before are forgotten.
@@ -133,13 +131,12 @@ impl Book {
 impl Open<'_> {
     /// The figures of the author of this number.
     pub(super) fn figures(&mut self, writer: u32) -> Figures {
-        self.noted(writer).unwrap_or_else(|| {
-            let figures = self.ask(writer);
-            if self.book.is_some() {
-                self.asked.push((writer, figures));
-            }
-            figures
-        })
+        if let Some(figures) = self.noted(writer).or_else(|| self.asked.get(&writer).copied()) {
+            return figures;
+        }
+        let figures = self.rows.writer(writer).map(|author| self.standing.figures(&author)).unwrap_or_default();
+        self.asked.insert(writer, figures);
+        figures
     }
 
     /// The ranks of some rows as far as they are known, in an order that goes by price and figures alone.
@@ -155,18 +152,7 @@ impl Open<'_> {
     /// The rank of a row that is not known yet, in such an order.
     #[cold]
     pub(super) fn work_out(&mut self, row: u64, facts: Facts) -> u64 {
-        let writer = facts.writer;
-        let figures = match self.noted(writer).or_else(|| self.used.get(&writer).copied()) {
-            Some(figures) => figures,
-            None => {
-                let figures = self.ask(writer);
-                self.used.insert(writer, figures);
-                if self.book.is_some() {
-                    self.asked.push((writer, figures));
-                }
-                figures
-            }
-        };
+        let figures = self.figures(facts.writer);
         let rank = self.sort.rank(facts.price, 0.0, &figures);
         if let Some(kept) = self.kept(row) {
             kept.store(rank ^ TURNED, Ordering::Relaxed);
@@ -177,10 +163,6 @@ impl Open<'_> {
     /// The figures of an author as the book has them.
     fn noted(&self, writer: u32) -> Option<Figures> {
         self.book.as_ref()?.figures.get(writer as usize).copied().flatten()
-    }
-
-    fn ask(&self, writer: u32) -> Figures {
-        self.rows.writer(writer).map(|author| self.standing.figures(&author)).unwrap_or_default()
     }
 
     /// Where the rank of a row is kept.
@@ -203,7 +185,7 @@ impl Drop for Open<'_> {
         if book.figures.len() < self.rows.writers() {
             book.figures.resize(self.rows.writers(), None);
         }
-        for (writer, figures) in self.asked.drain(..) {
+        for (writer, figures) in self.asked.drain() {
             if let Some(kept) = book.figures.get_mut(writer as usize) {
                 *kept = Some(figures);
             }

@@ -63,8 +63,6 @@ impl Worker {
             return answer(reply, Err(NetworkError::Banned { peer }));
         }
         if self.shared.with(|book| book.is_admitted(&peer)) {
-            let elapsed = self.shared.elapsed();
-            self.shared.with(|book| book.wanted(&peer, elapsed));
             return answer(reply, Ok(peer));
         }
         if !addrs.is_empty() {

@@ -21,6 +21,15 @@ async fn modest(gossips: bool) -> Node {
     .await
 }
 
+/// So many others, who look for nobody.
+async fn shy(count: u8) -> Vec<Node> {
+    let mut others = vec![];
+    for number in 0..count {
+        others.push(start_shy(2 + number).await);
+    }
+    others
+}
+
 /// The first of the others whose connection is closed.
 async fn first_closed(hub: &Node, others: &[Node]) -> PeerId {
     let closed = Cell::new(None);
@@ -42,10 +51,7 @@ async fn dial_all(node: &Node, others: &[Node]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_needs_is_closed_and_what_is_used_or_was_dialled_by_others_stays() {
     let hub = modest(false).await;
-    let mut others = vec![];
-    for number in 2..=8 {
-        others.push(start_shy(number).await);
-    }
+    let others = shy(7).await;
     let (guest, hosts) = others.split_last().unwrap();
     within(guest.connect(&hub.peer_id(), &hub.listen_addrs())).await.unwrap();
     let mut streams = hosts[0].accept(PROTOCOL).unwrap();
@@ -65,10 +71,7 @@ async fn what_nobody_needs_is_closed_and_what_is_used_or_was_dialled_by_others_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whom_gossip_sends_whole_messages_to_stays() {
     let hub = modest(true).await;
-    let mut others = vec![];
-    for number in 2..=11 {
-        others.push(start_shy(number).await);
-    }
+    let mut others = shy(10).await;
     dial_all(&hub, &others).await;
     first_closed(&hub, &others).await;
     let left = others.iter().filter(|other| hub.is_connected(&other.peer_id())).count();
