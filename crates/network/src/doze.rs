@@ -13,12 +13,16 @@ use futures::task::AtomicWaker;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::behaviour::FromSwarm;
-use libp2p::swarm::handler::ConnectionEvent;
+use libp2p::swarm::handler::{
+    ConnectionEvent, FullyNegotiatedInbound, InboundUpgradeSend, ListenUpgradeError, UpgradeInfoSend,
+};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, NetworkBehaviour, SubstreamProtocol,
     THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
+
+use crate::offer::{Drawer, Edition, Offer};
 
 /// What wakes a sleeper, and whoever polls it.
 #[derive(Debug)]
@@ -79,11 +83,17 @@ impl<T> Sleeper<T> {
 #[derive(Debug)]
 pub(crate) struct Doze<B> {
     sleeper: Sleeper<B>,
+    edition: Edition,
 }
 
 impl<B> Doze<B> {
     pub(crate) fn new(behaviour: B) -> Self {
-        Self { sleeper: Sleeper::new(behaviour) }
+        Self { sleeper: Sleeper::new(behaviour), edition: Edition::default() }
+    }
+
+    /// To be renewed whenever the behaviour takes other protocols without its handlers being told.
+    pub(crate) fn edition(&self) -> Edition {
+        self.edition.clone()
     }
 
     /// Has it polled although nothing woke it: for what looks at the clock only then, as the queries of Kademlia do.
@@ -106,7 +116,10 @@ impl<B> DerefMut for Doze<B> {
     }
 }
 
-impl<B: NetworkBehaviour> NetworkBehaviour for Doze<B> {
+impl<B: NetworkBehaviour> NetworkBehaviour for Doze<B>
+where
+    THandler<B>: ConnectionHandler<InboundProtocol: UpgradeInfoSend<Info: Sync>, InboundOpenInfo: Clone>,
+{
     type ConnectionHandler = DozeHandler<THandler<B>>;
     type ToSwarm = B::ToSwarm;
 
@@ -126,7 +139,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Doze<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.sleeper.rouse().handle_established_inbound_connection(id, peer, local, remote).map(DozeHandler::new)
+        let handler = self.sleeper.rouse().handle_established_inbound_connection(id, peer, local, remote)?;
+        Ok(DozeHandler::new(handler, self.edition()))
     }
 
     fn handle_pending_outbound_connection(
@@ -147,7 +161,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Doze<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.sleeper.rouse().handle_established_outbound_connection(id, peer, addr, role, port).map(DozeHandler::new)
+        let handler = self.sleeper.rouse().handle_established_outbound_connection(id, peer, addr, role, port)?;
+        Ok(DozeHandler::new(handler, self.edition()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -163,28 +178,41 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Doze<B> {
     }
 }
 
-/// A handler that is polled when it was woken, or when something was said to it.
-#[derive(Debug)]
-pub(crate) struct DozeHandler<H> {
+/// A handler that is polled when it was woken, or when something was said to it. What it offers to take is asked for anew only
+/// after that.
+pub(crate) struct DozeHandler<H: ConnectionHandler> {
     sleeper: Sleeper<H>,
+    drawer: Drawer<H::InboundProtocol, H::InboundOpenInfo>,
 }
 
-impl<H> DozeHandler<H> {
-    fn new(handler: H) -> Self {
-        Self { sleeper: Sleeper::new(handler) }
+impl<H> DozeHandler<H>
+where
+    H: ConnectionHandler<InboundProtocol: UpgradeInfoSend<Info: Sync>, InboundOpenInfo: Clone>,
+{
+    fn new(handler: H, edition: Edition) -> Self {
+        Self { sleeper: Sleeper::new(handler), drawer: Drawer::new(edition) }
+    }
+
+    /// To be told something.
+    fn rouse(&mut self) -> &mut H {
+        self.drawer.outdate();
+        self.sleeper.rouse()
     }
 }
 
-impl<H: ConnectionHandler> ConnectionHandler for DozeHandler<H> {
+impl<H> ConnectionHandler for DozeHandler<H>
+where
+    H: ConnectionHandler<InboundProtocol: UpgradeInfoSend<Info: Sync>, InboundOpenInfo: Clone>,
+{
     type FromBehaviour = H::FromBehaviour;
     type ToBehaviour = H::ToBehaviour;
-    type InboundProtocol = H::InboundProtocol;
+    type InboundProtocol = Offer<H::InboundProtocol, H::InboundOpenInfo>;
     type OutboundProtocol = H::OutboundProtocol;
     type InboundOpenInfo = H::InboundOpenInfo;
     type OutboundOpenInfo = H::OutboundOpenInfo;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
-        self.sleeper.inner.listen_protocol()
+        self.drawer.offer(|| self.sleeper.inner.listen_protocol())
     }
 
     fn connection_keep_alive(&self) -> bool {
@@ -195,10 +223,14 @@ impl<H: ConnectionHandler> ConnectionHandler for DozeHandler<H> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
-        // some say that they are waiting when they have begun to, and look who wakes them only when asked once more
-        self.sleeper.poll(cx, |handler, cx| match handler.poll(cx) {
-            Poll::Pending => handler.poll(cx),
-            ready @ Poll::Ready(_) => ready,
+        let drawer = &mut self.drawer;
+        self.sleeper.poll(cx, |handler, cx| {
+            drawer.outdate();
+            // some say that they are waiting when they have begun to, and look who wakes them only when asked once more
+            match handler.poll(cx) {
+                Poll::Pending => handler.poll(cx),
+                ready @ Poll::Ready(_) => ready,
+            }
         })
     }
 
@@ -207,7 +239,7 @@ impl<H: ConnectionHandler> ConnectionHandler for DozeHandler<H> {
     }
 
     fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        self.sleeper.rouse().on_behaviour_event(event);
+        self.rouse().on_behaviour_event(event);
     }
 
     fn on_connection_event(
@@ -219,8 +251,37 @@ impl<H: ConnectionHandler> ConnectionHandler for DozeHandler<H> {
             Self::OutboundOpenInfo,
         >,
     ) {
-        self.sleeper.rouse().on_connection_event(event);
+        if let Some(event) = unwrapped(event) {
+            self.rouse().on_connection_event(event);
+        }
     }
+}
+
+/// An event of a handler's own upgrade, of one that went through an [`Offer`].
+fn unwrapped<'a, U, O, I, J>(
+    event: ConnectionEvent<'a, Offer<U, I>, O, I, J>,
+) -> Option<ConnectionEvent<'a, U, O, I, J>>
+where
+    U: InboundUpgradeSend<Info: Sync>,
+    O: libp2p::swarm::handler::OutboundUpgradeSend,
+    I: Send + 'static,
+{
+    use ConnectionEvent as Event;
+    Some(match event {
+        Event::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, info }) => {
+            Event::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, info })
+        }
+        Event::ListenUpgradeError(ListenUpgradeError { info, error }) => {
+            Event::ListenUpgradeError(ListenUpgradeError { info, error })
+        }
+        Event::FullyNegotiatedOutbound(event) => Event::FullyNegotiatedOutbound(event),
+        Event::DialUpgradeError(event) => Event::DialUpgradeError(event),
+        Event::AddressChange(event) => Event::AddressChange(event),
+        Event::LocalProtocolsChange(event) => Event::LocalProtocolsChange(event),
+        Event::RemoteProtocolsChange(event) => Event::RemoteProtocolsChange(event),
+        // libp2p has no other today
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ impl Network {
             Lanes {
                 direct: swarm.behaviour().quiet.streams.control(),
                 relayed: swarm.behaviour().quiet.relayed_streams.control(),
+                edition: swarm.behaviour().quiet.edition(),
             },
             Arc::clone(&shared),
             metrics.clone(),

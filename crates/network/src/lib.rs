@@ -56,6 +56,7 @@ mod local;
 mod mapping;
 mod metrics;
 mod nearby;
+mod offer;
 mod pointers;
 mod proof;
 mod protocol;

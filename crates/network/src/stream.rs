@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::address;
 use crate::error::NetworkError;
 use crate::metrics::Metrics;
+use crate::offer::Edition;
 use crate::shared::Shared;
 
 /// Accepted streams of one protocol that wait to be taken.
@@ -111,6 +112,8 @@ pub(crate) struct Lanes {
     pub(crate) direct: Control,
     /// Over relayed ones.
     pub(crate) relayed: Control,
+    /// Which protocols they take.
+    pub(crate) edition: Edition,
 }
 
 /// Opens and accepts streams for a node.
@@ -207,6 +210,7 @@ impl Streams {
         let taken = || NetworkError::AlreadyAccepted { protocol: protocol.to_string() };
         let direct = self.lanes.direct.clone().accept(protocol.clone()).map_err(|_| taken())?;
         let relayed = self.lanes.relayed.clone().accept(protocol.clone()).map_err(|_| taken())?;
+        self.lanes.edition.renew();
         let mut inbound = select(direct.map(|next| (next, false)), relayed.map(|next| (next, true)));
         let (sender, streams) = mpsc::channel(INCOMING_QUEUE);
         let this = self.clone();
@@ -232,6 +236,8 @@ impl Streams {
                     drop(slot);
                 });
             }
+            drop(inbound);
+            this.lanes.edition.renew();
         });
         Ok(Incoming { streams })
     }

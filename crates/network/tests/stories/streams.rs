@@ -115,6 +115,24 @@ async fn a_protocol_that_is_spoken_only_after_connecting_is_told_at_once() {
 
 /// libp2p-stream drops inbound streams when many open at once; nobody may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_protocol_that_is_spoken_no_more_is_refused_until_it_is_spoken_again() {
+    let (alice, bob) = couple().await;
+    let spoken = bob.accept(ECHO).unwrap();
+    let _stream = within(alice.open(&bob.peer_id(), ECHO)).await.unwrap();
+    drop(spoken);
+    let refused = async {
+        loop {
+            if let Err(error) = alice.open(&bob.peer_id(), ECHO).await {
+                return error;
+            }
+        }
+    };
+    assert_eq!(within(refused).await.code(), "protocol_unsupported");
+    serve_echo(bob.accept(ECHO).unwrap());
+    echoes(&alice, &bob).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_streams_all_arrive() {
     let (alice, bob) = couple().await;
     serve_echo(bob.accept(ECHO).unwrap());
