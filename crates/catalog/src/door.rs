@@ -78,31 +78,32 @@ impl Place {
     }
 }
 
-/// What the shelf knows of a record without its body.
+/// What the shelf knows of a record without its body. Fields stand in canonical order: what is stored of each record need not
+/// be sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The record's id.
     pub id: RecordId,
+    /// Higher replaces lower.
+    pub seq: u64,
     /// Its kind.
     pub kind: Kind,
-    /// Who signed it.
-    pub author: Did,
     /// The slot as signed.
     pub slot: Text<64>,
     /// What it replaces and is replaced by.
     pub place: Place,
-    /// Whom an attestation is about. Nearly no entry has one, so it lies apart.
-    pub subject: Option<Box<Did>>,
-    /// Higher replaces lower.
-    pub seq: u64,
+    /// The shard it lies in.
+    pub shard: u16,
+    /// Who signed it.
+    pub author: Did,
+    /// True if its author has paid for room.
+    pub costed: bool,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops being valid.
     pub expires: Timestamp,
-    /// The shard it lies in.
-    pub shard: u16,
-    /// True if its author has paid for room.
-    pub costed: bool,
+    /// Whom an attestation is about. Nearly no entry has one, so it lies apart.
+    pub subject: Option<Box<Did>>,
 }
 
 impl AnyRecord {

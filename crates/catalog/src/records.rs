@@ -24,8 +24,6 @@ tables! {
     pub(crate) Bytes = "record-bytes-1": RecordId => RecordBytes;
     /// What the shelf keeps.
     pub(crate) Entries = "record-entries-1": RecordId => Entry;
-    /// Records by expiry, so that removing the expired is a range.
-    pub(crate) ByExpiry = "record-expiry-1": (Timestamp, RecordId) => ();
     /// Ids refused for quota.
     pub(crate) RefusedIds = "record-refused-1": RecordId => Refused;
 }
@@ -39,8 +37,6 @@ pub(crate) fn keep(batch: &mut Batch, entry: &Entry, bytes: &[u8]) -> Result<(),
     })?;
     batch.put::<Bytes>(&entry.id, &bytes)?;
     batch.put::<Entries>(&entry.id, entry)?;
-    batch.put::<ByExpiry>(&(entry.expires, entry.id), &())?;
-    batch.delete::<RefusedIds>(&entry.id);
     Ok(())
 }
 
@@ -48,7 +44,6 @@ pub(crate) fn keep(batch: &mut Batch, entry: &Entry, bytes: &[u8]) -> Result<(),
 pub(crate) fn drop_entry(batch: &mut Batch, entry: &Entry) {
     batch.delete::<Bytes>(&entry.id);
     batch.delete::<Entries>(&entry.id);
-    batch.delete::<ByExpiry>(&(entry.expires, entry.id));
 }
 
 /// Remembers a refused id.
@@ -61,29 +56,28 @@ pub(crate) fn forget(batch: &mut Batch, id: &RecordId) {
     batch.delete::<RefusedIds>(id);
 }
 
-/// Removes what expired while the node was down, then loads the rest.
+/// Loads the shelf, and removes what expired while the node was down.
 pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) -> Result<Shelf, StoreError> {
+    let mut shelf = Shelf::new(config.shards, config.shard_capacity);
+    let mut from = None;
     loop {
-        let due = (now, RecordId::from(haggle_base::Hash::from_bytes([0xff; 32])));
-        let expired = store.between::<ByExpiry>(Bound::Unbounded, Bound::Included(&due), PAGE)?;
-        if expired.is_empty() {
-            break;
-        }
-        let mut batch = Batch::new();
-        let mut prices = Changes::to(store);
-        for ((expires, id), ()) in expired {
-            if let Some(entry) = store.get::<Entries>(&id)?.filter(|entry| entry.kind == Kind::Listing) {
+        let page = store.range::<Entries>(from.as_ref().map_or(Bound::Unbounded, Bound::Excluded), PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        from = Some(*last);
+        let (mut batch, mut prices) = (Batch::new(), Changes::to(store));
+        for (_, entry) in page {
+            if entry.expires > now {
+                shelf.restore(entry);
+                continue;
+            }
+            if entry.kind == Kind::Listing {
                 prices.forget(entry.place);
             }
-            batch.delete::<Bytes>(&id);
-            batch.delete::<Entries>(&id);
-            batch.delete::<ByExpiry>(&(expires, id));
+            drop_entry(&mut batch, &entry);
         }
         prices.write(&mut batch)?;
         store.commit(batch).await?;
     }
-    let mut shelf = Shelf::new(config.shards, config.shard_capacity);
-    each::<Entries>(store, |_, entry| shelf.restore(entry))?;
     each::<RefusedIds>(store, |id, refused| shelf.restore_refused(id, refused))?;
     Ok(shelf)
 }

@@ -209,7 +209,11 @@ impl Worker {
                     }
                 }
             }
+            let was_refused = shelf.is_refused(&entry.id);
             let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
+            if was_refused && outcome.is_new() {
+                records::forget(&mut batch, &entry.id);
+            }
             if let Some(kept) = &mut kept
                 && (outcome.is_new() || outcome == event::Put::Known)
             {

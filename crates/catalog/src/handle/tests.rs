@@ -215,7 +215,7 @@ async fn what_expired_is_gone_everywhere() {
     assert_eq!((status.cards, status.listings, status.attestations), (0, 0, 1));
     assert_eq!(node.catalog.binding(&alice.did()), Binding::Missing);
     assert_eq!(store.count::<records::Bytes>().unwrap(), 1);
-    assert_eq!(store.count::<records::ByExpiry>().unwrap(), 1);
+    assert_eq!(store.count::<records::Entries>().unwrap(), 1);
 }
 
 #[tokio::test]
