@@ -126,6 +126,11 @@ impl ListingIndex {
         self.rows.read().price_of(id)
     }
 
+    /// Whether all that was added is findable.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.writer.lock().dirty
+    }
+
     /// Makes what was added findable. Blocks for some milliseconds.
     pub(crate) fn commit(&self) -> Result<(), TantivyError> {
         let mut writer = self.writer.lock();

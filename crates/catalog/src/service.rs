@@ -350,6 +350,9 @@ impl Worker {
     }
 
     async fn commit_index(&self) -> Result<(), CatalogError> {
+        if self.shared.index.is_current() {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let committed = tokio::task::spawn_blocking(move || shared.index.commit()).await;
         committed.map_err(|_| CatalogError::Closed)?.map_err(CatalogError::from)

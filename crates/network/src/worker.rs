@@ -12,6 +12,7 @@ mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use libp2p::metrics::Recorder;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, identify, kad, ping};
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::connecting::{Bootstrap, Discovery};
@@ -43,8 +44,10 @@ use crate::relay::Holders;
 use crate::rendezvous::Rendezvous;
 use crate::shared::Shared;
 
-/// How often the worker looks at what is due.
+/// How often the worker looks at what is due while somebody waits for it.
 const TICK: Duration = Duration::from_millis(100);
+/// And otherwise: a node at rest is woken by little else.
+const CALM_TICK: Duration = Duration::from_millis(250);
 /// How long closing connections may take at shutdown.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// Pings that may fail in a row before a connection is closed.
@@ -163,8 +166,7 @@ impl Worker {
     /// Runs until the token is cancelled or all handles are gone.
     pub(crate) async fn run(mut self) {
         self.on_listeners_changed();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
                 () = self.token.cancelled() => break,
@@ -174,10 +176,21 @@ impl Worker {
                     None => break,
                 },
                 Some(ruling) = self.rulings.recv() => self.on_ruling(&ruling),
-                _ = tick.tick() => self.on_tick(),
+                () = tick.as_mut() => {
+                    self.on_tick();
+                    tick.as_mut().reset(Instant::now() + CALM_TICK);
+                }
+            }
+            if self.is_awaited() && tick.deadline() > Instant::now() + TICK {
+                tick.as_mut().reset(Instant::now() + TICK);
             }
         }
         self.say_farewell().await;
+    }
+
+    /// Whether somebody waits for something that a tick may end.
+    fn is_awaited(&self) -> bool {
+        !(self.waiting.is_empty() && self.dials.is_empty() && self.queries.is_empty())
     }
 
     /// Closes all connections so that peers need not wait for a timeout to notice.

@@ -4,7 +4,7 @@
 //! it, step by step, across crashes. Nothing here sleeps: the node ticks, and wakes when
 //! [`Buyer::woken`] says so.
 
-use std::{collections::HashMap, ops::Bound, sync::Arc};
+use std::{collections::HashMap, ops::Bound, sync::Arc, time::Duration};
 
 use haggle_base::{Clock, Coded, Did, Hash, OrderId, RecordId, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Blobs, Store, StoreError};
@@ -344,9 +344,9 @@ impl Buyer {
         });
     }
 
-    /// Waits until a hire became due before its time.
-    pub async fn woken(&self) {
-        self.inner.rounds.woken().await;
+    /// Waits until a hire became due before its time, or for `pace` while any is open.
+    pub async fn turn(&self, pace: Duration) {
+        self.inner.rounds.turn(pace).await;
     }
 
     /// Drives one hire as far as it goes now.

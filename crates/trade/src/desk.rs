@@ -3,7 +3,7 @@
 //! [`Desk::handle`] answers one message of a buyer; a repeated message gets the same answer from what
 //! is stored. [`Desk::tick`] drives every open order: funding, the work, the receipt, the chain.
 
-use std::{collections::HashMap, ops::Bound, sync::Arc};
+use std::{collections::HashMap, ops::Bound, sync::Arc, time::Duration};
 
 use haggle_base::{Clock, Coded, Did, Hash, OrderId, Side, Text, Timestamp, Usdc};
 use haggle_store::{Batch, Blobs, Store};
@@ -176,9 +176,9 @@ impl Desk {
         });
     }
 
-    /// Waits until an order became due before its time.
-    pub async fn woken(&self) {
-        self.inner.rounds.woken().await;
+    /// Waits until an order became due before its time, or for `pace` while any is open.
+    pub async fn turn(&self, pace: Duration) {
+        self.inner.rounds.turn(pace).await;
     }
 
     /// Drives one order as far as it goes now.

@@ -122,9 +122,16 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Rounds<K> {
         Some(Drive { rounds: Arc::clone(self), key })
     }
 
-    /// Waits until an order became due at once.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+    /// Waits until an order became due at once, or for the pace of those that wait for their time. With no order open there is
+    /// no pace: a node at rest is not woken.
+    pub(crate) async fn turn(&self, pace: Duration) {
+        let woken = self.wake.notified();
+        if self.len() == 0 {
+            woken.await;
+        } else {
+            // either will do
+            let _in_time = tokio::time::timeout(pace, woken).await;
+        }
     }
 
     /// Lets no new drive begin and waits for those under way.
@@ -179,5 +186,27 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Drop for Drive<K> {
         if again {
             self.rounds.wake.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn only_open_orders_have_a_pace_and_a_new_one_is_taken_up_at_once() {
+        let rounds = Arc::new(Rounds::new(None));
+        assert!(timeout(SHORT * 5, rounds.turn(SHORT)).await.is_err(), "nothing is open");
+        rounds.add(1);
+        rounds.turn(LONG).await;
+        rounds.turn(SHORT).await;
+        assert!(timeout(SHORT, rounds.turn(LONG)).await.is_err(), "its time has not come");
+        let drive = rounds.take(1).unwrap();
+        drive.done(Progress::Finished, Timestamp::default(), SHORT);
+        assert!(timeout(SHORT * 5, rounds.turn(SHORT)).await.is_err(), "it is over");
     }
 }

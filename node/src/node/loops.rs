@@ -453,24 +453,16 @@ async fn remember(inner: &Inner, record: AnyRecord) {
 
 /// Drives what this node buys: at its own pace, and at once when something happened.
 async fn drive_hires(inner: Arc<Inner>) {
-    let mut pace = tokio::time::interval(DRIVE_EVERY);
     loop {
-        tokio::select! {
-            _ = pace.tick() => {}
-            () = inner.buyer.woken() => {}
-        }
+        inner.buyer.turn(DRIVE_EVERY).await;
         inner.buyer.tick();
     }
 }
 
 /// Drives what this node sells.
 async fn drive_orders(inner: Arc<Inner>) {
-    let mut pace = tokio::time::interval(DRIVE_EVERY);
     loop {
-        tokio::select! {
-            _ = pace.tick() => {}
-            () = inner.desk.woken() => {}
-        }
+        inner.desk.turn(DRIVE_EVERY).await;
         inner.desk.tick();
     }
 }

@@ -5,6 +5,7 @@ use super::parts::{self, failed};
 use crate::cli::CliError;
 use crate::cli::args::{BenchDiscovery, Globals};
 use crate::cli::terminal::{self, Progress};
+use crate::config::Chain;
 use crate::devnet::{Devnet, Options};
 use haggle_bench::discovery::{Searches, Spread};
 use haggle_bench::simulator::Traffic;
@@ -44,11 +45,13 @@ struct Report {
     anon_200k_mib: f64,
 }
 
-/// A node of ours at rest: its memory in MiB, and how many hundredths of a core it takes.
+/// A node of ours at rest, which asks its chain at the pace of a node that is set up for the open network, where a devnet's
+/// nodes ask ten times a second: its memory in MiB, and how many hundredths of a core it takes.
 async fn idle_node(rest: Duration) -> Result<(f64, f64), CliError> {
     let folder = tempfile::Builder::new().prefix("haggle-bench-").tempdir().map_err(failed)?;
     let mut devnet = Devnet::start(Options::here(folder.path().join("devnet"), SEED)?).await?;
-    devnet.add_nodes(1).await?;
+    let pace = format!("{}ms", Chain::default().poll.as_millis());
+    devnet.add_node_with(&[("HAGGLE_CHAIN__POLL", &pace)]).await?;
     let pid = devnet.node(1).pid().unwrap_or_default();
     tokio::time::sleep(rest).await;
     let before = ticks(pid)?;
