@@ -17,8 +17,8 @@ use libp2p::core::transport::PortUse;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::swarm::behaviour::{ConnectionEstablished, FromSwarm, NewExternalAddrCandidate};
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
-    ToSwarm,
+    ConnectionDenied, ConnectionHandler, ConnectionId, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 
 use super::{Change, Claims, Reach};
@@ -69,6 +69,8 @@ pub(crate) struct Asking {
     judges: HashSet<libp2p::PeerId>,
     /// Questions put in this round.
     questions: usize,
+    /// The connections that they were put over and that still stand.
+    asked: HashSet<ConnectionId>,
     events: VecDeque<ToSwarm<Verdict, THandlerInEvent<Self>>>,
     one_machine: bool,
     /// Whether somebody can be asked who could not before.
@@ -89,6 +91,7 @@ impl Asking {
             lines: HashMap::new(),
             judges: HashSet::new(),
             questions: 0,
+            asked: HashSet::new(),
             events: VecDeque::new(),
             one_machine,
             is_news: false,
@@ -116,7 +119,12 @@ impl Asking {
 
     /// Whether peers have been asked and none has answered yet: over the connections that stand now.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.questions > 0 && !self.is_over()
+        !self.asked.is_empty() && !self.is_over()
+    }
+
+    /// Whether nobody who was asked can answer any more: libp2p's client keeps the question open for ever.
+    fn is_lost(&self) -> bool {
+        self.questions > 0 && self.asked.is_empty()
     }
 
     fn is_over(&self) -> bool {
@@ -139,7 +147,7 @@ impl Asking {
             self.due = self.due.min(elapsed + first);
         }
         // before a verdict the round still goes on: libp2p's client asks as soon as it can
-        if elapsed < self.due || !(self.is_over() || self.is_stale) {
+        if elapsed < self.due || !(self.is_over() || self.is_stale || self.is_lost()) {
             return;
         }
         self.due = elapsed + if is_clear { longest } else { self.pause };
@@ -151,6 +159,7 @@ impl Asking {
     fn begin_round(&mut self) {
         let judges = std::mem::take(&mut self.judges);
         self.questions = 0;
+        self.asked.clear();
         self.is_stale = false;
         let others = self.lines.values().any(|line| line.answers && !judges.contains(&line.peer));
         self.client = fresh(self.one_machine);
@@ -233,6 +242,7 @@ impl NetworkBehaviour for Asking {
                 }
             }
             FromSwarm::ConnectionClosed(closed) if self.lines.remove(&closed.connection_id).is_some() => {
+                self.asked.remove(&closed.connection_id);
                 self.client.on_swarm_event(event);
             }
             // what peers claim to have seen goes through the worker
@@ -262,6 +272,10 @@ impl NetworkBehaviour for Asking {
                 ToSwarm::NotifyHandler { .. } if self.questions >= MAX_QUESTIONS => {}
                 ToSwarm::NotifyHandler { peer_id, handler, event } => {
                     self.questions += 1;
+                    // libp2p's client names the connection
+                    if let NotifyHandler::One(id) = handler {
+                        self.asked.insert(id);
+                    }
                     return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
                 }
                 // what counts as confirmed is decided here
@@ -291,37 +305,74 @@ mod tests {
         behaviour::swarm(&config, key, &mut Registry::default(), &Holders::default()).unwrap()
     }
 
-    #[tokio::test]
-    async fn an_address_whose_firewall_swallows_everything_is_judged_before_the_asker_gives_up() {
-        let (mut asks, mut answers) = (swarm(), swarm());
-        answers.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
-        // connections to it are made by the kernel, and nobody ever says a word on them
+    fn asking(swarm: &mut Swarm<Behaviour>) -> &mut Asking {
+        swarm.behaviour_mut().quiet.asking.as_mut().unwrap()
+    }
+
+    /// An address where connections are made by the kernel, and nobody ever says a word on them.
+    fn wall() -> (std::net::TcpListener, Multiaddr) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let wall: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()).parse().unwrap();
+        let addr = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port());
+        (listener, addr.parse().unwrap())
+    }
+
+    /// One asks the other about an address, until what is seen of the asker is enough.
+    async fn ask<T>(
+        asks: &mut Swarm<Behaviour>,
+        answers: &mut Swarm<Behaviour>,
+        addr: &Multiaddr,
+        seen: impl Fn(&mut Asking, Option<Verdict>) -> Option<T>,
+    ) -> T {
+        answers.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
         let started = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_millis(50));
-        let verdict = async {
+        let asked = async {
             loop {
+                let mut verdict = None;
                 tokio::select! {
                     event = answers.select_next_some() => if let SwarmEvent::NewListenAddr { address, .. } = event {
                         asks.dial(address).unwrap();
                     },
                     event = asks.select_next_some() => {
-                        if let SwarmEvent::Behaviour(BehaviourEvent::Quiet(QuietEvent::Asking(verdict))) = event {
-                            break verdict;
+                        if let SwarmEvent::Behaviour(BehaviourEvent::Quiet(QuietEvent::Asking(said))) = event {
+                            verdict = Some(said);
                         }
                     }
                     _ = tick.tick() => {
                         let elapsed = started.elapsed();
-                        asks.behaviour_mut().quiet.asking.as_mut().unwrap().tend(vec![wall.clone()], elapsed);
+                        asking(asks).tend(vec![addr.clone()], elapsed);
                         answers.behaviour_mut().quiet.answering.as_mut().unwrap().tend(elapsed);
                     }
                 }
+                if let Some(seen) = seen(asking(asks), verdict) {
+                    return seen;
+                }
             }
         };
-        let verdict = tokio::time::timeout(Duration::from_secs(30), verdict).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_whose_firewall_swallows_everything_is_judged_before_the_asker_gives_up() {
+        let (mut asks, mut answers, (_listener, wall)) = (swarm(), swarm(), wall());
+        let verdict = ask(&mut asks, &mut answers, &wall, |_, verdict| verdict).await;
         assert!(!verdict.is_open && verdict.addr == wall);
-        let asking = asks.behaviour().quiet.asking.as_ref().unwrap();
+        let asking = asking(&mut asks);
         assert_eq!((asking.reach(), asking.questions), (Reach::No, 1), "the first question was answered");
+    }
+
+    #[tokio::test]
+    async fn a_question_goes_with_its_connection_and_another_round_comes() {
+        let (mut asks, mut answers, (_listener, wall)) = (swarm(), swarm(), wall());
+        ask(&mut asks, &mut answers, &wall, |asking, _| asking.is_waiting().then_some(())).await;
+        drop(answers);
+        while asks.connected_peers().next().is_some() {
+            asks.select_next_some().await;
+        }
+        let asking = asking(&mut asks);
+        assert!(!asking.is_waiting() && asking.questions == 1);
+        let due = asking.due;
+        asking.tend(vec![wall], due);
+        assert_eq!((asking.questions, asking.begun), (0, Some(due)));
     }
 }
