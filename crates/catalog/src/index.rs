@@ -137,9 +137,9 @@ impl ListingIndex {
         if writer.dirty {
             let leaving = self.rows.read().leaving();
             writer.inner.commit()?;
-            writer.dirty = false;
             self.reader.reload()?;
             self.rows.write().release(leaving);
+            writer.dirty = false;
         }
         Ok(())
     }

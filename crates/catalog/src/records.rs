@@ -78,7 +78,13 @@ pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) 
         prices.write(&mut batch)?;
         store.commit(batch).await?;
     }
-    each::<RefusedIds>(store, |id, refused| shelf.restore_refused(id, refused))?;
+    let mut forgotten = Vec::new();
+    each::<RefusedIds>(store, |id, refused| forgotten.extend(shelf.restore_refused(id, refused)))?;
+    for page in forgotten.chunks(PAGE) {
+        let mut batch = Batch::new();
+        page.iter().for_each(|id| forget(&mut batch, id));
+        store.commit(batch).await?;
+    }
     Ok(shelf)
 }
 

@@ -157,11 +157,20 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(records.len());
         for group in records.chunks(COMMIT_RECORDS) {
             let first = outcomes.len();
-            let Decided { batch, outcomes: decided, gone } = self.decide(group, |at| origin(first + at))?;
-            if let Err(error) = self.shared.store.commit(batch).await {
-                self.reload().await;
-                return Err(error.into());
-            }
+            let stored = match self.decide(group, |at| origin(first + at)) {
+                Ok(Decided { batch, outcomes, gone }) => {
+                    let stored = self.shared.store.commit(batch).await;
+                    stored.map(|()| (outcomes, gone)).map_err(CatalogError::from)
+                }
+                Err(error) => Err(error),
+            };
+            let (decided, gone) = match stored {
+                Ok(stored) => stored,
+                Err(error) => {
+                    self.reload().await;
+                    return Err(error);
+                }
+            };
             for (at, (record, outcome)) in group.iter().zip(&decided).enumerate() {
                 self.follow_up(record, outcome, origin(first + at))?;
             }

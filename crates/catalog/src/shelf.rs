@@ -172,9 +172,13 @@ impl Shelf {
         self.insert(entry.into());
     }
 
-    /// Puts back a refused id that was stored.
-    pub fn restore_refused(&mut self, id: RecordId, refused: Refused) {
-        let _forgotten = self.refuse(id, refused);
+    /// Puts back a refused id that was stored; returns the one that there is no room for any more: the bound may be another
+    /// than when it was stored, and what is held is not refused.
+    pub fn restore_refused(&mut self, id: RecordId, refused: Refused) -> Option<RecordId> {
+        if self.get(&id).is_some() {
+            return Some(id);
+        }
+        self.refuse(id, refused)
     }
 
     /// What is held of a record.

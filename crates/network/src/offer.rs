@@ -66,7 +66,8 @@ where
     pub(crate) fn offer(&self, anew: impl FnOnce() -> SubstreamProtocol<U, I>) -> SubstreamProtocol<Offer<U, I>, I> {
         // the number is read first: what changes meanwhile outdates what is made now
         let since = (self.told, self.edition.number());
-        let kept = self.kept.lock().take().filter(|kept| kept.since == since).unwrap_or_else(|| {
+        let kept = self.kept.lock().take();
+        let kept = kept.filter(|kept| kept.since == since).unwrap_or_else(|| {
             let protocol = anew();
             let timeout = *protocol.timeout();
             let (upgrade, info) = protocol.into_upgrade();

@@ -209,7 +209,11 @@ impl Streams {
     pub(crate) fn accept(&self, protocol: &StreamProtocol) -> Result<Incoming, NetworkError> {
         let taken = || NetworkError::AlreadyAccepted { protocol: protocol.to_string() };
         let direct = self.lanes.direct.clone().accept(protocol.clone()).map_err(|_| taken())?;
-        let relayed = self.lanes.relayed.clone().accept(protocol.clone()).map_err(|_| taken())?;
+        let Ok(relayed) = self.lanes.relayed.clone().accept(protocol.clone()) else {
+            drop(direct);
+            self.lanes.edition.renew();
+            return Err(taken());
+        };
         self.lanes.edition.renew();
         let mut inbound = select(direct.map(|next| (next, false)), relayed.map(|next| (next, true)));
         let (sender, streams) = mpsc::channel(INCOMING_QUEUE);

@@ -31,6 +31,10 @@ const FIRST_PAUSE: [Duration; 2] = [Duration::from_secs(30), Duration::from_mill
 /// The longest one, and the pause while everything is clear.
 const LONGEST_PAUSE: [Duration; 2] = [Duration::from_secs(1800), Duration::from_secs(10)];
 
+/// How long the last question of a round may go without a verdict. Longer than libp2p gives whoever is asked, and longer than
+/// dialling an address that swallows everything.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Questions in one round. libp2p's client asks again and again where nobody answers.
 const MAX_QUESTIONS: usize = 2 * super::MAX_CLAIMS;
 
@@ -69,8 +73,10 @@ pub(crate) struct Asking {
     judges: HashSet<libp2p::PeerId>,
     /// Questions put in this round.
     questions: usize,
-    /// The connections that they were put over and that still stand.
+    /// The connections that they were put over and over which an answer may still come.
     asked: HashSet<ConnectionId>,
+    /// How many questions had been put at the last look, and since when they are as many.
+    noted: (usize, Duration),
     events: VecDeque<ToSwarm<Verdict, THandlerInEvent<Self>>>,
     one_machine: bool,
     /// Whether somebody can be asked who could not before.
@@ -92,6 +98,7 @@ impl Asking {
             judges: HashSet::new(),
             questions: 0,
             asked: HashSet::new(),
+            noted: (0, Duration::ZERO),
             events: VecDeque::new(),
             one_machine,
             is_news: false,
@@ -122,9 +129,10 @@ impl Asking {
         !self.asked.is_empty() && !self.is_over()
     }
 
-    /// Whether nobody who was asked can answer any more: libp2p's client keeps the question open for ever.
+    /// Whether no answer will come any more: libp2p's client keeps a question open for ever when its connection is gone, or when
+    /// the other end says that it dials and does not, or takes no such question.
     fn is_lost(&self) -> bool {
-        self.questions > 0 && self.asked.is_empty()
+        self.questions > 0 && self.asked.is_empty() && !self.is_over()
     }
 
     fn is_over(&self) -> bool {
@@ -146,12 +154,24 @@ impl Asking {
         } else if std::mem::take(&mut self.is_news) && !is_clear || self.claims.is_doubted() {
             self.due = self.due.min(elapsed + first);
         }
+        if self.questions != self.noted.0 {
+            self.noted = (self.questions, elapsed);
+        } else if elapsed >= self.noted.1 + ANSWER_PATIENCE {
+            self.asked.clear();
+        }
+        let is_lost = self.is_lost();
+        if is_lost {
+            self.due = self.due.min(elapsed + first);
+        }
         // before a verdict the round still goes on: libp2p's client asks as soon as it can
-        if elapsed < self.due || !(self.is_over() || self.is_stale || self.is_lost()) {
+        if elapsed < self.due || !(self.is_over() || self.is_stale || is_lost) {
             return;
         }
         self.due = elapsed + if is_clear { longest } else { self.pause };
-        self.pause = (self.pause * 2).min(longest);
+        if !is_lost {
+            // nothing was learned of these addresses
+            self.pause = (self.pause * 2).min(longest);
+        }
         self.begun = Some(elapsed);
         self.begin_round();
     }
@@ -366,13 +386,31 @@ mod tests {
         let (mut asks, mut answers, (_listener, wall)) = (swarm(), swarm(), wall());
         ask(&mut asks, &mut answers, &wall, |asking, _| asking.is_waiting().then_some(())).await;
         drop(answers);
-        while asks.connected_peers().next().is_some() {
-            asks.select_next_some().await;
-        }
+        let closed = async {
+            while asks.connected_peers().next().is_some() {
+                asks.select_next_some().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
         let asking = asking(&mut asks);
         assert!(!asking.is_waiting() && asking.questions == 1);
         let due = asking.due;
         asking.tend(vec![wall], due);
         assert_eq!((asking.questions, asking.begun), (0, Some(due)));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_nobody_answers_is_given_up_while_its_connection_stands() {
+        let (mut asks, mut answers, (_listener, wall)) = (swarm(), swarm(), wall());
+        ask(&mut asks, &mut answers, &wall, |asking, _| asking.is_waiting().then_some(())).await;
+        let asking = asking(&mut asks);
+        let (asked, pause) = (asking.begun.unwrap() + ANSWER_PATIENCE, asking.pause);
+        asking.noted = (0, Duration::ZERO);
+        asking.tend(vec![wall.clone()], asked);
+        assert!(asking.is_waiting() && asking.noted == (1, asked), "it was put since the last look");
+        let later = asked + ANSWER_PATIENCE;
+        asking.tend(vec![wall], later);
+        assert!(!asking.is_waiting() && asking.begun == Some(later), "another round");
+        assert_eq!(asking.pause, pause, "nothing was learned");
     }
 }

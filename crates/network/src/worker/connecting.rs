@@ -97,6 +97,9 @@ impl Worker {
         let Some(peer) = address::from_libp2p(&id) else {
             // Only ed25519 keys are compiled in, so this is a key of small order.
             let _was_connected = self.swarm.disconnect_peer_id(id);
+            if let Some((addr, reply)) = self.dials.remove(&connection) {
+                answer(reply, Err(NetworkError::AddressUnreachable { addr: addr.to_string() }));
+            }
             return;
         };
         let dialled = endpoint.is_dialer();

@@ -113,7 +113,6 @@ async fn a_protocol_that_is_spoken_only_after_connecting_is_told_at_once() {
     tokio::time::timeout(Duration::from_secs(10), told).await.expect("it is told before the next ping");
 }
 
-/// libp2p-stream drops inbound streams when many open at once; nobody may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_protocol_that_is_spoken_no_more_is_refused_until_it_is_spoken_again() {
     let (alice, bob) = couple().await;
@@ -132,6 +131,7 @@ async fn a_protocol_that_is_spoken_no_more_is_refused_until_it_is_spoken_again()
     echoes(&alice, &bob).await;
 }
 
+/// libp2p-stream drops inbound streams when many open at once; nobody may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_streams_all_arrive() {
     let (alice, bob) = couple().await;
