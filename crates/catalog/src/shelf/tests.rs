@@ -191,6 +191,19 @@ fn refused_ids_are_bounded_and_expire() {
     assert!(set_of(&shelf).is_empty() && shelf.is_empty());
 }
 
+#[test]
+fn refused_ids_that_have_no_room_any_more_are_named_when_they_are_put_back() {
+    let mut shelf = shelf();
+    let card = |author: u32| entry(Kind::Card, author, "card", author.into());
+    let held = card(0);
+    shelf.restore(held.clone());
+    assert_eq!(shelf.restore_refused(held.id, Refused::of(&held)), Some(held.id), "it is held");
+    let refused = (1..=30).map(card).map(|card| shelf.restore_refused(card.id, Refused::of(&card)));
+    let forgotten: Vec<_> = refused.flatten().collect();
+    assert_eq!(forgotten, (1..=20).map(|author| card(author).id).collect::<Vec<_>>(), "those that expire first");
+    assert_eq!(set_of(&shelf).len(), 11);
+}
+
 /// Two identities whose keys begin with the same bytes.
 fn alike() -> [Did; 2] {
     let dids = (0..=u8::MAX).filter_map(|last| {
