@@ -77,6 +77,25 @@ async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody(
     assert_eq!(found(&stage, 1, "digest").await["liveness"], Value::Null, "a node does not look for its own");
 
     let checks: ChecksView = stage.node(1).client().unwrap().get("/v1/checks").await.unwrap();
+    let names: Vec<_> = checks.items.iter().map(|check| check.name.as_str()).collect();
+    // with the six that `haggle doctor` makes in the home, eighteen
+    assert_eq!(
+        names,
+        [
+            "chain",
+            "rpc trust",
+            "clock",
+            "gas",
+            "usdc",
+            "payable",
+            "peers",
+            "bootstrap",
+            "reach",
+            "records",
+            "outside",
+            "agents"
+        ]
+    );
     let failed: Vec<_> = checks.items.iter().filter(|check| check.verdict == Verdict::Fail).collect();
     assert_eq!(failed.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(), ["agents"], "{failed:?}");
     assert_eq!(failed[0].detail, "no answer from what runs broken");

@@ -80,6 +80,14 @@ pub enum Look {
     Silent,
 }
 
+impl Look {
+    /// Whether the agent is up: a host serves it, and what runs it answers or has its hands full.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        matches!(self, Self::Served { condition: Condition::Well | Condition::Busy, .. })
+    }
+}
+
 /// What is known of one agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -195,6 +203,13 @@ mod tests {
 
     fn served() -> Look {
         Look::Served { host: peer(1), condition: Condition::Well }
+    }
+
+    #[test]
+    fn an_agent_is_up_if_what_runs_it_answers_and_not_because_its_node_does() {
+        let served = |condition| Look::Served { host: peer(1), condition };
+        assert!(served(Condition::Well).is_up() && served(Condition::Busy).is_up());
+        assert!(!served(Condition::Failing).is_up() && !Look::Absent.is_up() && !Look::Silent.is_up());
     }
 
     #[test]

@@ -256,6 +256,14 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "half a minute of one core in release, many without: `cargo xtask test` runs this"]
+    fn a_market_of_10_000_nodes_that_loses_and_churns_is_complete_in_15_minutes() {
+        let (converged, received) = law(Law::of(7, 10_000, 300)).unwrap();
+        assert!(converged.holds(), "{converged:?} {received:?}");
+        assert_eq!(converged.nodes, 10_000);
+    }
+
+    #[test]
     fn the_same_seed_tells_the_same_story_and_another_seed_another() {
         let told = |seed| law(Law::of(seed, 30, 40)).unwrap();
         assert_eq!(told(5), told(5));

@@ -58,6 +58,35 @@ async fn rejected_and_ignored_messages_do_not_spread() {
     first.verdict.accept();
 }
 
+/// Were a message known by anything less than all of its bytes, whoever is faster with a spoiled copy would silence its author.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_copy_does_not_keep_the_real_message_from_spreading() {
+    // Mallory - Bob - Alice: Bob hears the forgery first.
+    let (mallory, mut bob) = couple().await;
+    let alice = start_shy(3).await;
+    alice.ban(&mallory.peer_id(), Duration::from_secs(3600)).await.unwrap();
+    alice.dial(&bob.listen_addrs()[0]).await.unwrap();
+    until_heard_by(&bob, 2).await;
+    let key = haggle_base::Seed::devnet(7, 0).agent_key(0);
+    let network = haggle_base::NetworkId::try_from("devnet-7/1").unwrap();
+    let now = haggle_base::Timestamp::from_secs(1_795_000_000);
+    let real = haggle_base::Pointer::withdrawn().sign(&network, 1, now, &key).unwrap().bytes().to_vec();
+    let mut spoiled_end = real.clone();
+    *spoiled_end.last_mut().unwrap() ^= 1;
+    let mut spoiled_body = real.clone();
+    spoiled_body[real.len() / 2] ^= 1;
+    for forged in [spoiled_end, spoiled_body] {
+        mallory.publish(&news(), forged.clone()).await.unwrap();
+        let message = within(bob.inbox.gossip.recv()).await.unwrap();
+        assert_eq!(&message.bytes[..], forged);
+        message.verdict.ignore();
+    }
+    alice.publish(&news(), real.clone()).await.unwrap();
+    let message = within(bob.inbox.gossip.recv()).await.unwrap();
+    assert_eq!((&message.bytes[..], message.from), (&real[..], alice.peer_id()));
+    message.verdict.accept();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_keeps_sending_bad_messages_is_banned() {
     let (alice, mut bob) = couple().await;

@@ -103,7 +103,7 @@ impl Inner {
             }
         }
         let now = self.clock.now();
-        self.reputation.note_dial(agent, matches!(look, Look::Served { .. }), now);
+        self.reputation.note_dial(agent, look.is_up(), now);
         Some(self.looks.liveness.lock().looked(*agent, look, now))
     }
 
