@@ -29,11 +29,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eth_abi import encode
 from eth_account import Account
+from eth_account.messages import encode_typed_data
 from eth_utils import keccak
 from pycose.headers import KID, Algorithm
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
+
+from bodies import DAY, KINDS, fault, for_people, shard_of
 
 HERE = pathlib.Path(__file__).parent
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -197,6 +200,37 @@ def verify_records():
 
         message.external_aad = b"haggle/other/v1"
         check(not message.verify_signature(), f"{name}: another purpose does not verify")
+
+
+def verify_bodies():
+    vectors = load("catalog.json")
+    author, now = vectors["author"], vectors["now"]
+    for row in vectors["records"]:
+        kind, (most, days) = row["kind"], KINDS[row["kind"]]
+        record, name = opened(row["hex"], kind, author, most)
+        check(name == row["id"], f"{kind}: id")
+        check(blake3(bytes.fromhex(row["hex"])).digest()[:20].hex() == row["gossip_id"], f"{kind}: gossip id")
+        check((record["kind"], record["slot"], record["network"]) == (kind, row["slot"], vectors["network"]), f"{kind}: place")
+        check(record["created"] == now and record["expires"] - now == days * DAY * 1000, f"{kind}: life")
+        body = record["body"]
+        check(fault(kind, body) is None, f"{kind}: a body within its rules")
+        check(for_people(body) == row["body"], f"{kind}: the same body")
+        key = key_of(author) if kind == "card" else body["category"].encode()
+        check(key.hex() == row["shard_key"] and shard_of(key, 64) == row["shard"], f"{kind}: shard")
+        if kind == "card" and body["binding"]:
+            bound = body["binding"]["expires"] // 1000
+            types = {"DidBinding": [{"name": "network", "type": "string"}, {"name": "did", "type": "string"},
+                                    {"name": "expires", "type": "uint40"}]}
+            domain = {"name": "haggle", "version": "1", "chainId": 31337}
+            message = {"network": vectors["network"], "did": author, "expires": bound}
+            signed = encode_typed_data(domain, types, message)
+            signer = Account.recover_message(signed, signature=body["binding"]["signature"])
+            check(signer.lower() == "0x" + body["binding"]["address"].hex(), "card: the address signed the DID")
+    for row in vectors["refused"]:
+        record, _ = opened(row["hex"], "listing", author, 4096)
+        check(fault("listing", record["body"]) == row["code"], f"refused: {row['what']}")
+    for row in vectors["shards"]:
+        check(shard_of(row["category"].encode(), row["shards"]) == row["shard"], f"the shard of {row['category']}")
 
 
 def verify_terms():
@@ -727,8 +761,8 @@ def as_hex(value):
 
 
 if __name__ == "__main__":
-    parts = (verify_cbor, verify_keys, verify_records, verify_terms, verify_orders, verify_contracts, verify_cards, verify_frames,
-             verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
+    parts = (verify_cbor, verify_keys, verify_records, verify_bodies, verify_terms, verify_orders, verify_contracts, verify_cards,
+             verify_frames, verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
              verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs, verify_mailbox)
     for part in parts:
         part()
