@@ -113,3 +113,46 @@ impl VisibilityView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(asked: u64, answered: u64, listings: &[(u64, u64, bool)]) -> VisibilityView {
+        let listing = |&(held_by, missed_by, young): &(u64, u64, bool)| VisibleListing {
+            id: "00".repeat(32),
+            name: "digest".to_owned(),
+            held_by,
+            missed_by,
+            young,
+        };
+        VisibilityView { asked, answered, listings: listings.iter().map(listing).collect() }
+    }
+
+    #[test]
+    fn what_nobody_holds_is_hidden_unless_it_is_young_or_nobody_could_hold_it() {
+        for (listings, is_hidden) in [
+            (&[(0, 5, false)][..], true),
+            (&[(5, 0, false), (0, 1, false)], true),
+            (&[(0, 5, true)], false),
+            (&[(1, 4, false)], false),
+            (&[(0, 0, false)], false),
+            (&[], false),
+        ] {
+            assert_eq!(seen(5, 5, listings).is_hidden(), is_hidden, "{listings:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_said_in_a_sentence() {
+        let one = &[(3, 1, false)][..];
+        assert_eq!(seen(5, 4, one).words(), "the listing is held by 3 of 4 peers asked");
+        assert_eq!(
+            seen(5, 4, &[(3, 1, false), (0, 4, true)]).words(),
+            "each listing is held by at least 0 of 4 peers asked"
+        );
+        assert_eq!(seen(5, 0, one).words(), "none of 5 peers answered");
+        assert_eq!(seen(0, 0, one).words(), "no peer to ask");
+        assert_eq!(seen(5, 5, &[]).words(), "nothing is offered here");
+    }
+}

@@ -3,7 +3,7 @@
 use super::{Inner, Way};
 use crate::node::api::{coded, read_did};
 use futures::StreamExt as _;
-use haggle_base::{Hash, PeerId, RecordId};
+use haggle_base::{Hash, PeerId, RecordId, Timestamp};
 use haggle_catalog::Place;
 use haggle_catalog::body::LISTING_SLOT_PREFIX;
 use haggle_catalog::look::{Holding, MAX_QUESTIONS, Question, Reply};
@@ -24,11 +24,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 impl Inner {
     /// A few connected peers, others each time.
     fn some_peers(&self) -> Vec<PeerId> {
-        let now = self.clock.now().as_millis().to_be_bytes();
-        let mut peers: Vec<PeerId> = self.network.peers().into_iter().map(|facts| facts.peer).collect();
-        peers.sort_by_cached_key(|peer| Hash::of_parts(&[&now, peer.to_string().as_bytes()]));
-        peers.truncate(ASKED);
-        peers
+        some_of(self.network.peers().into_iter().map(|facts| facts.peer).collect(), self.clock.now())
     }
 
     fn path_to(&self, peer: &PeerId) -> Option<String> {
@@ -194,6 +190,14 @@ impl Inner {
     }
 }
 
+/// A few of these peers: those whom the moment has drawn.
+fn some_of(mut peers: Vec<PeerId>, now: Timestamp) -> Vec<PeerId> {
+    let moment = now.as_millis().to_be_bytes();
+    peers.sort_by_cached_key(|peer| Hash::of_parts(&[&moment, peer.to_string().as_bytes()]));
+    peers.truncate(ASKED);
+    peers
+}
+
 fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
@@ -218,4 +222,27 @@ fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String 
         }
     };
     format!("{here}; {there}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haggle_base::Seed;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn five_of_twelve_peers_are_asked_and_in_time_all_of_them() {
+        let peers: Vec<PeerId> = (0..12).map(|number| Seed::devnet(7, number).node_key().peer_id()).collect();
+        let start = Timestamp::from_secs(1_795_000_000);
+        let asked = |minute: u64| some_of(peers.clone(), start.plus(Duration::from_secs(60 * minute)));
+        let mut all = BTreeSet::new();
+        for minute in 0..60 {
+            let five: BTreeSet<PeerId> = asked(minute).into_iter().collect();
+            assert_eq!(five.len(), 5);
+            all.extend(five);
+        }
+        assert_eq!(all, peers.iter().copied().collect());
+        assert_ne!(asked(0), asked(1));
+        assert_eq!(some_of(peers[..3].to_vec(), start).len(), 3, "if there are no more");
+    }
 }
