@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time between two reconciliations with random peers; a tenth of it while something is missing.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// How often each looks for one that it has lost.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
 /// Members that each member dials, so many places back.
 const DIALS: [usize; 3] = [1, 2, 6];
 /// Room for every member, a crowd and whom a member chooses itself.
@@ -136,6 +138,7 @@ impl Swarm {
             topics: topics(),
             max_connections: MAX_CONNECTIONS,
             target_peers: 4,
+            look_around: LOOK_AROUND,
             ..NetworkConfig::for_testing(network)
         };
         let (store, clock) = (member.store.clone(), Arc::new(member.clock.clone()));
@@ -237,7 +240,7 @@ impl Swarm {
         }
     }
 
-    /// Lets them connect again.
+    /// Lets them connect again, which is their own affair.
     ///
     /// # Panics
     /// A network has ended.
@@ -245,24 +248,6 @@ impl Swarm {
         for (one, other) in self.across() {
             self.market(one).network().unban(&other).await.expect("the network runs");
         }
-        let mending = async {
-            while !self.is_mended() {
-                for number in 0..self.members.len() {
-                    self.dial(number).await;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, mending).await.expect("the halves connect again");
-    }
-
-    /// True if every node is connected with the other half.
-    fn is_mended(&self) -> bool {
-        let mut joined = vec![false; self.members.len()];
-        for (one, other) in self.across() {
-            joined[one] |= self.market(one).network().is_connected(&other);
-        }
-        joined.into_iter().all(|is_joined| is_joined)
     }
 
     fn across(&self) -> Vec<(usize, PeerId)> {

@@ -14,10 +14,15 @@ pub use tombstone::TombstoneBody;
 
 use std::time::Duration;
 
-use haggle_base::{Text, record::RecordError};
+use haggle_base::{Text, Timestamp, record::RecordError};
 
 /// Longest life of a card or a listing: 7 days. Its author refreshes it at half of that.
 pub const RECORD_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether a record of this life has lived half of it.
+pub(crate) fn is_due(created: Timestamp, expires: Timestamp, at: Timestamp) -> bool {
+    at.since(created) * 2 >= expires.since(created)
+}
 
 /// How much longer a tombstone lives than what it replaces: 1 day.
 pub const TOMBSTONE_MARGIN: Duration = Duration::from_secs(24 * 3600);

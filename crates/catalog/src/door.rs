@@ -6,7 +6,7 @@ use haggle_base::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::body::{CardBody, ListingBody, TombstoneBody};
+use crate::body::{CardBody, ListingBody, TombstoneBody, is_due};
 
 /// Pointers stand in the DHT and never on a shelf: whoever sends one here has mistaken the place.
 const NO_POINTERS: RecordError = RecordError::WrongKind { expected: Kind::Card };
@@ -106,6 +106,13 @@ pub struct Entry {
     pub subject: Option<Box<Did>>,
 }
 
+impl Entry {
+    /// Whether its author is to sign it anew, if it is still true.
+    pub(crate) fn is_due(&self, at: Timestamp) -> bool {
+        is_due(self.created, self.expires, at)
+    }
+}
+
 impl AnyRecord {
     /// Verifies bytes of any kind.
     ///
@@ -175,6 +182,27 @@ impl AnyRecord {
             Self::Listing(record) => record.author(),
             Self::Tombstone(record) => record.author(),
             Self::Attestation(record) => record.author(),
+        }
+    }
+
+    /// When it was made, as its author says.
+    pub(crate) fn created(&self) -> Timestamp {
+        match self {
+            Self::Card(record) => record.record().created,
+            Self::Listing(record) => record.record().created,
+            Self::Tombstone(record) => record.record().created,
+            Self::Attestation(record) => record.record().created,
+        }
+    }
+
+    /// Whether another record, of another time perhaps, has the same body.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Card(one), Self::Card(other)) => one.body() == other.body(),
+            (Self::Listing(one), Self::Listing(other)) => one.body() == other.body(),
+            (Self::Tombstone(one), Self::Tombstone(other)) => one.body() == other.body(),
+            (Self::Attestation(one), Self::Attestation(other)) => one.body() == other.body(),
+            _ => false,
         }
     }
 

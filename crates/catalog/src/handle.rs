@@ -141,6 +141,7 @@ impl Catalog {
             reconciled: AtomicU64::new(0),
             kept: kept.map(Mutex::new),
             cache: Mutex::default(),
+            churn: Mutex::default(),
         });
         shared.restore()?;
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);

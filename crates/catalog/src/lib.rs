@@ -39,6 +39,7 @@
 
 mod bindings;
 pub mod body;
+mod churn;
 mod config;
 mod door;
 mod error;

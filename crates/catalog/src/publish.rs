@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use haggle_base::{AgentKey, Body, Record, Signed, Text, Timestamp, Verified};
+use haggle_base::{AgentKey, Body, Record, Signed, Text, Verified};
 
 use crate::{
     body::{
-        CARD_SLOT, CardBody, LISTING_SLOT_PREFIX, ListingBody, RECORD_TTL, TOMBSTONE_MARGIN, TombstoneBody,
+        CARD_SLOT, CardBody, LISTING_SLOT_PREFIX, ListingBody, RECORD_TTL, TOMBSTONE_MARGIN, TombstoneBody, is_due,
         listing_slot,
     },
     door::Place,
@@ -72,17 +72,16 @@ impl Catalog {
     /// As publishing.
     pub async fn refresh(&self, key: &AgentKey) -> Result<usize, CatalogError> {
         let now = self.shared.clock.now();
-        let due = |created: Timestamp, expires: Timestamp| now.since(created) * 2 >= expires.since(created);
         let mut refreshed = 0;
         if let Some(card) = self.card(&key.did())?
-            && due(card.record().created, card.record().expires)
+            && is_due(card.record().created, card.record().expires, now)
         {
             self.publish_card(key, card.body().clone()).await?;
             refreshed += 1;
         }
         for listing in self.listings_of(&key.did())? {
             let record = listing.record();
-            if due(record.created, record.expires)
+            if is_due(record.created, record.expires, now)
                 && let Some(name) = record.slot.strip_prefix(LISTING_SLOT_PREFIX)
             {
                 self.publish_listing(key, name, listing.body().clone()).await?;
@@ -121,8 +120,10 @@ impl Catalog {
             event::Put::Fresh { .. } | event::Put::Replaced { .. } | event::Put::Known => {}
             event::Put::Stale { .. } => return Err(CatalogError::Superseded),
             event::Put::OverQuota { quota, .. } => return Err(CatalogError::OverQuota(quota)),
-            // what is published here is kept here
-            event::Put::NotHeld | event::Put::Expired => return Err(haggle_base::RecordError::Expired.into()),
+            // what is published here is kept here, and is no gossip
+            event::Put::NotHeld | event::Put::Expired | event::Put::TooOften => {
+                return Err(haggle_base::RecordError::Expired.into());
+            }
         }
         Ok(signed.verify(self.network(), now)?)
     }

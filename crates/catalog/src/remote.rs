@@ -199,7 +199,9 @@ impl Catalog {
                 event::Put::Fresh { .. } | event::Put::Replaced { .. } | event::Put::Known => ids.insert(id),
                 // whether the newer one is what was asked for, the search will say
                 event::Put::Stale { held } => ids.insert(held),
-                event::Put::OverQuota { .. } | event::Put::Expired | event::Put::NotHeld => false,
+                event::Put::OverQuota { .. } | event::Put::Expired | event::Put::NotHeld | event::Put::TooOften => {
+                    false
+                }
             };
         }
         Ok(is_news)

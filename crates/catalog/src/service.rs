@@ -218,6 +218,13 @@ impl Worker {
                     }
                 }
             }
+            if matches!(origin(at), Origin::Gossip { .. })
+                && let Some(held) = shelf.replaced_by(&entry, now)
+                && !self.shared.may_replace(held, record, now)?
+            {
+                outcomes.push(event::Put::TooOften);
+                continue;
+            }
             let was_refused = shelf.is_refused(&entry.id);
             let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
             if was_refused && outcome.is_new() {
@@ -262,7 +269,11 @@ impl Worker {
                         records::forget(&mut batch, forgotten);
                     }
                 }
-                event::Put::Known | event::Put::Stale { .. } | event::Put::Expired | event::Put::NotHeld => {}
+                event::Put::Known
+                | event::Put::Stale { .. }
+                | event::Put::Expired
+                | event::Put::NotHeld
+                | event::Put::TooOften => {}
             }
             outcomes.push(outcome);
         }
@@ -298,7 +309,8 @@ impl Worker {
             | event::Put::Stale { .. }
             | event::Put::OverQuota { .. }
             | event::Put::Expired
-            | event::Put::NotHeld => return Ok(()),
+            | event::Put::NotHeld
+            | event::Put::TooOften => return Ok(()),
         };
         if let Some(entry) = gone {
             self.remove(Arc::clone(entry));

@@ -140,6 +140,13 @@ impl Shelf {
         self.check_author(entry, held.as_deref()).err()
     }
 
+    /// The record in whose place this one would stand, if it is newer than that.
+    #[must_use]
+    pub fn replaced_by(&self, entry: &Entry, now: Timestamp) -> Option<&Entry> {
+        let held = self.displaced(entry, now).ok()??;
+        self.get(&held.id)
+    }
+
     /// Lets go of a record, for a node that keeps only a part of the market.
     ///
     /// # State Transition

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::{
     bindings::Bindings,
+    churn::Churn,
     config::CatalogConfig,
     door::{AnyRecord, Entry, Place},
     error::CatalogError,
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     /// At a node that does not keep everything.
     pub(crate) kept: Option<Mutex<Kept>>,
     pub(crate) cache: Mutex<HashMap<RecordId, AnyRecord>>,
+    /// How often gossip may replace the records of each author.
+    pub(crate) churn: Mutex<Churn>,
 }
 
 impl Shared {
@@ -147,6 +150,19 @@ impl Shared {
             cache.clear();
         }
         cache.insert(record.id(), record);
+    }
+
+    /// Whether gossip may put `new` in the place of what is held: it says something else or comes when that is due to be
+    /// refreshed, and its author has not replaced too much of late.
+    pub(crate) fn may_replace(&self, held: &Entry, new: &AnyRecord, now: Timestamp) -> Result<bool, CatalogError> {
+        if !held.is_due(new.created()) {
+            let cached = self.cache.lock().get(&held.id).cloned();
+            let old = cached.map_or_else(|| self.read(held), |old| Ok(Some(old)))?;
+            if old.is_some_and(|old| old.says_the_same(new)) {
+                return Ok(false);
+            }
+        }
+        Ok(self.churn.lock().take(&held.author, now))
     }
 
     pub(crate) fn at(&self, place: &Place) -> Result<Option<AnyRecord>, CatalogError> {

@@ -186,7 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                     | event::Put::Stale { .. }
                     | event::Put::OverQuota { .. }
                     | event::Put::Expired
-                    | event::Put::NotHeld,
+                    | event::Put::NotHeld
+                    | event::Put::TooOften,
                 ) => self.report.declined += 1,
                 Err(error) if is_senders_fault(&error) => return Err(SyncError::BadRecord(error)),
                 Err(error) => {

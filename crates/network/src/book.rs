@@ -1,5 +1,6 @@
 //! The peer book: who is connected, what they proved, how they behaved. No IO, no clock.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,8 @@ struct Entry {
     in_use: [Arc<()>; 2],
     /// When it was connected, or a stream was wanted last.
     used_at: Duration,
+    /// When it was looked for last after it was lost.
+    sought_at: Option<Duration>,
     touched: u64,
 }
 
@@ -204,6 +207,7 @@ impl Book {
             streams: Arc::new(Semaphore::new(limits.streams_per_peer)),
             in_use: Default::default(),
             used_at: elapsed,
+            sought_at: None,
             touched: 0,
         });
         entry.touched = self.touches;
@@ -350,6 +354,17 @@ impl Book {
             .collect();
         absent.sort_unstable_by(|a, b| b.cmp(a));
         absent.into_iter().take(limit).map(|(_, peer)| peer).collect()
+    }
+
+    /// The next known peer without a connection, of those that may be dialled: the one that this gave longest ago, of equals the
+    /// one that was seen last.
+    pub(crate) fn next_lost(&mut self, elapsed: Duration, may: impl Fn(&PeerId) -> bool) -> Option<PeerId> {
+        let lost = self.entries.iter_mut().filter(|(peer, entry)| {
+            entry.links.is_empty() && !entry.addrs.is_empty() && entry.last_seen.is_some() && may(peer)
+        });
+        let (peer, entry) = lost.min_by_key(|(peer, entry)| (entry.sought_at, Reverse(entry.last_seen), **peer))?;
+        entry.sought_at = Some(elapsed);
+        Some(*peer)
     }
 
     /// Peers that hold a connection for longer than `patience` without telling who they are.

@@ -113,6 +113,9 @@ pub struct NetworkConfig {
     /// How long a connection without a stream is kept while there are more than enough: longer than the pause between two
     /// visits or reconciliations.
     pub spare_timeout: Duration,
+    /// How often a node that has peers enough dials one that it knew before, so that a network that was cut in two does not
+    /// stay so.
+    pub look_around: Duration,
     /// How long a peer stays banned after its penalties reached the limit.
     pub ban_time: Duration,
     /// Which pointers are stored for others and returned to callers. Refuses all by default.
@@ -154,6 +157,7 @@ impl NetworkConfig {
             proof_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(600),
             spare_timeout: Duration::from_secs(360),
+            look_around: Duration::from_secs(300),
             ban_time: Duration::from_secs(600),
             pointers: Arc::new(|_, _| PointerVerdict::Bad),
             rendezvous: Vec::new(),

@@ -1,6 +1,7 @@
 //! The worker: owns the swarm, and does nothing but dispatch what happens to `on_*` methods.
 
 mod connecting;
+mod exploring;
 mod gossiping;
 mod meeting;
 mod noticing;
@@ -108,6 +109,8 @@ pub(crate) struct Worker {
     look_at_reach: Duration,
     /// When to look next at whether there are more connections than are needed.
     look_at_spare: Duration,
+    /// When to dial next a peer that was known before.
+    look_around_at: Duration,
     /// Callers that wait for a peer to be connected.
     waiting: HashMap<PeerId, Waiting>,
     /// Callers that dialled an address without knowing who lives there.
@@ -153,6 +156,7 @@ impl Worker {
             tell_dropped: Duration::ZERO,
             look_at_reach: Duration::ZERO,
             look_at_spare: Duration::ZERO,
+            look_around_at: parts.config.look_around,
             waiting: HashMap::new(),
             dials: HashMap::new(),
             queries: HashMap::new(),
@@ -341,6 +345,7 @@ impl Worker {
         self.reserve(elapsed);
         self.close_replaced(elapsed);
         self.close_spare(elapsed);
+        self.look_around(elapsed);
     }
 
     /// Notes a penalty, tells gossip's scores, and bans when it is too much.

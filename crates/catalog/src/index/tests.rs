@@ -121,7 +121,7 @@ async fn a_row_that_a_listing_left_is_not_found_under_its_words() {
         let mut body = listing(&title, "text", "0.25");
         body.description = text(word);
         let bytes = signed_listing(&agent(0), "digest", round + 1, body);
-        assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+        assert!(node.catalog.put(bytes, Origin::Sync { peer: peer(9) }).await.unwrap().is_new());
         shelve(&node, u32::try_from(round).unwrap() + 1, "other", listing("Other", "text", "0.1")).await;
         node.catalog.flush().await.unwrap();
         assert_eq!(found(&node, &Query::words(word)), [title]);
@@ -136,7 +136,7 @@ async fn a_row_that_another_listing_takes_has_the_rank_of_that_one() {
     shelve(&node, 1, "other", listing("Other", "text", "0.5")).await;
     for (round, price) in (1_u64..).zip(["0.9", "0.9", "0.1", "0.1", "0.9", "0.9"]) {
         let bytes = signed_listing(&agent(0), "digest", round, listing("Digest", "text", price));
-        assert!(node.catalog.put(bytes, Origin::Gossip { peer: peer(9) }).await.unwrap().is_new());
+        assert!(node.catalog.put(bytes, Origin::Sync { peer: peer(9) }).await.unwrap().is_new());
         node.catalog.flush().await.unwrap();
         let expected = if price == "0.1" { ["Digest", "Other"] } else { ["Other", "Digest"] };
         for explain in [false, true, false] {

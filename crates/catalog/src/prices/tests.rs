@@ -20,13 +20,13 @@ fn version(key: &AgentKey, seq: u64, price: &str) -> Vec<u8> {
     signed(key, &listing_slot("digest").unwrap(), seq, signed_at, RECORD_TTL, listing("Digest", "text", price))
 }
 
-fn gossip() -> Origin {
-    Origin::Gossip { peer: peer(9) }
+fn synced() -> Origin {
+    Origin::Sync { peer: peer(9) }
 }
 
 impl Node {
     async fn takes(&self, bytes: Vec<u8>) -> Put {
-        self.catalog.put(bytes, gossip()).await.unwrap()
+        self.catalog.put(bytes, synced()).await.unwrap()
     }
 
     fn rows(&self) -> u64 {
@@ -102,7 +102,7 @@ async fn changes_that_come_together_are_all_written_down() {
     let (alice, bob) = (agent(0), agent(1));
     let mut records: Vec<_> = (1..=4).map(|seq| version(&alice, seq, &format!("0.{seq}"))).collect();
     records.extend((1..=2).map(|seq| version(&bob, seq, &format!("1.{seq}"))));
-    for outcome in node.catalog.put_many(records, gossip()).await.unwrap() {
+    for outcome in node.catalog.put_many(records, synced()).await.unwrap() {
         assert!(outcome.unwrap().is_new());
     }
     let prices = |key: &AgentKey| node.history(key).into_iter().map(|(_, price, ..)| price).collect::<Vec<_>>();
@@ -149,7 +149,7 @@ async fn prices_go_with_the_listing() {
     assert_eq!((node.rows(), node.history(&alice)[0].0), (1, 4), "it begins anew");
     let group =
         vec![version(&alice, 6, "0.6"), signed_tombstone(&alice, "digest", 7, "text"), version(&alice, 8, "0.8")];
-    for outcome in node.catalog.put_many(group, gossip()).await.unwrap() {
+    for outcome in node.catalog.put_many(group, synced()).await.unwrap() {
         assert!(outcome.unwrap().is_new());
     }
     assert_eq!((node.rows(), node.history(&alice).len()), (0, 1));
@@ -189,7 +189,7 @@ async fn prices_go_with_a_listing_that_has_to_go_for_another() {
     let shelf = CatalogConfig { shards: 1, shard_capacity: 10, ..config() };
     let (clock, standing) = (Arc::new(ManualClock::new(START)), Arc::new(AllPaidBut(alice.did())));
     let catalog = Catalog::start(store.clone(), shelf, clock, Arc::new(Silent), standing).await.unwrap();
-    let takes = async |bytes: Vec<u8>| catalog.put(bytes, gossip()).await.unwrap();
+    let takes = async |bytes: Vec<u8>| catalog.put(bytes, synced()).await.unwrap();
     assert!(takes(version(&alice, 1, "0.1")).await.is_new());
     assert!(takes(version(&alice, 2, "0.2")).await.is_new());
     for other in 1..10 {

@@ -40,6 +40,9 @@ pub enum Put {
     Expired,
     /// It came unasked, and this node does not hold the part of the market that it lies in.
     NotHeld,
+    /// Gossip brought it, and its author has replaced too much of late, or it says what is held already: a reconciliation
+    /// brings the last version.
+    TooOften,
 }
 
 impl Put {

@@ -238,6 +238,23 @@ fn who_speaks_a_protocol_is_known_as_long_as_it_can_be_reached() {
 }
 
 #[test]
+fn whom_this_node_has_lost_is_given_in_turn_and_whoever_is_here_is_not() {
+    let (mut book, alice, bob, carol) = (book(), peer(1), peer(2), peer(3));
+    for (number, peer) in [(1, &alice), (2, &bob), (3, &carol)] {
+        linked(&mut book, peer, number);
+        assert!(matches!(book.admit(peer, "haggle", vec![addr()], NOW), Admit::Admitted { .. }));
+    }
+    let at = Duration::from_secs;
+    let anybody = |_: &PeerId| true;
+    assert_eq!(book.next_lost(at(0), anybody), None, "all are here");
+    assert_eq!(book.unlink(&alice, connection(1), NOW), Unlinked::Gone);
+    assert_eq!(book.unlink(&bob, connection(2), NOW.plus(at(1))), Unlinked::Gone);
+    let turns: Vec<_> = (1..=4).map(|second| book.next_lost(at(second), anybody)).collect();
+    assert_eq!(turns, [Some(bob), Some(alice), Some(bob), Some(alice)], "the one that was seen last comes first");
+    assert_eq!(book.next_lost(at(5), |peer| *peer != bob), Some(alice), "whom one may not dial is left out");
+}
+
+#[test]
 fn a_connection_is_unused_once_no_stream_was_wanted_for_long_and_only_this_sides_own_counts() {
     let (mut book, idle) = (book(), Duration::from_secs(30));
     let at = Duration::from_secs;
