@@ -49,6 +49,19 @@ impl Crowd {
         self.peers.iter().flat_map(|(eve, _)| eve.listen_addrs()).collect()
     }
 
+    /// They share out what is to be said on the topic of a shard, and say it as fast as they can.
+    pub async fn flood(&self, shard: u16, messages: Vec<Vec<u8>>) {
+        let topic = &topics()[usize::from(shard)];
+        let share = messages.len().div_ceil(self.peers.len());
+        let saying = messages.chunks(share.max(1)).zip(&self.peers).map(|(share, (eve, _))| async move {
+            for bytes in share {
+                // whoever is refused goes on
+                let _heard = eve.publish(topic, bytes.clone()).await;
+            }
+        });
+        futures::future::join_all(saying).await;
+    }
+
     /// How many of them a node is connected with.
     #[must_use]
     pub fn at(&self, node: &Network) -> usize {

@@ -66,6 +66,8 @@ pub struct Swarm {
     corpus: Corpus,
     capacity: usize,
     paid: Paid,
+    /// Where the members' stores lie, if not in memory.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Swarm {
@@ -74,9 +76,22 @@ impl Swarm {
     /// # Panics
     /// Loopback cannot be had.
     pub async fn new(nodes: usize, capacity: usize, paid: std::ops::Range<u64>) -> Self {
+        Self::of(nodes, capacity, paid, None).await
+    }
+
+    /// The same with stores on disk.
+    ///
+    /// # Panics
+    /// Loopback or a temporary folder cannot be had.
+    pub async fn on_disk(nodes: usize, capacity: usize, paid: std::ops::Range<u64>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::of(nodes, capacity, paid, Some(folder)).await
+    }
+
+    async fn of(nodes: usize, capacity: usize, paid: std::ops::Range<u64>, folder: Option<tempfile::TempDir>) -> Self {
         let corpus = Corpus::new(SEED);
         let paid = Paid(Arc::new(paid.map(|number| corpus.author(number).did()).collect()));
-        let mut swarm = Self { members: Vec::new(), corpus, capacity, paid };
+        let mut swarm = Self { members: Vec::new(), corpus, capacity, paid, folder };
         for _ in 0..nodes {
             swarm.join().await;
         }
@@ -98,7 +113,11 @@ impl Swarm {
     pub async fn join_knowing(&mut self, told: Vec<String>) -> usize {
         let number = self.members.len();
         let clock = ManualClock::new(start());
-        self.members.push(Member { key: node_key(number), store: Store::memory(), clock, told, market: None });
+        let store = match &self.folder {
+            Some(folder) => Store::open(&folder.path().join(number.to_string()), on_disk()).expect("a store opens"),
+            None => Store::memory(),
+        };
+        self.members.push(Member { key: node_key(number), store, clock, told, market: None });
         self.start(number).await;
         number
     }
@@ -184,6 +203,18 @@ impl Swarm {
         self.members[number].clock.advance(time);
     }
 
+    /// What a node's clock says.
+    #[must_use]
+    pub fn now(&self, at: usize) -> Timestamp {
+        self.members[at].clock.now()
+    }
+
+    /// The category of listing `number`.
+    #[must_use]
+    pub fn category(&self, number: u64) -> String {
+        self.corpus.category(number)
+    }
+
     /// Who signs listing `number`.
     #[must_use]
     pub fn author(&self, number: u64) -> AgentKey {
@@ -222,6 +253,23 @@ impl Swarm {
         let records = numbers.map(sign).collect();
         let outcomes = self.market(at).catalog().put_many(records, Origin::Sync { peer }).await;
         outcomes.expect("the records are stored").into_iter().for_each(|outcome| drop(outcome.expect("it verifies")));
+    }
+
+    /// Numbers of listings of one shard, from `first` on, and that shard.
+    pub fn of_one_shard(&self, first: u64) -> (u16, impl Iterator<Item = u64> + '_) {
+        let shard_of = |number| haggle_catalog::shard_of(self.corpus.category(number).as_bytes(), SHARDS);
+        let shard = shard_of(first);
+        (shard, (first..).filter(move |number| shard_of(*number) == shard))
+    }
+
+    /// Bytes that node `at` has on disk.
+    ///
+    /// # Panics
+    /// The stores are in memory, or their folder cannot be read.
+    #[must_use]
+    pub fn on_disk_at(&self, at: usize) -> u64 {
+        let folder = self.folder.as_ref().expect("the stores are on disk").path().join(at.to_string());
+        bytes_in(&folder).expect("the folder is read")
     }
 
     /// Whether node `at` holds a record.
@@ -291,6 +339,21 @@ impl Swarm {
             }
         }
     }
+}
+
+/// A store that keeps little in memory.
+fn on_disk() -> haggle_store::Options {
+    haggle_store::Options { cache_bytes: 1 << 20, ..haggle_store::Options::default() }
+}
+
+fn bytes_in(folder: &std::path::Path) -> std::io::Result<u64> {
+    std::fs::read_dir(folder)?
+        .map(|entry| {
+            let entry = entry?;
+            let facts = entry.metadata()?;
+            if facts.is_dir() { bytes_in(&entry.path()) } else { Ok(facts.len()) }
+        })
+        .sum()
 }
 
 /// When every story begins.
