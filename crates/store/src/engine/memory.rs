@@ -65,6 +65,10 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    fn upgrade(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }
