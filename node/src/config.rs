@@ -90,6 +90,8 @@ pub struct P2p {
     pub upnp: bool,
     /// Most connections at once.
     pub max_connections: u32,
+    /// Most connections that others open from one /24 of IPv4 or /48 of IPv6. This machine and local networks do not count.
+    pub max_per_subnet: u32,
     /// Whether records are gossiped. Off leaves reconciliation alone, for tests.
     pub gossip: bool,
     /// Whether record sets are reconciled with peers. Off leaves gossip alone, for tests.
@@ -321,6 +323,7 @@ impl Default for P2p {
             autonat: true,
             upnp: true,
             max_connections: 120,
+            max_per_subnet: 16,
             gossip: true,
             sync: true,
             sync_every: Duration::from_secs(300),

@@ -195,7 +195,7 @@ fn behaviour(
     let quiet = Quiet {
         limits: connection_limits::Behaviour::new(limits(config)),
         blocked: allow_block_list::Behaviour::default(),
-        guard: Guard::new(config.loopback_ok),
+        guard: Guard::new(config.loopback_ok, config.max_per_subnet),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         kad: kademlia(config, local)?,

@@ -82,6 +82,9 @@ pub struct NetworkConfig {
     pub listens_to: Option<Vec<String>>,
     /// Most established connections, all peers together.
     pub max_connections: u32,
+    /// Most connections that others open from one /24 of IPv4 or /48 of IPv6. Those of this machine and of local networks do not
+    /// count, nor those that come through a relay.
+    pub max_per_subnet: u32,
     /// How many peers this node looks for by itself; none if 0. Others may still connect up to `max_connections`. Of its
     /// own dials it lets go what nobody needs while there are more than half as many again.
     pub target_peers: usize,
@@ -143,6 +146,7 @@ impl NetworkConfig {
             topics: Vec::new(),
             listens_to: None,
             max_connections: 64,
+            max_per_subnet: 16,
             target_peers: 8,
             loopback_ok: false,
             gossip: true,

@@ -2,20 +2,21 @@
 //!
 //! The worker dials addresses that were looked at or that the operator typed. Behaviours also dial by themselves what
 //! peers told them: hole punching what the other end of a relayed connection observed of itself, Kademlia what lookups
-//! found. Those dials are looked at here.
+//! found. Those dials are looked at here, and what comes in too: from one subnet only so much.
 
 use std::collections::HashMap;
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::swarm::behaviour::{DialFailure, FromSwarm};
+use libp2p::swarm::behaviour::{ConnectionClosed, DialFailure, FromSwarm, ListenFailure};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId};
 
 use crate::address;
+use crate::subnet::Subnets;
 
 /// An address that is not dialled for a stranger.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,8 @@ pub(crate) struct Guard {
     loopback_ok: bool,
     /// The worker's own dials that are under way.
     trusted: HashMap<ConnectionId, Trusted>,
+    /// Where incoming connections come from.
+    subnets: Subnets,
 }
 
 /// A dial of the worker: whom it is for, if that is known, and the addresses that the worker named.
@@ -37,8 +40,8 @@ struct Trusted {
 }
 
 impl Guard {
-    pub(crate) fn new(loopback_ok: bool) -> Self {
-        Self { loopback_ok, trusted: HashMap::new() }
+    pub(crate) fn new(loopback_ok: bool, max_per_subnet: u32) -> Self {
+        Self { loopback_ok, trusted: HashMap::new(), subnets: Subnets::new(max_per_subnet) }
     }
 
     /// Lets one dial of the worker through.
@@ -63,6 +66,15 @@ impl Guard {
 impl NetworkBehaviour for Guard {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = std::convert::Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.subnets.come(id, remote).map_err(ConnectionDenied::new)
+    }
 
     fn handle_pending_outbound_connection(
         &mut self,
@@ -105,8 +117,13 @@ impl NetworkBehaviour for Guard {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
-        if let FromSwarm::DialFailure(DialFailure { connection_id, .. }) = event {
-            self.trusted.remove(&connection_id);
+        match event {
+            FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
+                self.trusted.remove(&connection_id);
+            }
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
+            | FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => self.subnets.go(connection_id),
+            _ => {}
         }
     }
 
@@ -140,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_have_us_dial_this_machine_but_the_operator_can() {
-        let mut guard = Guard::new(false);
+        let mut guard = Guard::new(false, 0);
         assert!(allows(&mut guard, dial(), "/ip4/198.51.100.7/tcp/1"));
         for hidden in ["/ip4/127.0.0.1/tcp/22", "/ip4/169.254.169.254/tcp/80", "/ip4/0.0.0.0/tcp/1"] {
             assert!(!allows(&mut guard, dial(), hidden), "{hidden}");
@@ -148,12 +165,12 @@ mod tests {
         let own = dial();
         guard.trust(own);
         assert!(allows(&mut guard, own, "/ip4/127.0.0.1/tcp/22"));
-        assert!(allows(&mut Guard::new(true), dial(), "/ip4/127.0.0.1/tcp/22"), "one machine is all there is");
+        assert!(allows(&mut Guard::new(true, 0), dial(), "/ip4/127.0.0.1/tcp/22"), "one machine is all there is");
     }
 
     #[test]
     fn an_address_that_was_added_to_a_dial_is_looked_at_before_the_connection_counts() {
-        let mut guard = Guard::new(false);
+        let mut guard = Guard::new(false, 0);
         let peer = PeerId::random();
         let typed: Multiaddr = "/ip4/127.0.0.1/tcp/22".parse().unwrap();
         let added: Multiaddr = "/ip4/127.0.0.1/tcp/23".parse().unwrap();

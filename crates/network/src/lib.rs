@@ -66,6 +66,7 @@ mod relay;
 mod rendezvous;
 mod shared;
 mod stream;
+mod subnet;
 mod ticket;
 mod worker;
 

@@ -24,6 +24,7 @@ pub const EXPLANATIONS: [Explanation; 45] = [
     row("p2p.autonat", "whether peers are asked to dial this node, and are answered when they ask"),
     row("p2p.upnp", "whether a home router is asked to open this node's ports (UPnP)"),
     row("p2p.max_connections", "most connections at once"),
+    row("p2p.max_per_subnet", "most connections that others open from one /24 of IPv4 or /48 of IPv6"),
     row("p2p.gossip", "whether records are gossiped; off leaves reconciliation alone"),
     row("p2p.sync", "whether record sets are reconciled with peers; off leaves gossip alone"),
     row("p2p.sync_every", "time between reconciliations with a random peer; a tenth of it while something is missing"),

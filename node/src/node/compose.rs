@@ -382,6 +382,7 @@ async fn start_network(
         topics: (0..file.shards).map(|shard| topic(&file.id, shard)).collect(),
         listens_to: Some(config.market.held(file.shards).into_iter().map(|shard| topic(&file.id, shard)).collect()),
         max_connections: config.p2p.max_connections,
+        max_per_subnet: config.p2p.max_per_subnet,
         gossip: config.p2p.gossip,
         pointers: check_pointers(file.id.clone(), Arc::clone(clock)),
         rendezvous: Rendezvous::all(file.shards),
