@@ -212,3 +212,17 @@ async fn a_node_learns_where_its_listing_stands_and_how_far_its_peers_are() {
     stage.market.node_mut(1).restart(&[]).await.unwrap();
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_peers_is_not_ready_and_says_so_until_they_are_back() {
+    let mut stage = Stage::of(PROGRAM, 2).await;
+    let lines = stage.until_ready_is(2, 200).await;
+    assert!(lines.lines().all(|line| line.starts_with("[+] ")), "{lines}");
+    stage.market.node_mut(1).kill().await;
+    let lines = stage.until_ready_is(2, 503).await;
+    let wrong: Vec<_> = lines.lines().filter(|line| line.starts_with("[!] ")).collect();
+    assert_eq!(wrong, ["[!] network 0 peers connected"]);
+    stage.market.node_mut(1).restart(&[]).await.unwrap();
+    stage.until_ready_is(2, 200).await;
+    stage.end().await;
+}

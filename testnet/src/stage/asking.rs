@@ -76,6 +76,26 @@ impl Stage {
         Typed { ok: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
+    /// Asks node `number` whether it is ready until it answers with this status; its lines then.
+    ///
+    /// # Panics
+    /// It never does; the panic shows the last answer.
+    pub async fn until_ready_is(&self, number: usize, status: u16) -> String {
+        let base = self.node(number).client().expect("the node is up").base().to_owned();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let mut last = (0, String::new());
+        let waiting = async {
+            while last.0 != status {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let answer = http.get(format!("{base}/readyz")).send().await.expect("the node answers");
+                last = (answer.status().as_u16(), answer.text().await.expect("the node says why"));
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(in_time, "node {number} answers {last:?}");
+        last.1
+    }
+
     /// What node `number` counts, as Prometheus reads it.
     ///
     /// # Panics
