@@ -37,8 +37,6 @@ pub(crate) trait Engine: Send + Sync + Debug {
     fn count(&self, table: &str) -> Result<u64, StoreError>;
     fn tables(&self) -> Result<Vec<String>, StoreError>;
     fn apply(&self, ops: &[Op]) -> Result<(), StoreError>;
-    /// Brings what an earlier version wrote to this version's layout. What was interrupted is done again.
-    fn upgrade(&self) -> Result<(), StoreError>;
     fn flush(&self) -> Result<(), StoreError>;
     fn check(&self) -> Result<(), StoreError>;
 }

@@ -217,7 +217,7 @@ fn decode_value<T: Table>(bytes: &[u8]) -> Result<T::Value, StoreError> {
         .map_err(|source| StoreError::Decode { table: T::NAME.to_owned(), source: Some(Arc::new(source)) })
 }
 
-/// Refuses data of a newer program, brings that of an older one up to date, and marks what is written with our schema.
+/// Refuses data of a newer program; marks a new database with our schema.
 fn check_schema(engine: &dyn Engine) -> Result<(), StoreError> {
     let key = SCHEMA_KEY.to_owned();
     match engine.get(Meta::NAME, &key.encode())? {
@@ -226,16 +226,13 @@ fn check_schema(engine: &dyn Engine) -> Result<(), StoreError> {
             if schema.min_reader > SCHEMA_VERSION {
                 return Err(StoreError::SchemaNewer { found: schema.min_reader, supported: SCHEMA_VERSION });
             }
-            if schema.format >= SCHEMA_VERSION {
-                return Ok(());
-            }
-            tracing::info!("bringing the store from layout {} to {SCHEMA_VERSION}", schema.format);
-            engine.upgrade()?;
+            Ok(())
         }
-        None => {}
+        None => {
+            let mut batch = Batch::new();
+            batch.put::<Meta>(&key, &Schema::current())?;
+            engine.apply(&batch.ops)?;
+            engine.flush()
+        }
     }
-    let mut batch = Batch::new();
-    batch.put::<Meta>(&key, &Schema::current())?;
-    engine.apply(&batch.ops)?;
-    engine.flush()
 }

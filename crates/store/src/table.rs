@@ -9,7 +9,7 @@ use crate::Key;
 pub const MAX_VALUE_BYTES: usize = 7 * 1024;
 
 /// Version of the layout this build writes. A store with a higher `min_reader` is refused.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// A typed tree, versioned by its name.
 pub trait Table {

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use haggle_base::{Coded, Hash};
-use haggle_store::{Batch, Blobs, Key as _, MAX_BLOB_BYTES, Options, Store, tables};
+use haggle_store::{Batch, Blobs, MAX_BLOB_BYTES, Options, Store, tables};
 use serde::{Deserialize, Serialize};
 
 tables! {
@@ -59,51 +59,6 @@ async fn data_of_a_newer_program_is_refused() {
     store.shutdown().await.unwrap();
     let refused = Store::open(home.path(), Options::default()).unwrap_err();
     assert_eq!(refused.code(), "schema_newer");
-}
-
-/// What the first layout was: a tree for each table.
-fn write_first_layout(home: &std::path::Path, names: std::ops::Range<u64>) {
-    let db = sled::open(home).unwrap();
-    let cbor = |value: &Schema| haggle_base::cbor::to_vec(value).unwrap();
-    let first = Schema { format: 1, created_by: "an earlier haggle".to_owned(), min_reader: 1 };
-    db.open_tree("meta").unwrap().insert("schema".to_owned().encode(), cbor(&first)).unwrap();
-    let tree = db.open_tree("names-1").unwrap();
-    for id in names {
-        tree.insert(id.to_be_bytes(), haggle_base::cbor::to_vec(&format!("name {id}")).unwrap()).unwrap();
-    }
-    db.flush().unwrap();
-}
-
-#[tokio::test]
-async fn a_store_of_the_first_layout_is_brought_up_to_date() {
-    let home = tempfile::tempdir().unwrap();
-    write_first_layout(home.path(), 0..3_000);
-    let store = Store::open(home.path(), Options::default()).unwrap();
-    assert_eq!(store.count::<Names>().unwrap(), 3_000);
-    assert_eq!(store.get::<Names>(&2_999).unwrap().as_deref(), Some("name 2999"));
-    let schema = store.get::<Meta>(&"schema".to_owned()).unwrap().unwrap();
-    assert_eq!((schema.format, schema.min_reader), (2, 2), "an earlier program refuses what it cannot read");
-    store.shutdown().await.unwrap();
-    let db = sled::open(home.path()).unwrap();
-    assert!(!db.tree_names().contains(&sled::IVec::from("names-1")), "the tree of the table is gone");
-}
-
-#[tokio::test]
-async fn an_upgrade_that_was_interrupted_is_done_again() {
-    let home = tempfile::tempdir().unwrap();
-    write_first_layout(home.path(), 0..100);
-    // half of the rows were moved, and then the power went
-    {
-        let db = sled::open(home.path()).unwrap();
-        for id in 0..50_u64 {
-            let key = [b"names-1\0".as_slice(), &id.to_be_bytes()].concat();
-            db.insert(key, haggle_base::cbor::to_vec(&format!("name {id}")).unwrap()).unwrap();
-        }
-        db.flush().unwrap();
-    }
-    let store = Store::open(home.path(), Options::default()).unwrap();
-    assert_eq!(store.count::<Names>().unwrap(), 100);
-    store.shutdown().await.unwrap();
 }
 
 #[tokio::test]

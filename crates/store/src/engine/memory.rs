@@ -65,10 +65,6 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn upgrade(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,33 +1,27 @@
 //! sled 0.34.7, opened defensively: a panic or corruption inside it becomes a typed error.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     io,
-    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{PoisonError, RwLock, mpsc},
     thread,
     time::Duration,
 };
 
 use sled::{
     Transactional,
-    transaction::{ConflictableTransactionError, TransactionError},
+    transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
 };
 
 use super::{Engine, Row, Scan};
-use crate::{Mode, Options, StoreError, Table as _, batch::Op, table::Meta};
+use crate::{Mode, Options, StoreError, batch::Op};
 
-/// The tree sled always has, in which all tables lie but one.
-///
-/// Each row's key begins with its table's name and a zero byte, which no name holds. A batch of one tree is written as it is;
-/// one of several would be a transaction, which reads every row before it writes it.
-const ROWS: &[u8] = b"__sled__default";
-
-/// Rows moved at once from a table that had a tree of its own.
-const MOVED_ROWS: usize = 1024;
+/// The tree sled always has; we never use it.
+const DEFAULT_TREE: &[u8] = b"__sled__default";
 
 /// Longest wait for sled's own threads to let go of a closed database.
 const RELEASE_WAIT: Duration = Duration::from_secs(5);
@@ -37,8 +31,7 @@ const RELEASE_WAIT: Duration = Duration::from_secs(5);
 /// Its fields are dropped in the order they stand in: the database, then the wait for its lock.
 pub(crate) struct SledEngine {
     path: PathBuf,
-    /// What [`Meta`] says of the rest, in a tree of its own: there every version of this program looks for it.
-    meta: sled::Tree,
+    trees: RwLock<BTreeMap<String, sled::Tree>>,
     db: sled::Db,
     _release: Option<Release>,
 }
@@ -91,10 +84,10 @@ impl SledEngine {
     fn start(path: &Path, config: &sled::Config, release: Option<Release>) -> Result<Self, StoreError> {
         let opened = shielded(|| match config.open() {
             Err(sled::Error::Io(error)) if is_lock_failure(&error) => Err(StoreError::Locked { path: path.to_owned() }),
-            other => other.and_then(|db| Ok((db.open_tree(Meta::NAME)?, db))).map_err(|error| translate(path, error)),
+            other => other.map_err(|error| translate(path, error)),
         });
         match opened {
-            Ok((meta, db)) => Ok(Self { path: path.to_owned(), meta, db, _release: release }),
+            Ok(db) => Ok(Self { path: path.to_owned(), trees: RwLock::default(), db, _release: release }),
             // Somebody else holds it, so there is nothing of ours to wait for.
             Err(error @ StoreError::Locked { .. }) => {
                 std::mem::forget(release);
@@ -106,26 +99,14 @@ impl SledEngine {
         }
     }
 
-    /// The tree of a table, and what its keys begin with there.
-    fn place(&self, table: &str) -> (&sled::Tree, Vec<u8>) {
-        if table == Meta::NAME { (&self.meta, Vec::new()) } else { (&self.db, prefix(table)) }
-    }
-
-    /// Moves the rows of a tree of its own to where all tables lie, and removes the tree. What was interrupted is done again.
-    fn move_table(&self, table: &[u8]) -> sled::Result<()> {
-        let tree = self.db.open_tree(table)?;
-        let prefix = [table, &[0]].concat();
-        let mut rows = tree.iter().peekable();
-        while rows.peek().is_some() {
-            let mut batch = sled::Batch::default();
-            for row in rows.by_ref().take(MOVED_ROWS) {
-                let (key, value) = row?;
-                batch.insert([prefix.as_slice(), &key].concat(), value);
-            }
-            self.db.apply_batch(batch)?;
+    fn tree(&self, table: &str) -> Result<sled::Tree, StoreError> {
+        let known = self.trees.read().unwrap_or_else(PoisonError::into_inner).get(table).cloned();
+        if let Some(tree) = known {
+            return Ok(tree);
         }
-        self.db.flush()?;
-        self.db.drop_tree(table).map(drop)
+        let tree = self.db.open_tree(table).map_err(|error| self.translate(error))?;
+        self.trees.write().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned(), tree.clone());
+        Ok(tree)
     }
 
     fn translate(&self, error: sled::Error) -> StoreError {
@@ -136,9 +117,7 @@ impl SledEngine {
 impl Engine for SledEngine {
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         shielded(|| {
-            let (tree, mut at) = self.place(table);
-            at.extend_from_slice(key);
-            let value = tree.get(at).map_err(|error| self.translate(error))?;
+            let value = self.tree(table)?.get(key).map_err(|error| self.translate(error))?;
             Ok(value.map(|bytes| bytes.to_vec()))
         })
     }
@@ -148,20 +127,10 @@ impl Engine for SledEngine {
             return Ok(Vec::new());
         }
         shielded(|| {
-            let (tree, prefix) = self.place(table);
-            let within = |key: &Vec<u8>| [prefix.as_slice(), key].concat();
-            let from = match scan.from.as_ref().map(within) {
-                Bound::Unbounded => Bound::Included(prefix.clone()),
-                from => from,
-            };
-            let to = match scan.to.as_ref().map(within) {
-                Bound::Unbounded => end(&prefix),
-                to => to,
-            };
-            let rows = tree.range((from, to));
+            let rows = self.tree(table)?.range((scan.from.clone(), scan.to.clone()));
             let own = |row: sled::Result<(sled::IVec, sled::IVec)>| {
                 let (key, value) = row.map_err(|error| self.translate(error))?;
-                Ok((key[prefix.len()..].to_vec(), value.to_vec()))
+                Ok((key.to_vec(), value.to_vec()))
             };
             if scan.newest_first {
                 rows.rev().take(scan.limit).map(own).collect()
@@ -172,57 +141,35 @@ impl Engine for SledEngine {
     }
 
     fn count(&self, table: &str) -> Result<u64, StoreError> {
-        shielded(|| {
-            let (tree, prefix) = self.place(table);
-            let rows = tree.scan_prefix(prefix).keys();
-            rows.map(|row| row.map(|_| 1).map_err(|error| self.translate(error))).sum()
-        })
+        shielded(|| Ok(self.tree(table)?.len() as u64))
     }
 
     fn tables(&self) -> Result<Vec<String>, StoreError> {
         shielded(|| {
-            let mut names = Vec::new();
-            if !self.meta.is_empty() {
-                names.push(Meta::NAME.to_owned());
-            }
-            let mut from = Vec::new();
-            while let Some(row) = self.db.range(from.as_slice()..).next() {
-                let (key, _) = row.map_err(|error| self.translate(error))?;
-                let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
-                names.push(String::from_utf8_lossy(name).into_owned());
-                from = [name, &[1]].concat();
-            }
-            Ok(names)
+            let names = self.db.tree_names().into_iter().filter(|name| name.as_ref() != DEFAULT_TREE);
+            Ok(names.map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
         })
     }
 
     fn apply(&self, ops: &[Op]) -> Result<(), StoreError> {
-        let (mut rows, mut meta) = (sled::Batch::default(), sled::Batch::default());
-        let mut has_meta = false;
-        let mut at = Vec::new();
+        let mut writes: BTreeMap<&str, sled::Batch> = BTreeMap::new();
         for op in ops {
-            at.clear();
-            let batch = if op.table == Meta::NAME {
-                has_meta = true;
-                &mut meta
-            } else {
-                at.extend_from_slice(op.table.as_bytes());
-                at.push(0);
-                &mut rows
-            };
-            at.extend_from_slice(&op.key);
+            let batch = writes.entry(op.table.as_ref()).or_default();
             match &op.value {
-                Some(value) => batch.insert(at.as_slice(), value.as_slice()),
-                None => batch.remove(at.as_slice()),
+                Some(value) => batch.insert(op.key.as_slice(), value.as_slice()),
+                None => batch.remove(op.key.as_slice()),
             }
         }
         shielded(|| {
-            if !has_meta {
-                return self.db.apply_batch(rows).map_err(|error| self.translate(error));
+            let trees: Vec<sled::Tree> = writes.keys().map(|table| self.tree(table)).collect::<Result<_, _>>()?;
+            let batches: Vec<&sled::Batch> = writes.values().collect();
+            if let ([tree], [batch]) = (trees.as_slice(), batches.as_slice()) {
+                return tree.apply_batch((*batch).clone()).map_err(|error| self.translate(error));
             }
-            let outcome = (&*self.db, &self.meta).transaction(|(in_rows, in_meta)| {
-                in_rows.apply_batch(&rows)?;
-                in_meta.apply_batch(&meta)?;
+            let outcome = trees.as_slice().transaction(|views: &Vec<TransactionalTree>| {
+                for (view, batch) in views.iter().zip(&batches) {
+                    view.apply_batch(batch)?;
+                }
                 Ok::<(), ConflictableTransactionError<()>>(())
             });
             match outcome {
@@ -234,40 +181,12 @@ impl Engine for SledEngine {
         })
     }
 
-    /// Before version 2 of the schema each table had a tree of its own.
-    fn upgrade(&self) -> Result<(), StoreError> {
-        shielded(|| {
-            for table in self.db.tree_names() {
-                if table != ROWS && table != Meta::NAME.as_bytes() {
-                    self.move_table(&table).map_err(|error| self.translate(error))?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn flush(&self) -> Result<(), StoreError> {
         shielded(|| self.db.flush().map(drop).map_err(|error| self.translate(error)))
     }
 
     fn check(&self) -> Result<(), StoreError> {
         shielded(|| self.db.checksum().map(drop).map_err(|error| self.translate(error)))
-    }
-}
-
-/// What the keys of a table begin with.
-fn prefix(table: &str) -> Vec<u8> {
-    let mut prefix = Vec::with_capacity(table.len() + 1 + 32);
-    prefix.extend_from_slice(table.as_bytes());
-    prefix.push(0);
-    prefix
-}
-
-/// The end of the keys that begin with it.
-fn end(prefix: &[u8]) -> Bound<Vec<u8>> {
-    match prefix.split_last() {
-        Some((_, name)) => Bound::Excluded([name, &[1]].concat()),
-        None => Bound::Unbounded,
     }
 }
 
