@@ -5,9 +5,12 @@ use haggle_base::{NodeKey, PeerId, SystemClock};
 use haggle_network::{Inbox, Network, NetworkConfig};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// As many as a lookup in the DHT asks.
 const CROWD: usize = 20;
+/// Messages that each says in a second when they flood.
+const RATE: u64 = 100;
 /// Keys that are tried to come near.
 const TRIED: u32 = 640;
 
@@ -38,8 +41,16 @@ impl Crowd {
     /// # Panics
     /// The node has no room for them.
     pub async fn surround(&self, node: &Network) {
+        self.surround_at(&node.peer_id(), &node.listen_addrs()).await;
+    }
+
+    /// As [`Self::surround`], for a node of another process.
+    ///
+    /// # Panics
+    /// The node has no room for them.
+    pub async fn surround_at(&self, peer: &PeerId, addrs: &[String]) {
         for (eve, _) in &self.peers {
-            eve.connect(&node.peer_id(), &node.listen_addrs()).await.expect("the node has room");
+            eve.connect(peer, addrs).await.expect("the node has room");
         }
     }
 
@@ -49,12 +60,15 @@ impl Crowd {
         self.peers.iter().flat_map(|(eve, _)| eve.listen_addrs()).collect()
     }
 
-    /// They share out what is to be said on the topic of a shard, and say it as fast as they can.
+    /// They share out what is to be said on the topic of a shard, and each says so many a second: as many as a node takes from
+    /// one peer, for more would only wait in this process.
     pub async fn flood(&self, shard: u16, messages: Vec<Vec<u8>>) {
         let topic = &topics()[usize::from(shard)];
         let share = messages.len().div_ceil(self.peers.len());
         let saying = messages.chunks(share.max(1)).zip(&self.peers).map(|(share, (eve, _))| async move {
+            let mut pace = tokio::time::interval(Duration::from_millis(1000 / RATE));
             for bytes in share {
+                pace.tick().await;
                 // whoever is refused goes on
                 let _heard = eve.publish(topic, bytes.clone()).await;
             }
