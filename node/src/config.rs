@@ -16,11 +16,13 @@ mod explain;
 mod layers;
 mod role;
 mod rpc;
+mod search;
 
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use layers::{ENV_PREFIX, set_in_file};
 pub use role::Role;
 pub use rpc::RpcUrls;
+pub use search::Search;
 
 /// Most calls or tasks that a bound may allow: each takes memory.
 const MOST_TASKS: usize = 1_000_000;
@@ -37,6 +39,8 @@ pub struct Config {
     pub p2p: P2p,
     /// How much of the market this node holds.
     pub market: Market,
+    /// How searches order what they find.
+    pub search: Search,
     /// The chain.
     pub chain: Chain,
     /// What an agent of this node may spend.
@@ -300,6 +304,7 @@ impl Default for Config {
             unlock: Unlock::Identity("unlock.key".to_owned()),
             p2p: P2p::default(),
             market: Market::default(),
+            search: Search::default(),
             chain: Chain::default(),
             budget: Budget::default(),
             trade: Trade::default(),
@@ -451,6 +456,7 @@ impl Config {
             return Err(format!("a2a.open_calls, a2a.kept_tasks and those per caller are between 1 and {MOST_TASKS}"));
         }
         self.market.check()?;
+        self.search.check()?;
         if self.budget.per_call > self.budget.per_day {
             return Err("budget.per_call is at most budget.per_day".to_owned());
         }

@@ -38,6 +38,36 @@ async fn prices(stage: &Stage, number: usize, agent: &str, count: usize) -> Vec<
     tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("node {number} never lists {count} prices"))
 }
 
+/// The combined order goes by the owner's weights, or by the weight of reputation that a search asks for.
+async fn weights_are_chosen_and_held_fast(stage: &Stage) {
+    let client = stage.node(3).client().unwrap();
+    let weights = |page: &ListingPage| {
+        let parts = &page.items[0].explanation.as_ref().unwrap().parts;
+        parts.iter().map(|part| (part.part.clone(), part.weight)).collect::<Vec<_>>()
+    };
+    let of = |shares: [f64; 3]| {
+        ["reputation", "cost", "speed"].map(str::to_owned).into_iter().zip(shares).collect::<Vec<_>>()
+    };
+    let first: ListingPage = client.get("/v1/listings?sort=combined&explain=true&limit=1").await.unwrap();
+    assert_eq!(weights(&first), of([0.3, 0.4, 0.3]));
+    let asked: ListingPage = client.get("/v1/listings?reputation_weight=1&explain=true").await.unwrap();
+    assert_eq!((asked.explained.as_ref().unwrap().sort.as_str(), weights(&asked)), ("combined", of([1.0, 0.0, 0.0])));
+    let seeds: Value = stage.get(3, "/agents/search?sort=combined&reputation_weight=1&explain=true").await;
+    assert_eq!(seeds["results"][0]["explanation"]["parts"][0]["weight"], 1.0, "{seeds}");
+    let cursor = first.next.unwrap();
+    for (query, code) in [
+        (format!("sort=combined&reputation_weight=0.5&cursor={cursor}"), "other_weights"),
+        (format!("sort=price_asc&cursor={cursor}"), "bad_cursor"),
+        ("sort=price_asc&reputation_weight=0.5".to_owned(), "weight_not_used"),
+        ("reputation_weight=1.5".to_owned(), "invalid_weight"),
+    ] {
+        let refused = client.get::<ListingPage>(&format!("/v1/listings?{query}")).await.unwrap_err();
+        assert_eq!(refused.code, code, "{query}");
+    }
+    let second: ListingPage = client.get(&format!("/v1/listings?sort=combined&cursor={cursor}")).await.unwrap();
+    assert_eq!((second.items.len(), second.next), (1, None));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_counts_and_explains_and_a_change_of_price_elsewhere_is_listed() {
     let stage = Stage::of(PROGRAM, 3).await;
@@ -67,6 +97,7 @@ async fn a_search_counts_and_explains_and_a_change_of_price_elsewhere_is_listed(
     let seeds: Value = stage.get(3, "/agents/search?facets=true&explain=true&sort=price_asc").await;
     assert_eq!(seeds["facets"]["skill"]["distinct"], 2);
     assert_eq!(seeds["results"][0]["explanation"].as_object().unwrap().len(), 1, "its rank is the price: {seeds}");
+    weights_are_chosen_and_held_fast(&stage).await;
 
     let shown = typed(&stage, 3, &["find", "digest", "--facets", "--explain", "--sort", "relevance"]).await;
     for words in ["by category", "by price", " digest (title ", "sorted by relevance", "filtered by q=digest"] {

@@ -194,6 +194,7 @@ impl Past {
             successes: number % 40,
             net: 0,
             avg_response_ms: Some(number % 900),
+            uptime: (number % 2) as f64,
             trust_score: (number % 100) as f64 / 100.0,
         };
         let dealt_with = (0..count).step_by(2);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use haggle_base::{NetworkFile, NetworkId};
 
-use crate::keep::Keep;
+use crate::{index::weights::Weights, keep::Keep};
 
 /// Records that a shard is made for.
 const SHARD_CAPACITY: usize = 100_000;
@@ -30,6 +30,8 @@ pub struct CatalogConfig {
     pub sweep_every: Duration,
     /// How long one sync waits for a frame.
     pub sync_patience: Duration,
+    /// What the parts of the combined order weigh where a search does not say.
+    pub weights: Weights,
     /// What is kept, if not everything that comes.
     pub keep: Option<Keep>,
 }
@@ -43,7 +45,7 @@ impl CatalogConfig {
 
     /// The defaults for a network of these facts.
     #[must_use]
-    pub const fn with(network: NetworkId, chain_id: u64, shards: u16) -> Self {
+    pub fn with(network: NetworkId, chain_id: u64, shards: u16) -> Self {
         Self {
             network,
             chain_id,
@@ -54,6 +56,7 @@ impl CatalogConfig {
             retry_every: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
             sync_patience: Duration::from_secs(20),
+            weights: Weights::default(),
             keep: None,
         }
     }

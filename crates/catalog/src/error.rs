@@ -32,6 +32,9 @@ pub enum CatalogError {
     /// A cursor that no answer gave.
     #[error("the cursor is not one of ours")]
     BadCursor,
+    /// A cursor of the combined order, with other weights than those of the search.
+    #[error("the cursor is of a search with other weights")]
+    OtherWeights,
     /// The catalog was shut down.
     #[error("the catalog is closed")]
     Closed,
@@ -61,6 +64,7 @@ impl Coded for CatalogError {
             Self::Superseded => "superseded",
             Self::NotListed => "not_listed",
             Self::BadCursor => "bad_cursor",
+            Self::OtherWeights => "other_weights",
             Self::Closed => "catalog_closed",
         }
     }
@@ -74,6 +78,7 @@ impl Coded for CatalogError {
             Self::Superseded => "read the record again and publish a change of that",
             Self::NotListed => "list the agent's listings to see their names",
             Self::BadCursor => "use the cursor of the answer before, unchanged, or start from the first page",
+            Self::OtherWeights => "ask with the weights of the page before, or start from the first page",
             Self::Closed => "restart the node",
         }
     }

@@ -18,7 +18,10 @@ use live::Rows;
 use query::{MAX_LIMIT, Query};
 use reading::Reading;
 use sort::Cursor;
+use weights::Weights;
 
+#[cfg(test)]
+mod combined;
 mod exact;
 pub(crate) mod explain;
 pub(crate) mod facets;
@@ -34,6 +37,7 @@ mod reading;
 pub(crate) mod sort;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weights;
 
 /// Memory of the one indexing thread, in bytes: the smallest that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
@@ -76,8 +80,8 @@ impl std::fmt::Debug for ListingIndex {
 
 impl ListingIndex {
     /// An empty index in memory, or in the folder `dir`, whose old index is discarded: it is
-    /// always built from the records.
-    pub(crate) fn create(dir: Option<&Path>) -> Result<Self, TantivyError> {
+    /// always built from the records. The combined order goes by these weights where a search does not say.
+    pub(crate) fn create(dir: Option<&Path>, weights: Weights) -> Result<Self, TantivyError> {
         let (schema, fields) = schema();
         let index = match dir {
             None => Index::create_in_ram(schema),
@@ -96,7 +100,7 @@ impl ListingIndex {
             reader,
             writer: Mutex::new(Writer { inner: writer, dirty: false }),
             rows: RwLock::default(),
-            known: Known::default(),
+            known: Known::new(weights),
         })
     }
 
@@ -167,7 +171,7 @@ impl ListingIndex {
         if matches!(writer, Some(None)) || matches!(skill, Some(None)) {
             return Ok(Found { facets: tally.map(|tally| tally.facets(&rows)), ..Found::default() });
         }
-        let mut known = self.known.open(standing, &rows, query.sort, query.explain, now);
+        let mut known = self.known.open(standing, &rows, query, now);
         let after = after.map(|cursor| cursor.position);
         let prices = (query.min_price.unwrap_or(Usdc::ZERO), query.max_price.unwrap_or(Usdc::MAX));
         let wanted =
@@ -176,8 +180,8 @@ impl ListingIndex {
         let mut found = find::find(scoring, matching.as_ref(), &rows, &wanted, tally, &mut known)?;
         found.carried = reading.carried();
         if query.explain {
-            let fields = &self.fields;
-            found.explanations = explain::explain(&found.page, &found.made, query.sort, &reading, fields, &searcher)?;
+            let (fields, order) = (&self.fields, (query.sort, self.known.weights_of(query)));
+            found.explanations = explain::explain(&found.page, &found.made, order, &reading, fields, &searcher)?;
         }
         Ok(found)
     }

@@ -72,10 +72,11 @@ pub use door::{AnyRecord, Entry, Place, is_senders_fault, shard_of};
 pub use error::{CatalogError, SyncError};
 pub use handle::{Catalog, CatalogEvent, CatalogStatus, Origin};
 pub use index::{
-    explain::{COST_WEIGHT, Explanation, Part, REPUTATION_WEIGHT, SPEED_WEIGHT, TEXT_WEIGHT, TITLE_WEIGHT, WordMatch},
+    explain::{Explanation, Part, TITLE_WEIGHT, WordMatch},
     facets::{Facet, Facets, MAX_COUNTED, MAX_COUNTED_TAGS, PriceBand},
     query::{DEFAULT_LIMIT, MAX_LIMIT, Query, Words},
     sort::{Sort, UnknownSort},
+    weights::{InvalidWeight, Weight, Weights},
 };
 pub use keep::{KEPT_RECORDS, Keep};
 pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};

@@ -101,6 +101,8 @@ pub struct Figures {
     pub net: i64,
     /// Mean time to an answer in milliseconds, if any is known.
     pub avg_response_ms: Option<u64>,
+    /// 0 to 1: how much of the last day the agent could be reached, as far as anybody looked.
+    pub uptime: f64,
     /// 0 to 1.
     pub trust_score: f64,
 }

@@ -10,7 +10,12 @@ use crate::{
     door::AnyRecord,
     error::CatalogError,
     handle::Catalog,
-    index::{explain::Explanation, facets::Facets, query::Query, sort::Cursor},
+    index::{
+        explain::Explanation,
+        facets::Facets,
+        query::Query,
+        sort::{Cursor, Sort},
+    },
     ports::Figures,
 };
 
@@ -50,7 +55,7 @@ impl Catalog {
     /// [`Self::flush`].
     ///
     /// # Errors
-    /// [`CatalogError::BadCursor`], [`CatalogError::Index`], [`CatalogError::Store`].
+    /// [`CatalogError::BadCursor`], [`CatalogError::OtherWeights`], [`CatalogError::Index`], [`CatalogError::Store`].
     pub fn search(&self, query: &Query) -> Result<Answer, CatalogError> {
         self.search_in(query, None)
     }
@@ -78,10 +83,11 @@ impl Catalog {
 
     fn search_in(&self, query: &Query, among: Option<&HashSet<RecordId>>) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
-        let after = query.cursor.as_deref().map(Cursor::from_text).transpose()?;
+        let weights = (query.sort == Sort::Combined).then(|| query.weights.unwrap_or(shared.config.weights));
+        let after = query.cursor.as_deref().map(|text| Cursor::of(text, weights)).transpose()?;
         let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref(), among)?;
         let next = match found.page.last() {
-            Some(last) if found.more => Some(Cursor { position: *last, carried: found.carried }.to_text()),
+            Some(last) if found.more => Some(Cursor { position: *last, weights, carried: found.carried }.to_text()),
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());

@@ -41,7 +41,7 @@ impl From<QueryRejection> for ApiError {
         Self::bad_request(
             "invalid_query",
             rejection.body_text(),
-            "amounts are decimals such as 0.25; sort is one of cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, combined",
+            "amounts are decimals such as 0.25; sort is one of cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, combined; reputation_weight is a decimal from 0 to 1",
         )
     }
 }

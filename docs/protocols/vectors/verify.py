@@ -592,6 +592,30 @@ def frame_value(value, key=""):
     return bytes.fromhex(value) if key in BYTES_OF_FRAMES else value
 
 
+def verify_ranking():
+    for row in load("ranking.json")["rows"]:
+        calls, successes = (row["total_calls"], row["successes"]) if row["total_calls"] else (100, 50)
+        units = int(Decimal(row["price"]) * 1_000_000)
+        cost = -(-units * calls // successes) if successes else None
+        told = row["cost_per_success"]
+        check(cost == (None if told is None else int(Decimal(told) * 1_000_000)), f"{row['name']}: cost of a success")
+        weights = [int(Decimal(weight) * 1_000_000) for weight in row["weights"]]
+        time = row["avg_response_ms"]
+        quickness = 0.0 if time is None else 1000 / (1000 + time)
+        parts = [
+            float(row["trust_score"]),
+            0.0 if cost is None else 100_000 / (100_000 + cost),
+            (quickness + float(row["uptime_24h"])) / 2,
+        ]
+        check([f"{part:.6f}" for part in parts] == row["parts"], f"{row['name']}: parts")
+        score = 0.0
+        for part, weight in zip(parts, weights):
+            score += part * (weight / sum(weights))
+        check(f"{score:.6f}" == row["score"], f"{row['name']}: score")
+        bits = struct.unpack(">Q", struct.pack(">d", score))[0]
+        check(f"{(1 << 64) - 1 - bits:016x}" == row["rank"], f"{row['name']}: rank")
+
+
 def verify_agents():
     vectors = load("agent.json")
     for row in [vectors["question"]] + vectors["replies"]:
@@ -763,7 +787,8 @@ def as_hex(value):
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_bodies, verify_terms, verify_orders, verify_contracts, verify_cards,
              verify_frames, verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs, verify_mailbox)
+             verify_searches, verify_ranking, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs,
+             verify_mailbox)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

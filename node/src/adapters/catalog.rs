@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use haggle_base::{Did, NetworkId};
 use haggle_catalog::{Announce, AnnounceError, Figures, Standing};
 use haggle_network::{Network, NetworkError, topic};
-use haggle_reputation::Reputation;
+use haggle_reputation::{Reputation, Score};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -55,13 +55,15 @@ impl Standing for LateReputation {
             return Figures::default();
         };
         let seen = reputation.figures(agent);
+        let share = |score: Score| f64::from(score.millionths()) / 1_000_000.0;
         Figures {
             attestations: seen.attestations,
             total_calls: seen.total_calls,
             successes: seen.successes,
             net: seen.net(),
             avg_response_ms: seen.avg_response_ms,
-            trust_score: f64::from(seen.trust_score.millionths()) / 1_000_000.0,
+            uptime: share(seen.uptime_24h),
+            trust_score: share(seen.trust_score),
         }
     }
 

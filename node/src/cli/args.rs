@@ -198,10 +198,13 @@ pub(super) struct Find {
     /// Least successes less failures of the seller; a newcomer has 0.
     #[arg(long, allow_negative_numbers = true)]
     pub(super) min_reputation: Option<i64>,
-    /// cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, or combined (match, trust, cost and
-    /// speed together).
-    #[arg(long, default_value = "cost_per_success")]
-    pub(super) sort: String,
+    /// cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, or combined (trust, cost and speed
+    /// together); cost_per_success unless told otherwise.
+    #[arg(long)]
+    pub(super) sort: Option<String>,
+    /// The share of reputation in the combined order, from 0 to 1, instead of the configured one.
+    #[arg(long)]
+    pub(super) reputation_weight: Option<String>,
     /// At most this many (1 to 100).
     #[arg(long, default_value_t = 20)]
     pub(super) limit: u32,

@@ -22,7 +22,8 @@ pub(super) async fn find(globals: &Globals, args: Find) -> Result<(), CliError> 
         min_price: args.min_price,
         max_price: args.max_price,
         min_reputation: args.min_reputation,
-        sort: Some(args.sort),
+        sort: args.sort,
+        reputation_weight: args.reputation_weight,
         limit: Some(args.limit),
         cursor: args.cursor,
         facets: args.facets.then_some(true),
@@ -122,8 +123,10 @@ fn print_explanation(listing: &ListingView, why: &ExplanationView) {
     }
     if let Some(seen) = &why.figures {
         let time = seen.avg_response_ms.map_or_else(|| "no time known".to_owned(), |time| format!("{time} ms"));
-        let calls =
-            format!("{} of {} calls succeeded, {time}, trust {}", seen.successes, seen.total_calls, seen.trust_score);
+        let calls = format!(
+            "{} of {} calls succeeded, {time}, uptime {}, trust {}",
+            seen.successes, seen.total_calls, seen.uptime_24h, seen.trust_score
+        );
         rows.push(("figures", calls));
     }
     if let Some(cost) = why.cost_per_success {

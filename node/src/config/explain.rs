@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 45] = [
+pub const EXPLANATIONS: [Explanation; 48] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -41,6 +41,9 @@ pub const EXPLANATIONS: [Explanation; 45] = [
     row("market.mailbox", "whether letters are kept for other nodes' agents that are away; never by a light node"),
     row("market.mailbox_mib", "MiB of letters kept, for all agents together"),
     row("market.mailbox_agents", "agents that letters are kept for"),
+    row("search.reputation_weight", "what reputation weighs in the combined order, from 0 to 1"),
+    row("search.cost_weight", "what the cost of a success weighs in the combined order, from 0 to 1"),
+    row("search.speed_weight", "what speed and uptime weigh in the combined order, from 0 to 1"),
     row("chain.rpc", "JSON-RPC URL of the chain, or up to eight: one is trusted, of three or more two must agree"),
     row("chain.confirmations", "blocks below the newest one that count as settled"),
     row("chain.poll", "how often the chain is asked for news, such as 2s"),

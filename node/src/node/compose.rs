@@ -113,6 +113,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         market.clone(),
         CatalogConfig {
             commit_every: std::time::Duration::from_millis(100),
+            weights: config.search.weights(),
             keep: (!config.market.role.holds_all()).then(|| {
                 Keep::of(agents.dids().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
             }),

@@ -3,7 +3,8 @@
 use super::api::coded;
 use super::{Inner, look};
 use haggle_catalog::{
-    Coverage, Explanation, Facet, Facets, Hit, MAX_LIMIT, Part, PriceBand, Query, Sort, TITLE_WEIGHT, WordMatch, Words,
+    Coverage, Explanation, Facet, Facets, Hit, MAX_LIMIT, Part, PriceBand, Query, Sort, TITLE_WEIGHT, Weight, Weights,
+    WordMatch, Words,
 };
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{
@@ -19,7 +20,7 @@ impl Inner {
     /// One page of what matches.
     pub(super) async fn search(&self, asked: ListingQuery) -> Result<ListingPage, ApiError> {
         let live = asked.live == Some(true);
-        let query = query_of(asked)?;
+        let query = query_of(asked, self.config.search.weights())?;
         let (answer, coverage) = self.lookup.search(&query).await.map_err(coded)?;
         let first = answer.items.iter().map(|hit| hit.listing.author()).take(look::FIRST_LOOKED_AT).collect();
         self.look_for_all(first, live).await;
@@ -40,15 +41,25 @@ impl Inner {
     }
 }
 
-/// What the parameters of a request mean to the catalog.
-fn query_of(asked: ListingQuery) -> Result<Query, ApiError> {
+/// What the parameters of a request mean to the catalog. The combined order goes by `weights` unless it says otherwise.
+fn query_of(asked: ListingQuery, weights: Weights) -> Result<Query, ApiError> {
+    let share = asked.reputation_weight.as_deref().map(str::parse::<Weight>).transpose();
+    let share = share.map_err(|error| ApiError::from_coded(&error))?;
     let sort = match &asked.sort {
         Some(word) => word.parse::<Sort>().map_err(|unknown| {
             let hint = "take cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance or combined";
             ApiError::bad_request("unknown_sort", unknown.to_string(), hint)
         })?,
+        None if share.is_some() => Sort::Combined,
         None => Sort::default(),
     };
+    if share.is_some() && sort != Sort::Combined {
+        return Err(ApiError::bad_request(
+            "weight_not_used",
+            format!("the order {} weighs nothing", sort.as_str()),
+            "ask for sort=combined, or leave out reputation_weight",
+        ));
+    }
     let limit = asked.limit.map_or(DEFAULT_ITEMS, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
     Ok(Query {
         text: asked.q,
@@ -62,6 +73,7 @@ fn query_of(asked: ListingQuery) -> Result<Query, ApiError> {
         max_price: asked.max_price,
         min_net: asked.min_reputation,
         sort,
+        weights: share.map(|share| weights.with_reputation(share)),
         limit: limit.clamp(1, MAX_LIMIT),
         cursor: asked.cursor,
         facets: asked.facets == Some(true),
@@ -129,6 +141,7 @@ fn explanation_view(why: &Explanation) -> ExplanationView {
             total_calls: seen.total_calls,
             successes: seen.successes,
             avg_response_ms: seen.avg_response_ms,
+            uptime_24h: seen.uptime,
             trust_score: seen.trust_score,
         }),
         cost_per_success: why.cost_per_success,

@@ -13,6 +13,7 @@ use super::{
     query::{self, TITLE_BOOST},
     reading::{Reading, Word},
     sort::{Position, Sort},
+    weights::Weights,
 };
 use crate::ports::Figures;
 
@@ -63,49 +64,34 @@ pub struct WordMatch {
 /// One part of the combined order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Part {
-    /// `text`, `reputation`, `cost` or `speed`.
+    /// `reputation`, `cost` or `speed`.
     pub name: &'static str,
     /// From 0 to 1.
     pub value: f64,
-    /// What it is multiplied with before the parts are added.
+    /// What it is multiplied with before the parts are added: its share in all the weights.
     pub weight: f64,
 }
 
 /// How much more a word in the title scores than one elsewhere.
 pub const TITLE_WEIGHT: f32 = TITLE_BOOST;
 
-/// Weight of an author's trust score in the combined order: the owner's `reputation_weight`.
-pub const REPUTATION_WEIGHT: f64 = 0.3;
-
-/// Weight of the words.
-pub const TEXT_WEIGHT: f64 = 0.4;
-
-/// Weight of what one success costs.
-pub const COST_WEIGHT: f64 = 0.2;
-
-/// Weight of the time to an answer.
-pub const SPEED_WEIGHT: f64 = 0.1;
-
-/// Score of the words whose part is a half.
-const HALF_TEXT: f64 = 10.0;
-
 /// Cost of one success whose part is a half, in base units: ten cents.
 const HALF_COST: f64 = 100_000.0;
 
-/// Time to an answer whose part is a half, in milliseconds.
+/// Time to an answer that counts a half, in milliseconds.
 const HALF_TIME: f64 = 1_000.0;
 
 /// The parts of the combined order. Each goes by this listing alone, so that no other one moves it.
-pub(super) fn parts(price: Usdc, text: Score, figures: &Figures) -> [Part; 4] {
-    let text = f64::from(text);
+pub(super) fn parts(price: Usdc, figures: &Figures, shares: &[f64; 3]) -> [Part; 3] {
+    let [reputation, cost_share, speed] = *shares;
     // What nobody knows counts nothing.
     let less_is_more = |amount: Option<u64>, half: f64| amount.map_or(0.0, |amount| half / (half + wide(amount)));
     let cost = figures.cost_per_success(price).map(Usdc::units);
+    let quickness = less_is_more(figures.avg_response_ms, HALF_TIME);
     [
-        Part { name: "text", value: text / (text + HALF_TEXT), weight: TEXT_WEIGHT },
-        Part { name: "reputation", value: figures.trust_score.clamp(0.0, 1.0), weight: REPUTATION_WEIGHT },
-        Part { name: "cost", value: less_is_more(cost, HALF_COST), weight: COST_WEIGHT },
-        Part { name: "speed", value: less_is_more(figures.avg_response_ms, HALF_TIME), weight: SPEED_WEIGHT },
+        Part { name: "reputation", value: figures.trust_score.clamp(0.0, 1.0), weight: reputation },
+        Part { name: "cost", value: less_is_more(cost, HALF_COST), weight: cost_share },
+        Part { name: "speed", value: (quickness + figures.uptime.clamp(0.0, 1.0)) / 2.0, weight: speed },
     ]
 }
 
@@ -127,17 +113,18 @@ pub(super) struct Made {
     pub(super) figures: Figures,
 }
 
-/// One explanation for each place of a page.
+/// One explanation for each place of a page, in an order whose parts weigh so much.
 pub(super) fn explain(
     page: &[Position],
     made: &HashMap<RecordId, Made>,
-    sort: Sort,
+    (sort, weights): (Sort, Weights),
     reading: &Reading,
     fields: &Fields,
     searcher: &Searcher,
 ) -> Result<Vec<Explanation>, TantivyError> {
     let mut found: Vec<Explanation> = Vec::with_capacity(page.len());
     let mut places = Vec::with_capacity(page.len());
+    let shares = weights.shares();
     for position in page {
         let Some(made) = made.get(&position.id()) else { continue };
         places.push((made.at, found.len()));
@@ -152,7 +139,7 @@ pub(super) fn explain(
             text: made.score,
             figures,
             cost_per_success: figures.filter(|_| by_cost).and_then(|seen| seen.cost_per_success(position.price())),
-            parts: if combines { parts(position.price(), made.score, &made.figures).to_vec() } else { Vec::new() },
+            parts: if combines { parts(position.price(), &made.figures, &shares).to_vec() } else { Vec::new() },
         });
     }
     if reading.is_weighed() {

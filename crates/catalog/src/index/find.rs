@@ -177,13 +177,9 @@ impl Best<'_, '_> {
         let sort = self.wanted.query.sort;
         let rank = match (sort, rank) {
             (_, Some(rank)) => rank,
-            (Sort::Relevance, None) => sort.rank(Usdc::ZERO, score, &Figures::default()),
+            (Sort::Relevance, None) => sort.rank(Usdc::ZERO, score, &Figures::default(), &[0.0; 3]),
             (Sort::PriceAsc, None) => self.rows.facts(serial).price.units(),
-            (Sort::Combined, None) => {
-                let facts = self.rows.facts(serial);
-                sort.rank(facts.price, score, &self.known.figures(facts.writer))
-            }
-            (Sort::CostPerSuccess | Sort::TrustScoreDesc | Sort::ResponseTimeAsc, None) => {
+            (Sort::CostPerSuccess | Sort::TrustScoreDesc | Sort::ResponseTimeAsc | Sort::Combined, None) => {
                 self.known.work_out(serial, self.rows.facts(serial))
             }
         };

@@ -12,7 +12,9 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
     live::{Facts, Rows},
+    query::Query,
     sort::Sort,
+    weights::Weights,
 };
 use crate::ports::{Figures, Standing};
 
@@ -34,9 +36,11 @@ struct Book {
 }
 
 /// The figures that were asked for so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
     book: RwLock<Book>,
+    /// Those of the combined order whose ranks are kept.
+    weights: Weights,
 }
 
 /// The figures during one search.
@@ -47,6 +51,8 @@ pub(super) struct Open<'a> {
     book: Option<RwLockReadGuard<'a, Book>>,
     rows: &'a Rows,
     sort: Sort,
+    /// Of the parts of the combined order.
+    shares: [f64; 3],
     /// Which ranks of the book are those of the order.
     column: Option<usize>,
     /// What the book did not have: nobody is asked twice, and the next search may want to know it too.
@@ -54,19 +60,31 @@ pub(super) struct Open<'a> {
 }
 
 impl Known {
-    /// The figures for one search over these listings, in an order whose ranks are kept unless they are to be `explained`:
-    /// then each is made of the figures that are shown beside it.
+    /// Nothing yet. The combined order goes by these weights where a search does not say.
+    pub(super) fn new(weights: Weights) -> Self {
+        Self { book: RwLock::default(), weights }
+    }
+
+    /// What the parts of the combined order weigh in this search.
+    pub(super) fn weights_of(&self, query: &Query) -> Weights {
+        query.weights.unwrap_or(self.weights)
+    }
+
+    /// The figures for one search over these listings. Ranks are kept of the orders that go by price and figures alone, but
+    /// not of other weights than the configured ones, nor where they are to be explained: then each is made of the figures
+    /// that are shown beside it.
     pub(super) fn open<'a>(
         &'a self,
         standing: &'a dyn Standing,
         rows: &'a Rows,
-        sort: Sort,
-        explained: bool,
+        query: &Query,
         now: Timestamp,
     ) -> Open<'a> {
-        let column = sort.by_figures().filter(|_| !explained);
+        let (sort, weights) = (query.sort, self.weights_of(query));
+        let is_kept = !query.explain && (sort != Sort::Combined || weights == self.weights);
+        let column = sort.by_figures().filter(|_| is_kept);
         let book = self.current(standing, now, column.map(|column| (column, rows.len())));
-        Open { known: self, standing, book, rows, sort, column, asked: HashMap::new() }
+        Open { known: self, standing, book, rows, sort, shares: weights.shares(), column, asked: HashMap::new() }
     }
 
     /// A row has, or will have, another listing: the ranks of the one before are forgotten.
@@ -153,7 +171,7 @@ impl Open<'_> {
     #[cold]
     pub(super) fn work_out(&mut self, row: u64, facts: Facts) -> u64 {
         let figures = self.figures(facts.writer);
-        let rank = self.sort.rank(facts.price, 0.0, &figures);
+        let rank = self.sort.rank(facts.price, 0.0, &figures, &self.shares);
         if let Some(kept) = self.kept(row) {
             kept.store(rank ^ TURNED, Ordering::Relaxed);
         }

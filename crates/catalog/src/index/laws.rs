@@ -78,6 +78,7 @@ async fn pages_hold(first: Vec<Sold>, changes: Vec<Vec<Change>>, query: Query) -
             total_calls: u64::from(authors % 4),
             successes: u64::from(authors % 3),
             avg_response_ms: authors.is_multiple_of(2).then_some(u64::from(authors % 5) * 100),
+            uptime: f64::from(authors % 2),
             trust_score: f64::from(authors % 4) / 4.0,
             ..Figures::default()
         };

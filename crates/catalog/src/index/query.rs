@@ -14,6 +14,7 @@ use super::{
     exact::Exact,
     reading::{Reading, Word},
     sort::Sort,
+    weights::Weights,
 };
 
 /// How much more a word in the title weighs than one in the description.
@@ -34,7 +35,7 @@ pub enum Words {
     /// Every word.
     #[default]
     All,
-    /// At least one; under [`Sort::Relevance`] more of them come first, and under [`Sort::Combined`] count more.
+    /// At least one; under [`Sort::Relevance`] more of them come first.
     Any,
 }
 
@@ -67,6 +68,8 @@ pub struct Query {
     pub author: Option<Did>,
     /// In which order.
     pub sort: Sort,
+    /// What the parts of [`Sort::Combined`] weigh, if not what the catalog is configured with.
+    pub weights: Option<Weights>,
     /// At most so many hits, up to [`MAX_LIMIT`].
     pub limit: usize,
     /// Go on after the page that gave this cursor.
@@ -92,6 +95,7 @@ impl Default for Query {
             min_net: None,
             author: None,
             sort: Sort::default(),
+            weights: None,
             limit: DEFAULT_LIMIT,
             cursor: None,
             facets: false,

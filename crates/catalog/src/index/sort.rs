@@ -5,7 +5,7 @@ use std::{cmp::Ordering, str::FromStr};
 use haggle_base::{RecordId, Usdc};
 use serde::{Deserialize, Serialize};
 
-use super::{explain, reading::Carried};
+use super::{explain, reading::Carried, weights::Weights};
 use crate::{error::CatalogError, ports::Figures};
 
 /// In which order hits come.
@@ -23,7 +23,7 @@ pub enum Sort {
     ResponseTimeAsc,
     /// Best match of the words first.
     Relevance,
-    /// Best of match, trust, cost and speed together first: see [`Explanation`](crate::Explanation).
+    /// Best of trust, cost and speed together first, as [`Weights`] says: see [`Explanation`](crate::Explanation).
     Combined,
 }
 
@@ -59,22 +59,22 @@ impl Sort {
 
 impl Sort {
     /// The rank of a listing at this price, whose words match as well as `score` says and whose author has these figures;
-    /// a smaller one comes first.
-    pub(crate) fn rank(self, price: Usdc, score: f32, figures: &Figures) -> u64 {
+    /// a smaller one comes first. The parts of the combined order have these `shares`.
+    pub(crate) fn rank(self, price: Usdc, score: f32, figures: &Figures, shares: &[f64; 3]) -> u64 {
         match self {
             Self::CostPerSuccess => figures.cost_per_success(price).map_or(u64::MAX, Usdc::units),
             Self::TrustScoreDesc => descending(figures.trust_score),
             Self::PriceAsc => price.units(),
             Self::ResponseTimeAsc => figures.avg_response_ms.unwrap_or(u64::MAX),
             Self::Relevance => descending(f64::from(score)),
-            Self::Combined => descending(explain::combined(&explain::parts(price, score, figures))),
+            Self::Combined => descending(explain::combined(&explain::parts(price, figures, shares))),
         }
     }
 
     /// Whether it matters how well the words match.
     #[must_use]
     pub const fn weighs_words(self) -> bool {
-        matches!(self, Self::Relevance | Self::Combined)
+        matches!(self, Self::Relevance)
     }
 
     /// Whether the author's figures count.
@@ -86,7 +86,7 @@ impl Sort {
     }
 
     /// How many orders go by price and figures alone, so that a listing has the same rank in every search.
-    pub(super) const BY_FIGURES: usize = 3;
+    pub(super) const BY_FIGURES: usize = 4;
 
     /// Which of those it is.
     pub(super) const fn by_figures(self) -> Option<usize> {
@@ -94,7 +94,8 @@ impl Sort {
             Self::CostPerSuccess => Some(0),
             Self::TrustScoreDesc => Some(1),
             Self::ResponseTimeAsc => Some(2),
-            Self::PriceAsc | Self::Relevance | Self::Combined => None,
+            Self::Combined => Some(3),
+            Self::PriceAsc | Self::Relevance => None,
         }
     }
 }
@@ -143,38 +144,52 @@ impl Position {
     }
 }
 
-/// Where the next page begins, and how the pages before it took the words.
+/// Where the next page begins, what the order of the pages before it weighed, and how they took the words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub(crate) position: Position,
+    /// Of the combined order alone.
+    pub(crate) weights: Option<Weights>,
     pub(crate) carried: Option<Carried>,
 }
 
 impl Cursor {
-    /// The opaque text that stands for it: the place, and behind a dot each what is carried.
+    /// The opaque text that stands for it: the place, the weights, and behind a dot each what is carried.
     pub(crate) fn to_text(&self) -> String {
         let Position { rank, price, id } = self.position;
         let mut text = format!("{rank:016x}{:016x}{id}", price.units());
+        text.extend(self.weights.map(Weights::to_text));
         if let Some(carried) = &self.carried {
             carried.write(&mut text);
         }
         text
     }
 
-    /// Reads a cursor.
-    pub(crate) fn from_text(text: &str) -> Result<Self, CatalogError> {
+    /// Reads a cursor, which has to be of the combined order with these weights, or of another order if there are none.
+    pub(crate) fn of(text: &str, weights: Option<Weights>) -> Result<Self, CatalogError> {
+        let cursor = Self::from_text(text)?;
+        match (cursor.weights, weights) {
+            (Some(before), Some(now)) if before != now => Err(CatalogError::OtherWeights),
+            (Some(_), Some(_)) | (None, None) => Ok(cursor),
+            (Some(_), None) | (None, Some(_)) => Err(CatalogError::BadCursor),
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, CatalogError> {
         let (place, carried) = text.split_once('.').map_or((text, None), |(place, carried)| (place, Some(carried)));
         let number = |from: usize| {
             let digits = place.get(from..from + 16)?;
             u64::from_str_radix(digits, 16).ok()
         };
         let read = || {
-            let (rank, price, id) = (number(0)?, Usdc::from_units(number(16)?), place.get(32..)?.parse().ok()?);
+            let (rank, price) = (number(0)?, Usdc::from_units(number(16)?));
+            let (id, weights) = (place.get(32..96)?.parse().ok()?, place.get(96..)?);
+            let weights = if weights.is_empty() { None } else { Some(Weights::from_text(weights)?) };
             let carried = match carried {
                 Some(carried) => Some(Carried::read(carried)?),
                 None => None,
             };
-            Some(Self { position: Position { rank, price, id }, carried })
+            Some(Self { position: Position { rank, price, id }, weights, carried })
         };
         read().ok_or(CatalogError::BadCursor)
     }

@@ -480,13 +480,13 @@ fn rank_of(why: &Explanation) -> u64 {
         Sort::ResponseTimeAsc => figures().avg_response_ms.unwrap_or(u64::MAX),
         Sort::Relevance => descending(f64::from(why.text)),
         Sort::Combined => {
-            let [text, reputation, cost, speed] = why.parts[..] else { panic!("four parts: {why:?}") };
-            assert_eq!(text.value, f64::from(why.text) / (f64::from(why.text) + 10.0));
+            let [reputation, cost, speed] = why.parts[..] else { panic!("three parts: {why:?}") };
             assert_eq!(reputation.value, figures().trust_score);
             let units = why.cost_per_success.map(|cost| f64::from(u32::try_from(cost.units()).unwrap()));
             assert_eq!(cost.value, units.map_or(0.0, |units| 100_000.0 / (100_000.0 + units)));
             let time = figures().avg_response_ms.map(|time| f64::from(u32::try_from(time).unwrap()));
-            assert_eq!(speed.value, time.map_or(0.0, |time| 1_000.0 / (1_000.0 + time)));
+            let quickness = time.map_or(0.0, |time| 1_000.0 / (1_000.0 + time));
+            assert_eq!(speed.value, (quickness + figures().uptime) / 2.0);
             descending(why.parts.iter().map(|part| part.value * part.weight).sum())
         }
     }
@@ -545,47 +545,4 @@ async fn the_rank_of_each_hit_follows_from_its_explanation() {
     }
     let plain = node.catalog.search(&Query::words("document")).unwrap();
     assert!(plain.items.iter().all(|hit| hit.explanation.is_none()), "nobody asked");
-}
-
-#[tokio::test]
-async fn the_combined_order_weighs_match_trust_cost_and_speed() {
-    let node = node().await;
-    let sell = |title: &str, price| listing(title, "text", price);
-    // All alike but for one thing each.
-    for (author, body) in [
-        (0, sell("Other words", "0.1")),
-        (1, sell("Digest of words", "0.1")),
-        (2, sell("Digest of words", "0.1")),
-        (3, sell("Digest of words", "0.05")),
-        (4, sell("Digest of words", "0.1")),
-    ] {
-        shelve(&node, author, "digest", body).await;
-    }
-    let same = Figures {
-        total_calls: 4,
-        successes: 4,
-        avg_response_ms: Some(500),
-        trust_score: 0.5,
-        attestations: 4,
-        ..Figures::default()
-    };
-    for (author, figures) in [
-        (0, same),
-        (1, same),
-        (2, Figures { trust_score: 0.8, ..same }),
-        (3, same),
-        (4, Figures { avg_response_ms: Some(250), ..same }),
-    ] {
-        node.ledger.0.lock().insert(agent(author).did(), figures);
-    }
-    node.catalog.flush().await.unwrap();
-    let query = Query { sort: Sort::Combined, explain: true, ..Query::words("digest") };
-    let answer = node.catalog.search(&query).unwrap();
-    let authors: Vec<_> = answer.items.iter().map(|hit| hit.listing.author()).collect();
-    assert_eq!(authors, [2, 3, 4, 1, 0].map(|author| agent(author).did()), "trust, then cost, then speed, then match");
-    let why = answer.items[0].explanation.as_ref().unwrap();
-    let weights: Vec<_> = why.parts.iter().map(|part| (part.name, part.weight)).collect();
-    assert_eq!(weights, [("text", 0.4), ("reputation", 0.3), ("cost", 0.2), ("speed", 0.1)]);
-    assert_eq!(why.parts[1].value, 0.8);
-    assert_eq!(why.parts[2].value, 0.5, "ten cents for a success");
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 pub(crate) struct SearchQuery {
     category: Option<String>,
     sort: Option<String>,
+    reputation_weight: Option<String>,
     facets: Option<bool>,
     explain: Option<bool>,
 }
@@ -45,8 +46,9 @@ pub(crate) async fn search_agents(
     State(state): State<AppState>,
     Query(query): Query<SearchQuery>,
 ) -> Result<axum::Json<SearchAnswer>, ApiError> {
-    let SearchQuery { category, sort, facets, explain } = query;
-    let query = ListingQuery { category, sort, facets, explain, limit: Some(100), ..ListingQuery::default() };
+    let SearchQuery { category, sort, reputation_weight, facets, explain } = query;
+    let limit = Some(100);
+    let query = ListingQuery { category, sort, reputation_weight, facets, explain, limit, ..ListingQuery::default() };
     let page = state.api.find(query).await?;
     let results = page.items.iter().map(row).collect::<Result<_, _>>()?;
     Ok(axum::Json(SearchAnswer { results, facets: page.facets, coverage: page.coverage }))

@@ -276,6 +276,9 @@ pub struct ListingQuery {
     pub min_reputation: Option<i64>,
     /// `cost_per_success` (default), `trust_score_desc`, `price_asc`, `response_time_asc`, `relevance` or `combined`.
     pub sort: Option<String>,
+    /// The share of reputation in the combined order, from 0 to 1, instead of the configured one; cost and speed share the
+    /// rest as before. Given without an order, it asks for the combined one.
+    pub reputation_weight: Option<String>,
     /// At most this many items (1 to 100, default 20).
     pub limit: Option<u32>,
     /// `next` of the page before.

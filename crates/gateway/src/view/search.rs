@@ -123,6 +123,8 @@ pub struct FiguresView {
     pub successes: u64,
     /// Mean time to an answer in milliseconds, if any is known.
     pub avg_response_ms: Option<u64>,
+    /// 1 if the last look for it, at most a day ago, reached it; else 0.
+    pub uptime_24h: f64,
     /// The owner's formula, 0 to 1; uptime is a part of it.
     pub trust_score: f64,
 }
@@ -130,10 +132,10 @@ pub struct FiguresView {
 /// One part of the combined order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartView {
-    /// `text`, `reputation`, `cost` or `speed`.
+    /// `reputation`, `cost` or `speed`.
     pub part: String,
     /// From 0 to 1.
     pub value: f64,
-    /// What it is multiplied with.
+    /// What it is multiplied with: its share in all the weights.
     pub weight: f64,
 }

@@ -90,7 +90,7 @@ async fn a_search_explains_itself_only_where_it_is_asked_to() {
         let plain: Value = rig.get(path).await.json().await.unwrap();
         assert_eq!((plain.get("explained"), plain[rows][0].get("explanation")), (None, None), "{path}");
         let explained: Value = rig.get(&format!("{path}?explain=true&sort=combined")).await.json().await.unwrap();
-        let part = json!({"part": "text", "value": 0.25, "weight": 0.4});
+        let part = json!({"part": "reputation", "value": 0.25, "weight": 0.4});
         let expected = json!({"rank": "c01c28f5c28f5c28", "text": 0.5, "parts": [part], "score": 0.1});
         assert_eq!(explained[rows][0]["explanation"], expected, "{path}: what the order does not go by is absent");
     }

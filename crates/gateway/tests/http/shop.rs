@@ -137,7 +137,7 @@ impl NodeApi for Shop {
             words: Vec::new(),
             figures: None,
             cost_per_success: None,
-            parts: vec![PartView { part: "text".to_owned(), value: 0.25, weight: 0.4 }],
+            parts: vec![PartView { part: "reputation".to_owned(), value: 0.25, weight: 0.4 }],
             score: Some(0.1),
         });
         let items = vec![ListingView { explanation, ..digest() }];
