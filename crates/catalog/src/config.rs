@@ -32,6 +32,8 @@ pub struct CatalogConfig {
     pub sync_patience: Duration,
     /// What the parts of the combined order weigh where a search does not say.
     pub weights: Weights,
+    /// Least [net](crate::Figures::net) of an author whose listings are shown, and published here; nought or less.
+    pub min_net: i64,
     /// What is kept, if not everything that comes.
     pub keep: Option<Keep>,
 }
@@ -57,6 +59,7 @@ impl CatalogConfig {
             sweep_every: Duration::from_secs(60),
             sync_patience: Duration::from_secs(20),
             weights: Weights::default(),
+            min_net: 0,
             keep: None,
         }
     }

@@ -26,6 +26,14 @@ pub enum CatalogError {
     /// Our own record lost against a newer one of the same agent, published elsewhere.
     #[error("a newer record of this agent stands in its place")]
     Superseded,
+    /// The author's failures outnumber its successes by too much.
+    #[error("Insufficient reputation")]
+    InsufficientReputation {
+        /// Successes less failures.
+        net: i64,
+        /// What it has to be at least.
+        least: i64,
+    },
     /// The agent has no such listing.
     #[error("the agent has no listing of this name")]
     NotListed,
@@ -62,6 +70,7 @@ impl Coded for CatalogError {
             Self::Index(_) => "index_failed",
             Self::OverQuota(_) => "over_quota",
             Self::Superseded => "superseded",
+            Self::InsufficientReputation { .. } => "insufficient_reputation",
             Self::NotListed => "not_listed",
             Self::BadCursor => "bad_cursor",
             Self::OtherWeights => "other_weights",
@@ -76,6 +85,9 @@ impl Coded for CatalogError {
             Self::Index(_) => "restart the node: the index is built anew from the records",
             Self::OverQuota(_) => "withdraw a listing first; an agent without cost has 4",
             Self::Superseded => "read the record again and publish a change of that",
+            Self::InsufficientReputation { .. } => {
+                "its failures outnumber its successes: sell by another agent, or lower market.min_reputation, which others need not"
+            }
             Self::NotListed => "list the agent's listings to see their names",
             Self::BadCursor => "use the cursor of the answer before, unchanged, or start from the first page",
             Self::OtherWeights => "ask with the weights of the page before, or start from the first page",

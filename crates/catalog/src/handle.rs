@@ -126,7 +126,7 @@ impl Catalog {
                 let _gone = records::let_go(&store, &mut shelf, kept).await?;
             }
         }
-        let index = ListingIndex::create(config.index_dir.as_deref(), config.weights)?;
+        let index = ListingIndex::create(&config)?;
         let shared = Arc::new(Shared {
             config,
             store,

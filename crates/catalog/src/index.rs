@@ -1,15 +1,15 @@
 //! The local search index: which listings match, in which order, a page at a time.
 
-use std::{collections::HashSet, path::Path};
+use std::collections::HashSet;
 
-use haggle_base::{RecordId, Timestamp, Usdc, Verified};
+use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
 use parking_lot::{Mutex, RwLock};
 use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
     schema::{FAST, Field, INDEXED, NumericOptions, STRING, Schema, TEXT},
 };
 
-use crate::{body::ListingBody, error::CatalogError, ports::Standing};
+use crate::{body::ListingBody, config::CatalogConfig, error::CatalogError, ports::Standing};
 use facets::Tally;
 use find::Wanted;
 use known::Known;
@@ -18,7 +18,6 @@ use live::Rows;
 use query::{MAX_LIMIT, Query};
 use reading::Reading;
 use sort::Cursor;
-use weights::Weights;
 
 #[cfg(test)]
 mod combined;
@@ -35,6 +34,8 @@ mod numbered;
 pub(crate) mod query;
 mod reading;
 pub(crate) mod sort;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod weights;
@@ -65,6 +66,10 @@ pub(crate) struct ListingIndex {
     writer: Mutex<Writer>,
     rows: RwLock<Rows>,
     known: Known,
+    /// Least net of the authors that are shown.
+    least: i64,
+    /// As of which version of their figures the others are withheld.
+    judged: Mutex<Option<u64>>,
 }
 
 struct Writer {
@@ -79,11 +84,11 @@ impl std::fmt::Debug for ListingIndex {
 }
 
 impl ListingIndex {
-    /// An empty index in memory, or in the folder `dir`, whose old index is discarded: it is
-    /// always built from the records. The combined order goes by these weights where a search does not say.
-    pub(crate) fn create(dir: Option<&Path>, weights: Weights) -> Result<Self, TantivyError> {
+    /// An empty index in memory, or in the configured folder, whose old index is discarded: it is
+    /// always built from the records.
+    pub(crate) fn create(config: &CatalogConfig) -> Result<Self, TantivyError> {
         let (schema, fields) = schema();
-        let index = match dir {
+        let index = match config.index_dir.as_deref() {
             None => Index::create_in_ram(schema),
             Some(dir) => {
                 if dir.exists() {
@@ -100,7 +105,9 @@ impl ListingIndex {
             reader,
             writer: Mutex::new(Writer { inner: writer, dirty: false }),
             rows: RwLock::default(),
-            known: Known::new(weights),
+            known: Known::new(config.weights),
+            least: config.min_net,
+            judged: Mutex::default(),
         })
     }
 
@@ -148,6 +155,21 @@ impl ListingIndex {
         Ok(())
     }
 
+    /// Withholds the listings of authors who stand too low, as their figures are now.
+    fn judge(&self, standing: &dyn Standing) {
+        // held to the end: no search goes on before what another one found out is done
+        let mut judged = self.judged.lock();
+        let version = standing.version();
+        if version.is_some() && *judged == version {
+            return;
+        }
+        let behind: HashSet<Did> = standing.behind(self.least).into_iter().collect();
+        if !self.rows.read().withholds(&behind) {
+            self.rows.write().withhold(behind);
+        }
+        *judged = version;
+    }
+
     /// The page of a query: what matches, after the page of a cursor if one is given. `standing` says how
     /// authors have done. Only listings `among` those of some ids count, if there are any given.
     pub(crate) fn find(
@@ -159,6 +181,7 @@ impl ListingIndex {
         among: Option<&HashSet<RecordId>>,
     ) -> Result<Found, CatalogError> {
         let limit = query.limit.clamp(1, MAX_LIMIT);
+        self.judge(standing);
         // The rows first, the searcher second: a serial that this searcher finds is not given to another listing meanwhile.
         let rows = self.rows.read();
         let searcher = self.reader.searcher();

@@ -59,7 +59,7 @@ pub enum Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Holding {
-    /// It is held, and a search finds it.
+    /// It is held, and a search finds it unless its author stands too low.
     Held,
     /// A newer record stands in its place.
     Replaced {

@@ -67,6 +67,13 @@ pub trait Standing: Send + Sync + Debug {
         None
     }
 
+    /// Agents whose [net](Figures::net) is below `least`, which is nought or less: of a newcomer nobody knows any harm.
+    /// Nobody, if nobody counts.
+    fn behind(&self, least: i64) -> Vec<Did> {
+        let _nobody = least;
+        Vec::new()
+    }
+
     /// True if the agent has paid for room on the shelf.
     fn costed(&self, agent: &Did) -> bool {
         let _nobody = agent;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{AgentKey, Body, Record, Signed, Text, Verified};
+use haggle_base::{AgentKey, Body, Did, Record, Signed, Text, Verified};
 
 use crate::{
     body::{
@@ -29,7 +29,7 @@ impl Catalog {
     /// another category is withdrawn first.
     ///
     /// # Errors
-    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::OverQuota`],
+    /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::InsufficientReputation`], [`CatalogError::OverQuota`],
     /// [`CatalogError::Store`].
     pub async fn publish_listing(
         &self,
@@ -38,6 +38,7 @@ impl Catalog {
         body: ListingBody,
     ) -> Result<Verified<ListingBody>, CatalogError> {
         body.check()?;
+        self.check_standing(&key.did())?;
         let slot = listing_slot(name)?;
         for other in self.listings_of(&key.did())? {
             if other.record().slot == slot && other.body().category != body.category {
@@ -46,6 +47,15 @@ impl Catalog {
         }
         let place = Place::listing(&key.did(), &slot, &body.category);
         self.publish(key, slot, &place, RECORD_TTL, body).await
+    }
+
+    /// Whether an agent stands well enough for its listings to be published, and shown, here.
+    ///
+    /// # Errors
+    /// [`CatalogError::InsufficientReputation`].
+    pub fn check_standing(&self, agent: &Did) -> Result<(), CatalogError> {
+        let (net, least) = (self.shared.standing.figures(agent).net, self.shared.config.min_net);
+        if net < least { Err(CatalogError::InsufficientReputation { net, least }) } else { Ok(()) }
     }
 
     /// Withdraws the listing of this name: a tombstone takes its place and outlives it by a day.
@@ -65,8 +75,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Signs the agent's card and listings anew that have lived half their time. Returns how
-    /// many; call it now and then for each agent.
+    /// Signs the agent's card and listings anew that have lived half their time, the listings unless it stands too low for
+    /// them: then they expire. Returns how many; call it now and then for each agent.
     ///
     /// # Errors
     /// As publishing.
@@ -78,6 +88,9 @@ impl Catalog {
         {
             self.publish_card(key, card.body().clone()).await?;
             refreshed += 1;
+        }
+        if self.check_standing(&key.did()).is_err() {
+            return Ok(refreshed);
         }
         for listing in self.listings_of(&key.did())? {
             let record = listing.record();

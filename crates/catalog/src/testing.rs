@@ -186,6 +186,10 @@ impl Standing for Ledger {
     fn version(&self) -> Option<u64> {
         Some(self.1.load(Ordering::Relaxed))
     }
+
+    fn behind(&self, least: i64) -> Vec<Did> {
+        self.0.lock().iter().filter(|(_, figures)| figures.net < least).map(|(agent, _)| *agent).collect()
+    }
 }
 
 /// A catalog with everything around it.

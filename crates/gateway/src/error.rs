@@ -106,9 +106,13 @@ fn status_of(code: &str) -> StatusCode {
     match code {
         "unauthorized" | "key_revoked" => StatusCode::UNAUTHORIZED,
         "budget_per_call" | "budget_per_day" | "insufficient_funds" | "key_allowance" => StatusCode::PAYMENT_REQUIRED,
-        "wrong_host" | "wrong_origin" | "not_party" | "forged_sender" | "unsigned_sender" | "not_our_agent" => {
-            StatusCode::FORBIDDEN
-        }
+        "wrong_host"
+        | "wrong_origin"
+        | "not_party"
+        | "forged_sender"
+        | "unsigned_sender"
+        | "not_our_agent"
+        | "insufficient_reputation" => StatusCode::FORBIDDEN,
         "listing_not_found" | "order_not_found" | "agent_not_found" | "peer_not_found" | "card_not_found"
         | "request_not_found" | "key_not_found" | "payment_not_found" | "channel_unknown" => StatusCode::NOT_FOUND,
         "answer_too_old" => StatusCode::GONE,

@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
 use alloy_primitives::{Address, B256};
@@ -158,6 +158,8 @@ pub struct Book {
     orders: HashMap<OrderId, OrderFile>,
     by_agent: HashMap<Did, BTreeSet<(Timestamp, OrderId)>>,
     tallies: HashMap<Did, Tally>,
+    /// Agents with more failures than successes: few of all.
+    behind: HashSet<Did>,
 }
 
 impl Book {
@@ -254,6 +256,13 @@ impl Book {
         }
     }
 
+    /// Agents whose [net](Figures::net) is below `least`, which is nought or less.
+    #[must_use]
+    pub fn behind(&self, least: i64) -> Vec<Did> {
+        let is_below = |did: &&Did| self.figures(did, Score::ZERO).net() < least;
+        self.behind.iter().filter(is_below).copied().collect()
+    }
+
     /// The evidence of the agent's orders, in either role, newest settlement first, of at most `orders` orders that ended
     /// before `before`, each piece with its weight.
     #[must_use]
@@ -285,9 +294,18 @@ impl Book {
         for (did, tally) in file.as_ref().map(OrderFile::tallies).into_iter().flatten() {
             self.tallies.entry(did).or_default().take(&tally);
         }
+        let before = file.as_ref().map(|file| file.parties.provider);
         change(&mut file);
         for (did, tally) in file.as_ref().map(OrderFile::tallies).into_iter().flatten() {
             self.tallies.entry(did).or_default().add(&tally);
+        }
+        // only who provided can have failed
+        if let Some(provider) = before.or(file.as_ref().map(|file| file.parties.provider)) {
+            if self.tallies.get(&provider).is_some_and(|tally| tally.failures > tally.successes) {
+                self.behind.insert(provider);
+            } else {
+                self.behind.remove(&provider);
+            }
         }
         if let Some(file) = file {
             self.orders.insert(order, file);

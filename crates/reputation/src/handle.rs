@@ -313,6 +313,12 @@ impl Reputation {
         memory.book.figures(did, memory.dials.uptime_24h(did, now))
     }
 
+    /// Agents whose [net](Figures::net) is below `least`, which is nought or less.
+    #[must_use]
+    pub fn behind(&self, least: i64) -> Vec<Did> {
+        self.inner.memory.read().book.behind(least)
+    }
+
     /// A number that is another one whenever the figures of any agent have changed but by the passing of time.
     #[must_use]
     pub fn version(&self) -> u64 {

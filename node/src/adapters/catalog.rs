@@ -67,6 +67,10 @@ impl Standing for LateReputation {
         }
     }
 
+    fn behind(&self, least: i64) -> Vec<Did> {
+        self.0.get().map_or_else(Vec::new, |reputation| reputation.behind(least))
+    }
+
     fn version(&self) -> Option<u64> {
         self.0.get().map(Reputation::version)
     }

@@ -81,6 +81,7 @@ pub(super) async fn listing(globals: &Globals, command: ListingCommand) -> Resul
         terminal::pairs([(terminal::short(&peer.peer).as_str(), peer_line(peer))]);
     }
     let next = match why.here.as_str() {
+        "held" if why.hidden.is_some() => ("haggle show AGENT", "what its author's orders came to"),
         "held" if why.peers.is_empty() => ("haggle peer connect ADDRESS", "nobody else can know of it yet"),
         "held" => ("haggle find WORDS", "it is found by words of its name, description and tags"),
         _ => ("haggle publish AGENT", "if it is yours: sign and spread it anew"),

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 48] = [
+pub const EXPLANATIONS: [Explanation; 49] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -36,6 +36,10 @@ pub const EXPLANATIONS: [Explanation; 48] = [
     row(
         "market.interests",
         "the categories that a node of the role interest holds, 32 at most, such as [\"data-processing\"]",
+    ),
+    row(
+        "market.min_reputation",
+        "least successes less failures of an author whose listings are shown, and published here; at most 0, a newcomer's",
     ),
     row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
     row("market.mailbox", "whether letters are kept for other nodes' agents that are away; never by a light node"),

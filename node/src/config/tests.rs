@@ -43,6 +43,16 @@ fn the_role_is_one_of_those_that_there_are() {
 }
 
 #[test]
+fn a_newcomers_reputation_is_never_too_little() {
+    let check =
+        |least: i64| layers::layered(&format!("[market]\nmin_reputation = {least}\n"), iter::empty()).unwrap().check();
+    assert_eq!((check(0), check(-1_000_000_000)), (Ok(()), Ok(())));
+    for wrong in [1, -1_000_000_001] {
+        assert!(check(wrong).unwrap_err().contains("market.min_reputation is between"), "{wrong}");
+    }
+}
+
+#[test]
 fn interests_are_a_few_categories_of_a_node_of_that_role() {
     let check = |role: &str, interests: &str| {
         let text = format!("[market]\nrole = \"{role}\"\ninterests = {interests}\n");

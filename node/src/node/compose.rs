@@ -114,6 +114,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         CatalogConfig {
             commit_every: std::time::Duration::from_millis(100),
             weights: config.search.weights(),
+            min_net: config.market.min_reputation,
             keep: (!config.market.role.holds_all()).then(|| {
                 Keep::of(agents.dids().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
             }),

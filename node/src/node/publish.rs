@@ -58,6 +58,7 @@ impl Inner {
         let keys = self.keys.add(key);
         let mut row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
         // what breaks a rule of the market breaks it before anything is stored
+        self.catalog.check_standing(&row.did).map_err(|error| ApiError::from_coded(&error))?;
         let listing = self.listing_body(&row)?;
         if let Err(problem) = self.cards(&row) {
             // a wrapped agent's words that our signed card cannot carry are left out of it
@@ -82,6 +83,7 @@ impl Inner {
     pub(super) async fn publish_anew(&self, did: &Did, change: Republish) -> Result<AgentSummary, ApiError> {
         let _one_at_a_time = self.adding.lock().await;
         let mut served = self.agents.get(did).ok_or_else(|| not_ours(did))?;
+        self.catalog.check_standing(did).map_err(|error| ApiError::from_coded(&error))?;
         if let Some(price) = change.price {
             served.row.price = price;
         }

@@ -5,6 +5,9 @@ use haggle_base::{Did, RecordId, Timestamp, Usdc, Verified};
 use super::labels::Labels;
 use super::numbered::Numbered;
 use crate::body::ListingBody;
+use withheld::Withheld;
+
+mod withheld;
 
 /// What filtering and sorting look at for every listing that matches.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +71,7 @@ pub(super) struct Rows {
     drawers: Vec<Box<[u32]>>,
     labels: Labels,
     writers: Numbered<Did>,
+    withheld: Withheld,
     /// Rows that were given up since the last commit.
     leaving: Vec<u32>,
     free: Vec<u32>,
@@ -101,12 +105,16 @@ impl Rows {
             self.rests.push(facts.1);
             self.drawers.push(labels);
         }
+        if self.withheld.authors.contains(&author) {
+            self.hide(serial);
+        }
         Some(serial)
     }
 
     /// Gives a listing's row up.
     pub(super) fn remove(&mut self, id: &RecordId) -> Option<u32> {
         let serial = self.ids.take_back(id)?;
+        self.withheld.forget(serial);
         self.set(serial as usize, GONE);
         if let Some(drawers) = self.drawers.get_mut(serial as usize) {
             self.labels.give_back(&std::mem::take(drawers));

@@ -205,26 +205,6 @@ async fn the_orders_are_right() {
     assert!("cheapest".parse::<Sort>().is_err());
 }
 
-#[tokio::test]
-async fn a_search_asks_for_a_least_standing_and_a_newcomer_has_none() {
-    let node = market().await;
-    let net = |net| Figures { net, ..Figures::default() };
-    node.ledger.0.lock().extend([(agent(0).did(), net(3)), (agent(1).did(), net(-1)), (agent(2).did(), net(1))]);
-    let found = |query: &Query| {
-        let answer = node.catalog.search(query).unwrap();
-        let mut authors: Vec<_> = answer.items.iter().map(|hit| hit.listing.author()).collect();
-        authors.sort_unstable();
-        (authors, answer.total, answer.facets.map(|facets| facets.price.iter().map(|band| band.count).sum::<usize>()))
-    };
-    for (least, numbers) in [(-1, vec![0, 1, 2, 3]), (0, vec![0, 2, 3]), (1, vec![0, 2]), (3, vec![0]), (4, vec![])] {
-        let mut authors: Vec<_> = numbers.iter().map(|number| agent(*number).did()).collect();
-        authors.sort_unstable();
-        let count = authors.len();
-        let query = Query { min_net: Some(least), facets: true, ..Query::default() };
-        assert_eq!(found(&query), (authors, count, Some(count)), "{least}");
-    }
-}
-
 #[test]
 fn cost_per_success_is_price_over_success_rate_with_a_prior() {
     let figures = |total_calls, successes| Figures { total_calls, successes, ..Figures::default() };

@@ -12,6 +12,9 @@ pub struct WhyView {
     pub here: String,
     /// The record that stands here instead.
     pub here_by: Option<String>,
+    /// Why no search shows it here although it is held: `Insufficient reputation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<String>,
     /// All of it in a sentence.
     pub because: String,
     /// What a few connected peers say, others each time.

@@ -318,6 +318,22 @@ proptest! {
     }
 
     #[test]
+    fn those_behind_are_just_those_whose_net_is_below(
+        all in prop::collection::vec(any_evidence(), 0..40), gone in 0..6u8, least in -3..=0_i64,
+    ) {
+        let mut book = filled(all);
+        for _ in 0..2 {
+            let mut behind = book.behind(least);
+            behind.sort_unstable();
+            let mut expected: Vec<_> =
+                (0..4).map(did).filter(|did| book.figures(did, Score::ZERO).net() < least).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(behind, expected);
+            drop(book.remove(&OrderId::from(B256::repeat_byte(gone))));
+        }
+    }
+
+    #[test]
     fn figures_stay_within_their_bounds(all in prop::collection::vec(any_evidence(), 0..40)) {
         for figures in all_figures(&filled(all)) {
             prop_assert!(figures.successes + figures.failures <= figures.total_calls);

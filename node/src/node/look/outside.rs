@@ -4,9 +4,9 @@ use super::{Inner, Way};
 use crate::node::api::{coded, read_did};
 use futures::StreamExt as _;
 use haggle_base::{Hash, PeerId, RecordId, Timestamp};
-use haggle_catalog::Place;
 use haggle_catalog::body::LISTING_SLOT_PREFIX;
 use haggle_catalog::look::{Holding, MAX_QUESTIONS, Question, Reply};
+use haggle_catalog::{CatalogError, Place};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{HeldView, PingView, VisibilityView, VisibleListing, WhyView};
 use haggle_network::Ticket;
@@ -42,6 +42,8 @@ impl Inner {
         })?;
         let place = self.catalog.place(&record);
         let here = self.catalog.holding(&record, place.as_ref());
+        let author = self.catalog.listing(&record).map_err(coded)?.map(|listing| listing.author());
+        let hidden = author.and_then(|author| self.catalog.check_standing(&author).err());
         let question = [Question::Record { id: record, place }];
         let asked = futures::stream::iter(self.some_peers()).map(|peer| {
             let question = &question;
@@ -71,7 +73,8 @@ impl Inner {
             id: record.to_string(),
             here: here.as_str().to_owned(),
             here_by: here.by().map(|by| by.to_string()),
-            because: because(here, held, answered, peers.len()),
+            because: because(here, hidden.as_ref(), held, answered, peers.len()),
+            hidden: hidden.map(|why| why.to_string()),
             peers,
         })
     }
@@ -203,7 +206,7 @@ fn micros(took: Duration) -> u64 {
 }
 
 /// The answer to the question in a sentence.
-fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String {
+fn because(here: Holding, hidden: Option<&CatalogError>, held: usize, answered: usize, asked: usize) -> String {
     let there = match (asked, answered) {
         (0, _) => "no peer is connected, so nobody else could be asked".to_owned(),
         (asked, 0) => format!("none of the {asked} peers that were asked answered and could hold it"),
@@ -221,7 +224,13 @@ fn because(here: Holding, held: usize, answered: usize, asked: usize) -> String 
             "This node does not hold it, and holds only a part of the market (market.role): the listing may lie elsewhere"
         }
     };
-    format!("{here}; {there}.")
+    match hidden {
+        Some(CatalogError::InsufficientReputation { net, least }) => format!(
+            "{here}, but shows it in no search: Insufficient reputation, its author's successes less failures are {net}, and \
+             {least} is the least (market.min_reputation); {there}."
+        ),
+        _ => format!("{here}; {there}."),
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +238,18 @@ mod tests {
     use super::*;
     use haggle_base::Seed;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn what_is_held_and_not_shown_is_said_to_be_so() {
+        let why = CatalogError::InsufficientReputation { net: -2, least: 0 };
+        let told = because(Holding::Held, Some(&why), 1, 2, 2);
+        assert!(told.starts_with("This node holds it, but shows it in no search: Insufficient reputation,"), "{told}");
+        assert!(told.contains("are -2, and 0 is the least (market.min_reputation); 1 of 2 peers"), "{told}");
+        assert_eq!(
+            because(Holding::Held, None, 1, 2, 2),
+            "This node holds it; 1 of 2 peers that answered and could hold it do (2 were asked)."
+        );
+    }
 
     #[test]
     fn five_of_twelve_peers_are_asked_and_in_time_all_of_them() {
