@@ -9,7 +9,9 @@ mod tombstone;
 
 pub use blob::{BlobRef, MAX_BLOB_BYTES};
 pub use card::{CARD_SLOT, CardBody, Host, MAX_AGENT_CARD_BYTES};
-pub use listing::{EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_slot};
+pub use listing::{
+    EscrowTerms, LISTING_SLOT_PREFIX, ListingBody, MAX_SCHEMA_BYTES, PricingModel, Sla, listing_name, listing_slot,
+};
 pub use tombstone::TombstoneBody;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! serves the server, the command line and embedding programs.
 
 mod channels;
+mod events;
 mod invoke;
 mod keys;
 mod look;
@@ -18,6 +19,7 @@ mod search;
 mod wallets;
 
 pub use channels::{ChannelPage, ChannelQuery, ChannelReceiptRequest, ChannelView, CloseRequest, ClosingView};
+pub use events::{EventView, Topic, Topics};
 pub use invoke::{
     DEFAULT_TIMEOUT, Invocation, InvokeAnswer, InvokeBestRequest, InvokeMetrics, InvokeRequest, Invoked,
     LONGEST_TIMEOUT, Target,
@@ -34,8 +36,8 @@ pub use messages::{
     ServiceRow, ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
 };
 pub use node::{
-    ChainStatus, CheckView, ChecksView, EndpointStatus, EventView, MailKeeper, MailStatus, MarketStatus, NodeStatus,
-    PeerList, PeerView, Verdict, WalletList, WalletView,
+    ChainStatus, CheckView, ChecksView, EndpointStatus, MailKeeper, MailStatus, MarketStatus, NodeStatus, PeerList,
+    PeerView, Verdict, WalletList, WalletView,
 };
 pub use orders::{
     CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,

@@ -8,6 +8,7 @@ pub(in crate::node) use bring::shown;
 
 use super::Inner;
 use super::loops::spawn_one;
+use crate::events::Happened;
 use crate::mailbox::{Asked, Requests, ToAnswer};
 use crate::post::{By, Candidate, Outcome, inbox_protocol, keepers_protocol};
 use haggle_a2a::envelope::{MessageType, SignedMessage};
@@ -253,7 +254,7 @@ impl Inner {
                 }
                 let (number, is_asked) = self.write_down(&signed, letter.to).await.map_err(|error| failed(&error))?;
                 let data = json!({"from": said.from, "to": letter.to, "type": said.kind.as_str(), "sequence": number});
-                self.events.tell("message.received", data);
+                self.events.tell(Happened::MessageReceived, data);
                 if is_asked {
                     self.post.asked.notify_one();
                 }

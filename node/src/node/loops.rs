@@ -5,10 +5,12 @@ use super::{Inner, cards, letters, look, memory, messages, pay, pointing, rendez
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
+use crate::events::Happened;
 use crate::lookup;
 use crate::market::{Market, Sessions};
 use haggle_a2a_transport::{Caller, PROTOCOL};
 use haggle_base::{Coded, Did, OrderId, PeerId};
+use haggle_catalog::body::listing_name;
 use haggle_catalog::{AnyRecord, CatalogEvent, SyncReport};
 use haggle_gateway::ApiError;
 use haggle_network::{Inbox, Incoming, NetworkEvent, Reach, scoped};
@@ -105,7 +107,7 @@ fn market(inner: &Arc<Inner>, tasks: &TaskTracker) -> Market {
         let Some(inner) = told.upgrade() else { return };
         inner.reconciled.fetch_add(1, Ordering::Relaxed);
         let data = json!({"peer": peer, "received": report.received, "sent": report.sent});
-        inner.events.tell("peer.reconciled", data);
+        inner.events.tell(Happened::PeerReconciled, data);
     });
     let (network, catalog, clock) = (inner.network.clone(), inner.catalog.clone(), Arc::clone(&inner.clock));
     let every = inner.config.p2p.sync_every;
@@ -184,28 +186,28 @@ async fn watch_peers(
         let event = events.recv().await;
         match event {
             Ok(NetworkEvent::Connected { peer, addr }) => {
-                inner.events.tell("peer.connected", json!({"peer": peer, "address": addr}));
+                inner.events.tell(Happened::PeerConnected, json!({"peer": peer, "address": addr}));
             }
             Ok(NetworkEvent::Disconnected { peer }) => {
                 inner.looks.lost(&peer);
-                inner.events.tell("peer.disconnected", json!({"peer": peer}));
+                inner.events.tell(Happened::PeerDisconnected, json!({"peer": peer}));
             }
             Ok(NetworkEvent::Reserved { relay }) => {
-                inner.events.tell("relay.reserved", json!({"relay": relay}));
+                inner.events.tell(Happened::RelayReserved, json!({"relay": relay}));
                 // the cards name the new way to this node
                 spawn_one(&inner, &tasks, |inner| async move { inner.renew_all().await });
             }
             Ok(NetworkEvent::ReachChanged { reach }) => {
-                inner.events.tell("node.reach", json!({"reachable": reach.as_str()}));
+                inner.events.tell(Happened::NodeReach, json!({"reachable": reach.as_str()}));
                 // the cards name the addresses that work
                 if is_open || reach == Reach::Yes {
                     spawn_one(&inner, &tasks, |inner| async move { inner.renew_all().await });
                 }
                 is_open = reach == Reach::Yes;
             }
-            Ok(NetworkEvent::Unreserved { relay }) => inner.events.tell("relay.lost", json!({"relay": relay})),
+            Ok(NetworkEvent::Unreserved { relay }) => inner.events.tell(Happened::RelayLost, json!({"relay": relay})),
             Ok(NetworkEvent::PathChanged { peer, path }) => {
-                inner.events.tell("peer.path", json!({"peer": peer, "path": path.as_str()}));
+                inner.events.tell(Happened::PeerPath, json!({"peer": peer, "path": path.as_str()}));
             }
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
@@ -380,7 +382,7 @@ async fn remember_payments(inner: Arc<Inner>) {
         let changed = match payments.recv().await {
             Ok(PaymentEvent::Settled(fact)) => {
                 let data = json!({"order": fact.order, "paid": fact.paid, "fee": fact.fee, "tx": fact.place.tx});
-                inner.events.tell("chain.settled", data);
+                inner.events.tell(Happened::ChainSettled, data);
                 inner.reputation.facts_arrived(&fact.order).await.map(drop)
             }
             Ok(PaymentEvent::Undone { order }) => {
@@ -430,7 +432,9 @@ async fn remember(inner: &Inner, record: AnyRecord) {
     let kept = match record {
         AnyRecord::Attestation(attestation) => {
             let subject = attestation.body().subject;
-            inner.events.tell("reputation.attestation", json!({"subject": subject, "order": attestation.body().order}));
+            inner
+                .events
+                .tell(Happened::AttestationStored, json!({"subject": subject, "order": attestation.body().order}));
             inner.reputation.accept(attestation).await.map(|_| ())
         }
         AnyRecord::Card(card) => match inner.catalog.binding(&card.author()).address() {
@@ -438,11 +442,19 @@ async fn remember(inner: &Inner, record: AnyRecord) {
             None => Ok(()),
         },
         AnyRecord::Listing(listing) => {
-            inner.events.tell("listing.stored", json!({"id": listing.id(), "agent": listing.author()}));
+            let (agent, body) = (listing.author(), listing.body());
+            let name = listing_name(&listing.record().slot);
+            let data = json!({
+                "id": listing.id(), "agent": agent, "name": name, "price": body.price.units().to_string(),
+                "category": body.category,
+            });
+            inner.events.tell(Happened::ListingStored, data);
             Ok(())
         }
         AnyRecord::Tombstone(tombstone) => {
-            inner.events.tell("listing.withdrawn", json!({"agent": tombstone.author()}));
+            let name = listing_name(&tombstone.record().slot);
+            let data = json!({"agent": tombstone.author(), "name": name, "category": tombstone.body().category});
+            inner.events.tell(Happened::ListingWithdrawn, data);
             Ok(())
         }
     };
@@ -482,9 +494,9 @@ async fn tell_orders(inner: Arc<Inner>) {
                     "side": event.side, "order": event.order, "hire": event.hire, "step": event.step,
                     "state": event.state, "final": event.is_final,
                 });
-                inner.events.tell_at(event.at, "order.step", data);
+                inner.events.tell_at(event.at, Happened::OrderStep, data);
             }
-            Err(RecvError::Lagged(missed)) => inner.events.tell("order.missed", json!(missed)),
+            Err(RecvError::Lagged(missed)) => inner.events.tell(Happened::OrderMissed, json!(missed)),
             Err(RecvError::Closed) => return,
         }
     }

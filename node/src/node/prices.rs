@@ -37,7 +37,7 @@ fn listing_prices(history: &PriceHistory) -> ListingPrices {
     let slot = listing.record().slot.as_str();
     ListingPrices {
         id: listing.id().to_string(),
-        name: slot.strip_prefix(haggle_catalog::body::LISTING_SLOT_PREFIX).unwrap_or(slot).to_owned(),
+        name: haggle_catalog::body::listing_name(slot).to_owned(),
         price: listing.body().price,
         prices: history.points.iter().map(point).collect(),
     }

@@ -97,7 +97,7 @@ impl Inner {
         ListingView {
             id: listing.id().to_string(),
             agent: author.to_string(),
-            name: name.strip_prefix(haggle_catalog::body::LISTING_SLOT_PREFIX).unwrap_or(name).to_owned(),
+            name: haggle_catalog::body::listing_name(name).to_owned(),
             description: body.description.as_str().to_owned(),
             category: body.category.as_str().to_owned(),
             tags: body.tags.iter().map(|tag| tag.as_str().to_owned()).collect(),

@@ -90,6 +90,12 @@ pub struct EscrowTerms {
     pub review_secs: u32,
 }
 
+/// The name of a listing that stands in a slot.
+#[must_use]
+pub fn listing_name(slot: &str) -> &str {
+    slot.strip_prefix(LISTING_SLOT_PREFIX).unwrap_or(slot)
+}
+
 /// The slot of the listing with this name.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 use super::look::VisibilityView;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What the node knows of the chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -224,17 +223,4 @@ pub struct WalletView {
 pub struct WalletList {
     /// One per agent.
     pub items: Vec<WalletView>,
-}
-
-/// One event of `GET /v1/events`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EventView {
-    /// Grows by one per event since the node started; `Last-Event-ID` resumes after it.
-    pub id: u64,
-    /// When it happened.
-    pub at: String,
-    /// `order`, `listing`, `peer`, `chain` or `reputation`, a dot and the verb (`order.step`).
-    pub kind: String,
-    /// What happened.
-    pub data: Value,
 }

@@ -12,7 +12,7 @@ use shop::{Rig, TOKEN, problem};
 use axum::response::sse::{Event, Sse};
 use futures::{StreamExt as _, stream};
 use haggle_gateway::Bound;
-use haggle_gateway::view::{CloseRequest, Discover, EventView, Executor, MessageQuery, Target, TypedWish};
+use haggle_gateway::view::{CloseRequest, Discover, EventView, Executor, MessageQuery, Target, Topic, TypedWish};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -333,12 +333,59 @@ async fn events_resume_after_the_last_one_seen() {
     while seen.matches("\n\n").count() < 2 {
         seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
     }
-    rig.shop.live.send(EventView { id: 4, at: "t".to_owned(), kind: "order.step".to_owned(), data: json!(4) }).unwrap();
+    rig.shop.live.send(event(4, Topic::TaskUpdates)).unwrap();
     while seen.matches("\n\n").count() < 3 {
         seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
     }
     let ids: Vec<&str> = seen.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, ["2", "3", "4"]);
+    rig.gateway.shutdown().await;
+}
+
+fn event(id: u64, topic: Topic) -> EventView {
+    EventView { id, at: "t".to_owned(), topic, kind: "order.step".to_owned(), data: json!({"agent": id % 2}) }
+}
+
+/// The ids of the first `count` events of a stream that follows `query`, while these are sent.
+async fn followed(rig: &Rig, query: &str, count: usize, sent: &[EventView]) -> Vec<u64> {
+    let request = rig.http.get(rig.url(&format!("/v1/events{query}"))).bearer_auth(TOKEN).header("last-event-id", "1");
+    let mut response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "{query}");
+    for event in sent {
+        rig.shop.live.send(event.clone()).unwrap();
+    }
+    let mut seen = String::new();
+    while seen.matches("\n\n").count() < count {
+        seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let views = seen.lines().filter_map(|line| line.strip_prefix("data: "));
+    views.map(|data| serde_json::from_str::<EventView>(data).unwrap().id).collect()
+}
+
+#[tokio::test]
+async fn whoever_follows_a_topic_sees_its_events_alone_and_in_order() {
+    let rig = Rig::start().await;
+    let [agents, tasks, workflows, system] = Topic::ALL;
+    let sent: Vec<EventView> = [agents, tasks, system, workflows, agents, tasks, system, tasks, agents, system]
+        .into_iter()
+        .zip(4..)
+        .map(|(topic, id)| event(id, topic))
+        .collect();
+    // the shop remembers 2 and 3, of tasks
+    for (query, ids) in [
+        ("?topic=agent-events", &[4, 8, 12][..]),
+        ("?topic=system-notifications", &[6, 10, 13]),
+        ("?topic=workflow-progress", &[7]),
+        ("?topic=task-updates", &[2, 3, 5, 9, 11]),
+        ("?topic=task-updates,agent-events", &[2, 3, 4, 5, 8, 9, 11, 12]),
+        ("?topic=system-notifications&topic=workflow-progress", &[6, 7, 10, 13]),
+        ("", &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]),
+    ] {
+        assert_eq!(followed(&rig, query, ids.len(), &sent).await, ids, "{query}");
+    }
+    for query in ["?topic=orders", "?topic=", "?topic=agent-events,orders", "?topic=agent-events&topic=orders"] {
+        assert_eq!(problem(rig.get(&format!("/v1/events{query}")).await).await, (400, "unknown_topic".to_owned()));
+    }
     rig.gateway.shutdown().await;
 }
 

@@ -9,7 +9,7 @@ use haggle_gateway::view::{
     KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView,
     PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest,
-    QuoteView, Republish, Reputation, TicketView, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
+    QuoteView, Republish, Reputation, TicketView, Topic, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
     VisibilityView, WalletFacts, WalletList, WalletView, WhyView,
 };
 use haggle_gateway::{ApiError, Bound, Gateway, NodeApi, PaidAnswer, PaidCall, Readiness};
@@ -380,7 +380,8 @@ impl NodeApi for Shop {
         if id == known.order_id { Ok(known) } else { Err(unused()) }
     }
     fn events(&self, after: Option<u64>) -> (Vec<EventView>, broadcast::Receiver<EventView>) {
-        let event = |id| EventView { id, at: "t".to_owned(), kind: "order.step".to_owned(), data: json!(id) };
+        let topic = Topic::TaskUpdates;
+        let event = |id| EventView { id, at: "t".to_owned(), topic, kind: "order.step".to_owned(), data: json!(id) };
         let past = (1..=3).filter(|id| after.is_some_and(|after| *id > after)).map(event).collect();
         (past, self.live.subscribe())
     }
@@ -415,7 +416,7 @@ impl Rig {
             listed: Mutex::default(),
             typed: Mutex::default(),
             sought: Mutex::default(),
-            live: broadcast::Sender::new(8),
+            live: broadcast::Sender::new(16),
         });
         let registry = Arc::new(Mutex::new(Registry::default()));
         let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();

@@ -4,7 +4,7 @@ use super::{Inner, Way};
 use crate::node::api::{coded, read_did};
 use futures::StreamExt as _;
 use haggle_base::{Hash, PeerId, RecordId, Timestamp};
-use haggle_catalog::body::LISTING_SLOT_PREFIX;
+use haggle_catalog::body::listing_name;
 use haggle_catalog::look::{Holding, MAX_QUESTIONS, Question, Reply};
 use haggle_catalog::{CatalogError, Place};
 use haggle_gateway::ApiError;
@@ -180,7 +180,7 @@ impl Inner {
             let slot = listing.record().slot.as_str();
             VisibleListing {
                 id: listing.id().to_string(),
-                name: slot.strip_prefix(LISTING_SLOT_PREFIX).unwrap_or(slot).to_owned(),
+                name: listing_name(slot).to_owned(),
                 held_by: answers.iter().filter(holds).count() as u64,
                 missed_by: answers.iter().filter(misses).count() as u64,
                 young: now.since(listing.record().created) < YOUNG,

@@ -2,6 +2,7 @@
 
 use super::super::Inner;
 use super::super::api::coded;
+use crate::events::Happened;
 use crate::note::{self, Note, NoteReply};
 use futures::StreamExt as _;
 use haggle_a2a::{A2aError, ServiceParams};
@@ -93,7 +94,7 @@ impl Inner {
         };
         match reply {
             Some(NoteReply::Taken { .. }) => {
-                self.events.tell("transfer.told", json!({"key": name.1, "agent": name.0, "to": row.payee}));
+                self.events.tell(Happened::TransferTold, json!({"key": name.1, "agent": name.0, "to": row.payee}));
                 Ok(Tried::Done)
             }
             Some(NoteReply::Reject { retryable: true, .. }) if age <= LIVES => Ok(Tried::Later),
