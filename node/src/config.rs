@@ -204,6 +204,9 @@ pub struct A2a {
 pub struct Agents {
     /// Whether whoever holds the API token may add programs, which then run as the node's user.
     pub commands: bool,
+    /// How often the servers that run this node's agents are asked whether they are there.
+    #[serde(with = "humantime_serde")]
+    pub probe_every: Duration,
 }
 
 /// The local HTTP face.
@@ -327,7 +330,7 @@ impl Default for Payments {
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { commands: true }
+        Self { commands: true, probe_every: Duration::from_secs(60) }
     }
 }
 
@@ -373,6 +376,9 @@ impl Config {
         }
         if !(1..=86_400).contains(&self.p2p.sync_every.as_secs()) {
             return Err("p2p.sync_every is between 1s and 1day".to_owned());
+        }
+        if !(1..=3600).contains(&self.agents.probe_every.as_secs()) {
+            return Err("agents.probe_every is between 1s and 1h".to_owned());
         }
         if !self.gateway.listen.ip().is_loopback() {
             return Err("gateway.listen is a loopback address".to_owned());

@@ -18,6 +18,7 @@ pub(crate) enum Happened {
     ListingWithdrawn,
     AttestationStored,
     MessageReceived,
+    AgentStatus,
     OrderStep,
     OrderMissed,
     ChainSettled,
@@ -39,6 +40,7 @@ impl Happened {
             Self::ListingWithdrawn => "listing.withdrawn",
             Self::AttestationStored => "reputation.attestation",
             Self::MessageReceived => "message.received",
+            Self::AgentStatus => "agent.status",
             Self::OrderStep => "order.step",
             Self::OrderMissed => "order.missed",
             Self::ChainSettled => "chain.settled",
@@ -56,9 +58,11 @@ impl Happened {
     /// The one topic that it is told on.
     const fn topic(self) -> Topic {
         match self {
-            Self::ListingStored | Self::ListingWithdrawn | Self::AttestationStored | Self::MessageReceived => {
-                Topic::AgentEvents
-            }
+            Self::ListingStored
+            | Self::ListingWithdrawn
+            | Self::AttestationStored
+            | Self::MessageReceived
+            | Self::AgentStatus => Topic::AgentEvents,
             Self::OrderStep | Self::OrderMissed | Self::ChainSettled | Self::TransferTold => Topic::TaskUpdates,
             Self::PeerConnected
             | Self::PeerDisconnected

@@ -305,12 +305,26 @@ async fn list(globals: &Globals) -> Result<(), CliError> {
         terminal::heading(format!("{}  {} USDC", agent.name, agent.price));
         terminal::pairs([
             ("runs", ran_by(&agent.executor)),
+            ("status", status_line(agent)),
             ("did", agent.did.clone()),
             ("listing", agent.listing.clone().unwrap_or_else(|| "not published".to_owned())),
             ("paid at", agent.payment_address.clone()),
         ]);
     }
     Ok(())
+}
+
+/// How it is, and since when that is known.
+fn status_line(agent: &AgentSummary) -> String {
+    let words = match agent.status.as_str() {
+        "degraded" => "degraded: what runs it does not answer",
+        "down" => "down: nothing runs it",
+        other => other,
+    };
+    match &agent.probed {
+        Some(probed) => format!("{words} (asked {probed})"),
+        None => words.to_owned(),
+    }
 }
 
 fn ran_by(executor: &Executor) -> String {

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 49] = [
+pub const EXPLANATIONS: [Explanation; 50] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -71,6 +71,10 @@ pub const EXPLANATIONS: [Explanation; 49] = [
     row("a2a.kept_tasks", "most tasks kept; of those that ended the oldest makes room"),
     row("a2a.kept_tasks_per_caller", "most tasks kept of one caller"),
     row("agents.commands", "whether whoever holds the API token may add programs, which run as the node's user"),
+    row(
+        "agents.probe_every",
+        "how often the servers that run this node's agents are asked whether they are there, 1s to 1h",
+    ),
     row("gateway.listen", "loopback address of the HTTP face; port 0 takes a free one"),
     row("log.level", "filter such as info or haggle_trade=debug,warn"),
     row("log.json", "whether log lines are JSON objects"),

@@ -43,6 +43,15 @@ fn the_role_is_one_of_those_that_there_are() {
 }
 
 #[test]
+fn servers_behind_agents_are_asked_within_an_hour() {
+    let check = |every: &str| layers::layered("", env("HAGGLE_AGENTS__PROBE_EVERY", every)).unwrap().check();
+    assert_eq!((check("1s"), check("1h")), (Ok(()), Ok(())));
+    for wrong in ["0s", "999ms", "61min"] {
+        assert!(check(wrong).unwrap_err().contains("agents.probe_every"), "{wrong}");
+    }
+}
+
+#[test]
 fn a_newcomers_reputation_is_never_too_little() {
     let check =
         |least: i64| layers::layered(&format!("[market]\nmin_reputation = {least}\n"), iter::empty()).unwrap().check();

@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-pub(super) use agents::{FIRST_LOOKED_AT, look_after_agents};
+pub(super) use agents::{FIRST_LOOKED_AT, look_after_agents, probe_own};
 
 /// Name of the protocol in the network.
 pub(super) const PROTOCOL: &str = "look/1";
@@ -26,6 +26,8 @@ pub(super) const PROTOCOL: &str = "look/1";
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one who asks may take between two questions.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the answer of what runs an agent counts for peers who ask.
+const WELL_FOR: Duration = Duration::from_secs(15);
 /// Looks at the same time.
 const AT_ONCE: usize = 3;
 /// Agents that wait to be looked for; more are left to the next search.
@@ -42,8 +44,14 @@ enum Way<'a> {
     Typed(&'a [String]),
 }
 
-/// When what runs an agent of ours was asked last, and whether it answered.
-type Backend = tokio::sync::Mutex<Option<(Timestamp, bool)>>;
+/// What runs an agent of ours.
+#[derive(Debug, Default)]
+struct Backend {
+    /// One at a time asks; whoever comes meanwhile waits for the same answer.
+    turn: tokio::sync::Mutex<()>,
+    /// When it was asked last, and whether it answered.
+    last: Mutex<Option<(Timestamp, bool)>>,
+}
 
 /// What the node knows from looking.
 #[derive(Debug)]
@@ -53,7 +61,7 @@ pub(crate) struct Looks {
     under_way: Mutex<HashSet<Did>>,
     turns: Semaphore,
     queue: mpsc::Sender<Did>,
-    /// Whether what runs our agents answered when it was asked last; one at a time asks.
+    /// Whether what runs our agents answered when it was asked last.
     backends: Mutex<HashMap<Did, Arc<Backend>>>,
     /// What peers said of our listings when they were asked last.
     outside: Mutex<Option<(Timestamp, VisibilityView)>>,
@@ -176,7 +184,7 @@ impl Inner {
     pub(super) async fn health_of(&self, agent: &Did) -> Health {
         match self.agents.get(agent) {
             None => Health::Absent,
-            Some(served) if !self.is_well(&served).await => Health::Failing,
+            Some(served) if !self.is_well(&served, WELL_FOR).await => Health::Failing,
             Some(served) if self.is_full(&served) => Health::Busy,
             Some(_) => Health::Serving,
         }

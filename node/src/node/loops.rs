@@ -72,6 +72,7 @@ pub(super) fn spawn(
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_looks(inner, looks, tracker));
     spawn_one(inner, tasks, |inner| look::look_after_agents(inner, unseen));
+    spawn_one(inner, tasks, look::probe_own);
     let tracker = tasks.clone();
     spawn_one(inner, tasks, |inner| accept_abouts(inner, abouts, tracker));
     let tracker = tasks.clone();

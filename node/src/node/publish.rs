@@ -10,7 +10,7 @@ use crate::keyring::AgentKeys;
 use crate::records::{AgentRow, AgentTable, Runner, SchemaText};
 use haggle_a2a::card;
 use haggle_a2a_transport::Cards;
-use haggle_base::{Did, Text};
+use haggle_base::{Did, Text, Timestamp};
 use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{AgentSummary, Republish};
@@ -321,6 +321,7 @@ impl Inner {
         let row = &served.row;
         let listing = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
         let address = self.settlement.payment_address(&row.did).ok_or_else(|| not_ours(&row.did))?;
+        let (status, probed) = self.own_status(served);
         Ok(AgentSummary {
             did: row.did.to_string(),
             name: row.name.as_str().to_owned(),
@@ -328,6 +329,8 @@ impl Inner {
             listing: listing.map(|listing| listing.id().to_string()),
             price: row.price,
             payment_address: address.to_string(),
+            status: status.to_owned(),
+            probed: probed.map(Timestamp::to_rfc3339),
         })
     }
 }

@@ -175,6 +175,12 @@ pub struct AgentSummary {
     pub price: Usdc,
     /// EVM address that is paid.
     pub payment_address: String,
+    /// How it is: `live`, `busy`, `degraded` if what runs it did not answer when it was asked last, or `down` if nothing runs it.
+    #[serde(default)]
+    pub status: String,
+    /// When what runs it was asked last; absent where only calls show whether it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probed: Option<String>,
 }
 
 /// `POST /v1/agents/{did}/publish`: sign and spread an agent's records anew.

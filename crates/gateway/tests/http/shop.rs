@@ -166,6 +166,8 @@ impl NodeApi for Shop {
             listing: None,
             price: new.price,
             payment_address: "0x0000000000000000000000000000000000000001".to_owned(),
+            status: "live".to_owned(),
+            probed: None,
         };
         self.added.lock().push(new);
         Ok(summary)

@@ -2,23 +2,26 @@
 
 use super::{Looks, PATIENCE, QUEUE, Way};
 use crate::agents::{Engine, Served};
+use crate::events::Happened;
 use crate::node::Inner;
 use futures::StreamExt as _;
 use haggle_base::{Did, Timestamp};
 use haggle_catalog::liveness::{Condition, Live, Look, SECOND_LOOK, Seen};
 use haggle_catalog::look::{Health, Question, Reply};
 use haggle_gateway::view::LivenessView;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 /// Agents of a search that are looked for, from the top.
 pub(in crate::node) const FIRST_LOOKED_AT: usize = 5;
-/// How long the answer of what runs an agent counts.
-const WELL_FOR: Duration = Duration::from_secs(15);
 /// How long that answer is waited for: less than whoever asks us waits.
 const BACKEND_PATIENCE: Duration = Duration::from_millis(1_500);
+/// Servers behind our agents that are asked at the same time.
+const PROBES_AT_ONCE: usize = 16;
 
 /// Looks for the agents that searches showed. One that is silent is looked for once more, a little later.
 pub(in crate::node) async fn look_after_agents(inner: Arc<Inner>, mut waiting: mpsc::Receiver<Did>) {
@@ -40,7 +43,29 @@ pub(in crate::node) async fn look_after_agents(inner: Arc<Inner>, mut waiting: m
     }
 }
 
+/// Asks what runs our agents, now and then, whether it is there.
+pub(in crate::node) async fn probe_own(inner: Arc<Inner>) {
+    let mut rounds = tokio::time::interval(inner.config.agents.probe_every);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let probes = futures::stream::iter(inner.agents.all()).for_each_concurrent(PROBES_AT_ONCE, |served| {
+            let inner = &inner;
+            async move {
+                // what comes of it is noted there
+                let _well = inner.is_well(&served, Duration::ZERO).await;
+            }
+        });
+        probes.await;
+    }
+}
+
 impl Looks {
+    /// Whether what runs the agent of ours answered when it was asked last.
+    fn last_probe(&self, agent: &Did) -> Option<(Timestamp, bool)> {
+        self.backends.lock().get(agent).and_then(|backend| *backend.last.lock())
+    }
+
     /// Whether the agent is not looked for yet, and there is room for one more.
     fn take_on(&self, agent: Did) -> bool {
         let mut under_way = self.under_way.lock();
@@ -153,9 +178,21 @@ impl Inner {
         own || self.server.is_full()
     }
 
-    /// Whether what runs an agent of ours answers. An A2A server is asked for its card, not more often than every
-    /// [`WELL_FOR`]; programs are started when they are needed, and functions are part of this process.
-    pub(super) async fn is_well(&self, served: &Served) -> bool {
+    /// How an agent of ours is, in a word, and when what runs it was asked last, if that is asked at all.
+    pub(in crate::node) fn own_status(&self, served: &Served) -> (&'static str, Option<Timestamp>) {
+        let probed = self.looks.last_probe(&served.row.did);
+        let live = match (&served.engine, probed) {
+            (None, _) => Live::Down,
+            (Some(_), Some((_, false))) => Live::Degraded,
+            (Some(_), _) if self.is_full(served) => Live::Busy,
+            (Some(_), _) => Live::Live,
+        };
+        (live.as_str(), probed.map(|(asked, _)| asked))
+    }
+
+    /// Whether what runs an agent of ours answers, as of an answer younger than `fresh`. An A2A server is asked for its card;
+    /// programs are started when they are needed, and functions are part of this process.
+    pub(super) async fn is_well(&self, served: &Served, fresh: Duration) -> bool {
         let executor = match &served.engine {
             None => return false,
             Some(Engine::Http(executor)) => executor,
@@ -163,23 +200,26 @@ impl Inner {
         };
         let agent = served.row.did;
         let backend = Arc::clone(self.looks.backends.lock().entry(agent).or_default());
-        // whoever asks meanwhile waits for the same answer
-        let mut known = backend.lock().await;
-        let before = *known;
+        let _turn = backend.turn.lock().await;
+        let before = *backend.last.lock();
         if let Some((asked, well)) = before
-            && self.clock.now().since(asked) < WELL_FOR
+            && self.clock.now().since(asked) < fresh
         {
             return well;
         }
         let looked = tokio::time::timeout(BACKEND_PATIENCE, executor.look()).await;
-        let well = matches!(looked, Ok(Ok(_)));
-        *known = Some((self.clock.now(), well));
+        let (well, now) = (matches!(looked, Ok(Ok(_))), self.clock.now());
+        *backend.last.lock() = Some((now, well));
+        self.reputation.note_dial(&agent, well, now);
         if before.is_none_or(|(_, before)| before != well) {
             if well {
                 tracing::info!(agent.id = %agent, "what runs agent {agent} answers");
             } else {
                 tracing::warn!(agent.id = %agent, "what runs agent {agent} does not answer: others see it as degraded");
             }
+            let status = self.own_status(served).0;
+            let data = json!({"agent": agent, "name": served.row.name, "status": status});
+            self.events.tell(Happened::AgentStatus, data);
         }
         well
     }
