@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::ports::NodeApi;
+use crate::successor::PREFIX;
 use crate::view::KeyScope;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -122,8 +123,9 @@ fn is_open(path: &str) -> bool {
 
 /// Whether a request is one that a bought key may make at all; whether the agent is the key's own, the handler asks.
 fn is_for_keys(method: &Method, path: &str) -> bool {
-    let segments: Vec<&str> = path.split('/').skip(1).take(4).collect();
-    *method == Method::POST && matches!(segments[..], ["agents", agent, "invoke"] if !agent.is_empty())
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    let segments: Vec<&str> = path.split('/').take(5).collect();
+    *method == Method::POST && matches!(segments[..], ["", "agents", agent, "invoke"] if !agent.is_empty())
 }
 
 /// Who stands at the door, and whom it asks about bought keys.
@@ -161,7 +163,7 @@ pub(crate) fn out_of_scope(scope: &KeyScope) -> ApiError {
         StatusCode::FORBIDDEN,
         "key_scope",
         format!("this key calls {} and does nothing else", scope.agent),
-        "send the key only to POST /agents/{agent_id}/invoke of the agent it was bought for",
+        "send the key only to POST /api/v1/agents/{id}/invoke of the agent it was bought for",
     )
 }
 
@@ -216,7 +218,13 @@ mod tests {
     #[test]
     fn a_bought_key_gets_no_further_than_a_call_of_an_agent() {
         assert!(is_for_keys(&Method::POST, "/agents/did:key:z6Mk/invoke"));
+        assert!(is_for_keys(&Method::POST, "/api/v1/agents/did:key:z6Mk/invoke"));
         for (method, path) in [
+            (Method::DELETE, "/api/v1/agents/did:key:z6Mk"),
+            (Method::POST, "/api/v1/agents/did:key:z6Mk/publish"),
+            (Method::POST, "/api/v1/agents//invoke"),
+            (Method::POST, "/api/v1/api/v1/agents/x/invoke"),
+            (Method::POST, "/api/v1agents/x/invoke"),
             (Method::GET, "/agents/did:key:z6Mk/invoke"),
             (Method::POST, "/agents//invoke"),
             (Method::POST, "/agents/invoke"),

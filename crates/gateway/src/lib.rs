@@ -15,6 +15,7 @@ mod ports;
 mod router;
 mod server;
 mod state;
+mod successor;
 pub mod view;
 
 pub use error::ApiError;

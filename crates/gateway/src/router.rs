@@ -7,6 +7,7 @@ use crate::controllers::{
 use crate::error::ApiError;
 use crate::guard::{Guard, Watch, guard};
 use crate::state::AppState;
+use crate::successor;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -71,28 +72,10 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/x402/{listing}", any(x402::sell))
         .merge(facilitator())
         .nest("/facilitator", facilitator())
-        // the owner's first routes
-        .route("/agents/search", get(seed::search_agents))
-        .route("/agents/register", post(seed::register_agent))
-        .route("/purchase", post(keys::purchase))
-        .route("/agents/invoke", post(invoke::invoke_best))
-        .route("/agents/{agent_id}/invoke", post(invoke::invoke_agent))
-        .route("/agents/{agent_id}/prices", get(agents::list_prices))
-        .route("/api/v1/agents/{agent_id}/prices", get(agents::list_prices))
-        .route("/api/v1/services/search", get(services::search_services))
-        // the owner's messages between agents
-        .route("/api/v1/a2a/discover", post(messages::discover))
-        .route("/api/v1/a2a/request", post(messages::ask_service))
-        .route("/api/v1/a2a/respond", post(messages::answer_service))
-        .route("/api/v1/a2a/messages", get(messages::list_messages))
+        // the owner's routes
+        .nest(successor::PREFIX, first().merge(owner()))
+        .merge(first().route_layer(axum::middleware::from_fn(successor::announce)))
         .route("/a2a/message", post(typed::typed_message))
-        // the owner's wallets, escrow and disputes
-        .route("/api/v1/wallets", get(wallets::list_wallets).post(wallets::make_wallet))
-        .route("/api/v1/wallets/{id}", get(wallets::get_wallet))
-        .route("/api/v1/wallets/{id}/fund", post(wallets::fund_wallet))
-        .route("/api/v1/wallets/{id}/transactions", get(wallets::list_transactions))
-        .route("/api/v1/escrow/{order_id}", get(wallets::get_escrow))
-        .route("/api/v1/disputes/create", post(typed::create_dispute))
         // operations
         .route("/metrics", get(metrics::scrape))
         .route("/livez", get(health::livez))
@@ -104,6 +87,37 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .layer(axum::middleware::from_fn_with_state(state.stopping, end_streams))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(watch, guard))
+}
+
+/// The owner's routes that have stood under their version from the beginning.
+fn owner() -> Router<AppState> {
+    Router::new()
+        // services
+        .route("/services/search", get(services::search_services))
+        .route("/services/list", post(typed::list_service))
+        // messages between agents
+        .route("/a2a/discover", post(messages::discover))
+        .route("/a2a/request", post(messages::ask_service))
+        .route("/a2a/respond", post(messages::answer_service))
+        .route("/a2a/messages", get(messages::list_messages))
+        // wallets, escrow and disputes
+        .route("/wallets", get(wallets::list_wallets).post(wallets::make_wallet))
+        .route("/wallets/{id}", get(wallets::get_wallet))
+        .route("/wallets/{id}/fund", post(wallets::fund_wallet))
+        .route("/wallets/{id}/transactions", get(wallets::list_transactions))
+        .route("/escrow/{order_id}", get(wallets::get_escrow))
+        .route("/disputes/create", post(typed::create_dispute))
+}
+
+/// The owner's first routes: under their version like the rest, and as they were written down, without one.
+fn first() -> Router<AppState> {
+    Router::new()
+        .route("/agents/search", get(seed::search_agents))
+        .route("/agents/register", post(seed::register_agent))
+        .route("/agents/invoke", post(invoke::invoke_best))
+        .route("/agents/{id}/invoke", post(invoke::invoke_agent))
+        .route("/agents/{id}/prices", get(agents::list_prices))
+        .route("/purchase", post(keys::purchase))
 }
 
 /// The routes every x402 facilitator has, for other servers too.

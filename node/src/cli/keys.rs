@@ -18,7 +18,7 @@ pub(super) async fn run(globals: &Globals, command: KeyCommand) -> Result<(), Cl
             if let Some(allowance) = allowance {
                 request["allowance"] = json!(allowance);
             }
-            let made: Purchased = client.post("/purchase", &request).await?;
+            let made: Purchased = client.post("/api/v1/purchase", &request).await?;
             if globals.json {
                 terminal::json(&made);
                 return Ok(());

@@ -4,6 +4,7 @@ use crate::controllers::seed::number;
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::state::AppState;
+use crate::successor::PREFIX;
 use crate::view::{KeyList, KeyView, NewKey, PurchaseRequest, Purchased};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -29,7 +30,7 @@ pub(crate) async fn purchase(
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(axum::Json(Purchased {
         api_key: made.secret,
-        endpoint: format!("http://{host}/agents/{}", made.agent),
+        endpoint: format!("http://{host}{PREFIX}/agents/{}", made.agent),
         price_per_call: number(made.price.to_string())?,
     }))
 }

@@ -22,6 +22,16 @@ struct Head {
     message_id: Option<String>,
 }
 
+/// The same where the route says what is wanted.
+#[derive(Debug, Deserialize)]
+struct Untyped {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    from: Option<String>,
+    #[serde(alias = "messageId")]
+    message_id: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct ListService {
     service: ServiceBody,
@@ -105,6 +115,23 @@ pub(crate) async fn typed_message(
     };
     let message = TypedMessage { from: head.from, message_id: head.message_id, wish, said };
     Ok(axum::Json(state.api.typed_message(message).await?))
+}
+
+/// A `list_service` whose type may be left out.
+pub(crate) async fn list_service(
+    State(state): State<AppState>,
+    Json(said): Json<Box<RawValue>>,
+) -> Result<axum::Json<TypedAnswer>, ApiError> {
+    let Untyped { kind, from, message_id } = read(&said)?;
+    if let Some(other) = kind.filter(|kind| kind != "list_service") {
+        return Err(ApiError::bad_request(
+            "unknown_message_type",
+            format!("a service is not listed by a message of the type {other:?}"),
+            "leave the type out, or send the message to /a2a/message",
+        ));
+    }
+    let wish = TypedWish::ListService(service(read::<ListService>(&said)?.service)?);
+    state.api.typed_message(TypedMessage { from, message_id, wish, said }).await.map(axum::Json)
 }
 
 /// A `dispute_request` without its envelope.

@@ -14,7 +14,7 @@ async fn a_purchase_is_answered_as_the_owner_wrote_it_down() {
     let rig = Rig::start().await;
     let body = r#"{"buyer_id":"agent_def456","agent_id":"agent_abc123","plan":"per_call"}"#;
     let text = rig.post("/purchase", body).await.text().await.unwrap();
-    let endpoint = rig.url(&format!("/agents/{}", digest().agent));
+    let endpoint = rig.url(&format!("/api/v1/agents/{}", digest().agent));
     let expected = format!(r#"{{"api_key":"sk_live_{GOOD_KEY}","endpoint":"{endpoint}","price_per_call":0.02}}"#);
     assert_eq!(text, expected);
     let bounded = r#"{"buyer_id":"b","agent_id":"a","plan":"per_call","allowance":0.1}"#;
@@ -35,7 +35,9 @@ async fn a_key_calls_its_agent_and_nothing_else() {
     let answer = asked(&rig, "POST", &own, GOOD_KEY).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.json::<Value>().await.unwrap()["cost"], json!(0.02));
-    assert_eq!(*rig.shop.keyed.lock(), ["k1"]);
+    let versioned = asked(&rig, "POST", &format!("/api/v1{own}"), GOOD_KEY).await;
+    assert_eq!(versioned.json::<Value>().await.unwrap()["cost"], json!(0.02));
+    assert_eq!(*rig.shop.keyed.lock(), ["k1", "k1"]);
     let elsewhere = [
         ("POST", "/agents/did:key:z6MkexampleOther/invoke"),
         ("POST", "/agents/invoke"),
@@ -52,12 +54,15 @@ async fn a_key_calls_its_agent_and_nothing_else() {
         ("GET", "/metrics"),
         ("POST", "/settle"),
         ("GET", &own),
+        ("GET", "/api/v1/agents/search"),
+        ("POST", "/api/v1/agents/invoke"),
+        ("POST", "/api/v1/purchase"),
     ];
     for (method, path) in elsewhere {
         let refused = problem(asked(&rig, method, path, GOOD_KEY).await).await;
         assert_eq!(refused, (403, "key_scope".to_owned()), "{method} {path}");
     }
-    assert_eq!(rig.shop.invoked.lock().len(), 1, "nothing else reached the node");
+    assert_eq!(rig.shop.invoked.lock().len(), 2, "nothing else reached the node");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod keys;
 mod services;
 mod shop;
+mod versions;
 mod wallets;
 
 use shop::{Rig, TOKEN, problem};
