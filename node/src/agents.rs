@@ -9,20 +9,24 @@ use haggle_a2a::card::{self, Draft, Places, Skill};
 use haggle_a2a_transport::{
     Cards, CommandExecutor, ConformanceExecutor, Executor, Failure, FnExecutor, HttpExecutor, Input, Output, run_once,
 };
-use haggle_base::{Clock, Did, PeerId, Text};
+use haggle_base::{Clock, Did, PeerId};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{self, NewAgent};
 use haggle_trade::ports::WorkError;
-use parking_lot::RwLock;
+use row::bounded;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod book;
 mod program;
+mod row;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use book::{Agents, Served};
+pub(crate) use row::{change, row};
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
@@ -115,65 +119,7 @@ impl Engine {
     }
 }
 
-/// One served agent.
-#[derive(Clone, Debug)]
-pub(crate) struct Served {
-    pub(crate) index: u64,
-    pub(crate) row: AgentRow,
-    pub(crate) engine: Option<Engine>,
-}
-
-/// The agents of this node; clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Agents(Arc<RwLock<Book>>);
-
-/// Agents by what they are asked for by. An agent keeps its place, its name and its DID.
-#[derive(Debug, Default)]
-struct Book {
-    served: BTreeMap<u64, Served>,
-    by_did: HashMap<Did, u64>,
-    by_name: HashMap<String, u64>,
-}
-
 impl Agents {
-    pub(crate) fn insert(&self, served: Served) {
-        let mut book = self.0.write();
-        book.by_did.insert(served.row.did, served.index);
-        book.by_name.insert(served.row.name.as_str().to_owned(), served.index);
-        book.served.insert(served.index, served);
-    }
-
-    pub(crate) fn get(&self, did: &Did) -> Option<Served> {
-        let book = self.0.read();
-        book.by_did.get(did).and_then(|index| book.served.get(index)).cloned()
-    }
-
-    /// All of them, in the order they were added.
-    pub(crate) fn all(&self) -> Vec<Served> {
-        self.0.read().served.values().cloned().collect()
-    }
-
-    /// Their DIDs, in the order they were added.
-    pub(crate) fn dids(&self) -> Vec<Did> {
-        self.0.read().served.values().map(|served| served.row.did).collect()
-    }
-
-    pub(crate) fn named(&self, name: &str) -> Option<Served> {
-        let book = self.0.read();
-        book.by_name.get(name).and_then(|index| book.served.get(index)).cloned()
-    }
-
-    /// The place of the next one; the first is 1.
-    pub(crate) fn next_index(&self) -> u64 {
-        self.0.read().served.keys().next_back().map_or(1, |last| last + 1)
-    }
-
-    pub(crate) fn is_free(&self, did: &Did) -> bool {
-        let book = self.0.read();
-        let served = book.by_did.get(did).and_then(|index| book.served.get(index));
-        served.is_some_and(|served| served.row.price.is_zero())
-    }
-
     /// Runs an agent on the input of a funded order; `call` is the same when the run is repeated.
     pub(crate) async fn run(&self, did: &Did, input: Value, call: &str) -> Result<Value, WorkError> {
         let engine = self.get(did).and_then(|served| served.engine);
@@ -222,61 +168,6 @@ async fn fitting(executor: &HttpExecutor, input: Value) -> Value {
 fn bare_text(input: &Value) -> Option<String> {
     let fields = input.as_object().filter(|fields| fields.len() == 1)?;
     fields.get("text")?.as_str().map(str::to_owned)
-}
-
-/// The row of a new agent, every field checked.
-pub(crate) fn row(did: Did, draft: AgentDraft, runner: Runner) -> Result<AgentRow, ApiError> {
-    let name_fits = !draft.name.is_empty()
-        && draft.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !name_fits {
-        return Err(ApiError::bad_request(
-            "bad_name",
-            format!("{:?} is no name for an agent", draft.name),
-            "take 1 to 48 of a-z, 0-9 and -",
-        ));
-    }
-    let schema = |given: Option<Value>| given.map(|schema| bounded(&schema.to_string(), "a schema")).transpose();
-    let tags = draft.tags.iter().map(|tag| bounded(tag, "a tag")).collect::<Result<Vec<_>, _>>()?;
-    let deliver_within_secs = u32::try_from(draft.deliver_within.as_secs()).unwrap_or(u32::MAX);
-    Ok(AgentRow {
-        did,
-        name: bounded(&draft.name, "the name")?,
-        description: bounded(&draft.description, "the description")?,
-        category: bounded(&draft.category, "the category")?,
-        tags: tags.try_into().map_err(|_| too_long("the list of tags"))?,
-        price: draft.price,
-        input_schema: schema(draft.input_schema)?,
-        output_schema: schema(draft.output_schema)?,
-        deliver_within_secs,
-        posts_delivery: draft.posts_delivery,
-        runner,
-        face: None,
-        withdrawn: false,
-        extended: draft.extended.as_ref().map(extended_text).transpose()?,
-    })
-}
-
-fn extended_text<const N: usize>(extended: &Value) -> Result<Text<N>, ApiError> {
-    let text = extended.is_object().then(|| extended.to_string()).and_then(|text| Text::try_from(text).ok());
-    text.ok_or_else(|| {
-        ApiError::bad_request(
-            "invalid_agent",
-            "the extended card is no JSON object of at most 16 KiB",
-            "give an object with the fields that the extended card adds or changes, such as skills",
-        )
-    })
-}
-
-fn bounded<const N: usize>(text: &str, what: &'static str) -> Result<Text<N>, ApiError> {
-    Text::try_from(text).map_err(|_| too_long(what))
-}
-
-fn too_long(what: &'static str) -> ApiError {
-    ApiError::bad_request(
-        "invalid_agent",
-        format!("{what} is too long or holds control characters"),
-        "shorten it: name 48 bytes, description 512, tag 32, schema 65536, at most 16 tags",
-    )
 }
 
 /// The runner that a request of the API asks for; programs only where the configuration takes them.

@@ -138,11 +138,81 @@ pub(crate) struct AgentRow {
     /// What a wrapped agent's own card says of its skills and media types, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) face: Option<Text<4096>>,
-    /// Whether it was withdrawn from the market.
-    pub(crate) withdrawn: bool,
+    /// Where it stands on the market.
+    #[serde(rename = "withdrawn")]
+    pub(crate) status: AgentStatus,
     /// What its extended card says beyond the public one, as a JSON object.
     #[serde(default)]
     pub(crate) extended: Option<Text<MAX_EXTENDED_BYTES>>,
+    /// When it was added; older rows do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<Timestamp>,
+    /// When its owner last changed what it says, or where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<Timestamp>,
+}
+
+/// Where an agent of this node stands on the market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredStatus", into = "StoredStatus")]
+pub(crate) enum AgentStatus {
+    /// Nobody else knows of it.
+    Draft,
+    /// Its card and its listing are on the market.
+    Approved,
+    /// Its listing was withdrawn; it may come back.
+    Suspended,
+    /// It is gone. Its row stays, for its keys still own money and nobody may get them again.
+    Deleted,
+}
+
+impl AgentStatus {
+    /// The word for it, as the owner spells it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Approved => "approved",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// How a row has it: rows of older nodes say only whether the agent was withdrawn, and stay as they are.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredStatus {
+    Withdrawn(bool),
+    Aside(Aside),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Aside {
+    Draft,
+    Deleted,
+}
+
+impl From<AgentStatus> for StoredStatus {
+    fn from(status: AgentStatus) -> Self {
+        match status {
+            AgentStatus::Approved => Self::Withdrawn(false),
+            AgentStatus::Suspended => Self::Withdrawn(true),
+            AgentStatus::Draft => Self::Aside(Aside::Draft),
+            AgentStatus::Deleted => Self::Aside(Aside::Deleted),
+        }
+    }
+}
+
+impl From<StoredStatus> for AgentStatus {
+    fn from(stored: StoredStatus) -> Self {
+        match stored {
+            StoredStatus::Withdrawn(false) => Self::Approved,
+            StoredStatus::Withdrawn(true) => Self::Suspended,
+            StoredStatus::Aside(Aside::Draft) => Self::Draft,
+            StoredStatus::Aside(Aside::Deleted) => Self::Deleted,
+        }
+    }
 }
 
 /// What runs an agent.
@@ -171,4 +241,29 @@ pub(crate) struct CommandRow {
     pub(crate) env: List<Text<128>, 32>,
     /// Longest time for one call, in seconds.
     pub(crate) call_secs: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::AgentDraft;
+    use haggle_base::{Seed, cbor};
+
+    #[test]
+    fn rows_of_older_nodes_are_read_and_written_as_they_were() {
+        let did = Seed::devnet(7, 1).agent_key(1).did();
+        let row = crate::agents::row(did, &AgentDraft::new("echo"), Runner::Embedded).unwrap();
+        for (status, stored) in [
+            (AgentStatus::Approved, &b"\x69withdrawn\xf4"[..]),
+            (AgentStatus::Suspended, b"\x69withdrawn\xf5"),
+            (AgentStatus::Draft, b"\x69withdrawn\x65draft"),
+            (AgentStatus::Deleted, b"\x69withdrawn\x67deleted"),
+        ] {
+            let row = AgentRow { status, ..row.clone() };
+            let bytes = cbor::to_vec(&row).unwrap();
+            assert!(bytes.windows(stored.len()).any(|part| part == stored), "{status:?}");
+            assert!(!bytes.windows(7).any(|part| part == b"created" || part == b"changed"), "older rows have none");
+            assert_eq!(cbor::from_slice::<AgentRow>(&bytes, 7 * 1024).unwrap(), row);
+        }
+    }
 }

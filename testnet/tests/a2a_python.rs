@@ -47,6 +47,7 @@ async fn a_python_client_reaches_a_python_agent_across_the_network() {
         deliver_within_seconds: 300,
         executor: Executor::Http { url: format!("http://127.0.0.1:{port}/") },
         extended: None,
+        draft: false,
     };
     let agent: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &new).await.unwrap();
     stage.market.until_all_see(1).await.unwrap();

@@ -26,6 +26,7 @@ fn agent(name: &str, price: &str) -> NewAgent {
         deliver_within_seconds: 300,
         executor: Executor::Builtin { name: "echo".to_owned() },
         extended: None,
+        draft: false,
     }
 }
 

@@ -27,6 +27,7 @@ fn wordy(name: &str) -> NewAgent {
         deliver_within_seconds: 300,
         executor: Executor::Builtin { name: "digest".to_owned() },
         extended: None,
+        draft: false,
     }
 }
 

@@ -63,6 +63,7 @@ async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody(
         deliver_within_seconds: 60,
         executor: Executor::Http { url },
         extended: None,
+        draft: false,
     };
     let _added: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &broken).await.unwrap();
     stage.market.until_all_see(2).await.unwrap();
@@ -148,6 +149,7 @@ async fn an_agent_at_its_limit_is_busy_to_everybody_until_it_has_room_again() {
             call_seconds: 60,
         },
         extended: None,
+        draft: false,
     };
     let seller = stage.node(2).client().unwrap().clone();
     let agent: AgentSummary = seller.post("/v1/agents", &waits).await.unwrap();

@@ -29,9 +29,9 @@ async fn server(at: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
     (addr, serving)
 }
 
-/// Waits until node 1 lists its agent with this status.
-async fn until(stage: &Stage, status: &str) -> Value {
-    let page = stage.until_answer(1, "/v1/agents", |page| page["items"][0]["status"] == status).await;
+/// Waits until node 1 lists its agent with this health.
+async fn until(stage: &Stage, health: &str) -> Value {
+    let page = stage.until_answer(1, "/v1/agents", |page| page["items"][0]["health"] == health).await;
     page["items"][0].clone()
 }
 
@@ -61,7 +61,7 @@ async fn an_agent_whose_server_stops_is_degraded_and_live_again_when_it_is_back(
     };
     let _added: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &behind).await.unwrap();
     let probed = stage.until_answer(1, "/v1/agents", |page| page["items"][0]["probed"].is_string()).await;
-    assert_eq!(probed["items"][0]["status"], "live");
+    assert_eq!(probed["items"][0]["health"], "live");
     assert_eq!(uptime(&stage).await.to_bits(), 1.0_f64.to_bits());
 
     serving.abort();

@@ -33,6 +33,7 @@ fn shout(stage: &Stage) -> NewAgent {
         output_schema: None,
         deliver_within_seconds: 300,
         extended: None,
+        draft: false,
         executor: Executor::Command {
             argv: ["python3", "shout.py"].map(str::to_owned).to_vec(),
             dir: Some(stage.dir().display().to_string()),

@@ -153,6 +153,11 @@ pub trait Gate: Send + Sync {
     /// The refusal, usually [`A2aError::refused`].
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError>;
 
+    /// Whether this caller may know that the agent is here; everybody may by default.
+    fn shows(&self, _caller: &Caller, _agent: &Did) -> bool {
+        true
+    }
+
     /// Takes what pays for a message out of it, before the message is kept anywhere; nothing by default.
     fn lift(&self, _agent: &Did, _message: &mut Value) -> Option<Tendered> {
         None

@@ -267,6 +267,7 @@ impl Server {
         params.check_version()?;
         let served = self
             .served(agent)
+            .filter(|_| self.shared.gate.shows(caller, agent))
             .ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no such agent here").with("agent", agent.to_string()))?;
         names::accept_schema_names(&mut body);
         check_tenant(&body, agent)?;

@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod node;
 pub(crate) mod orders;
 pub(crate) mod payments;
+pub(crate) mod registry;
 pub(crate) mod seed;
 pub(crate) mod services;
 pub(crate) mod typed;

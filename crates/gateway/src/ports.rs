@@ -2,13 +2,13 @@
 
 use crate::error::ApiError;
 use crate::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery,
-    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
-    ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery, MessageView, Movement, NewAgent, NewKey,
-    NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList, PingView, PricesView,
-    Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView, TransactionQuery, TransferRequest, TypedAnswer,
-    TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    AgentChange, AgentListing, AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage,
+    ChannelQuery, ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MessageBody, MessageQuery,
+    MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView,
+    PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView,
+    TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
 };
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -99,8 +99,18 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn probe_agent(&self, probe: Probe) -> Result<ProbeView, ApiError>;
     /// What the program of one of our agents said, by DID or name: at most `lines` of the newest lines.
     async fn agent_log(&self, agent: &str, lines: usize) -> Result<LogView, ApiError>;
-    /// Signs and spreads an agent's card and listing anew.
-    async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError>;
+    /// Signs and spreads an agent's card and listing anew, by DID or name; a draft or a suspended agent is published so.
+    async fn republish(&self, agent: &str, change: Republish) -> Result<AgentSummary, ApiError>;
+    /// The agents of this node with the owner's fields.
+    async fn agent_listings(&self) -> Result<Vec<AgentListing>, ApiError>;
+    /// One agent with the owner's fields: ours by name or DID, any other by DID.
+    async fn agent_listing(&self, agent: &str) -> Result<AgentListing, ApiError>;
+    /// Changes what an agent of ours says; on the market at once, if it is there.
+    async fn change_agent(&self, agent: &str, change: AgentChange) -> Result<AgentSummary, ApiError>;
+    /// Withdraws an agent of ours with a tombstone; it can be published again.
+    async fn suspend_agent(&self, agent: &str) -> Result<AgentSummary, ApiError>;
+    /// Withdraws an agent of ours for good, and stops it.
+    async fn delete_agent(&self, agent: &str) -> Result<(), ApiError>;
     /// Asks a seller for a quote.
     async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError>;
     /// Starts an order; the same key answers with the same order and never starts a second one.

@@ -1,8 +1,8 @@
 //! The whole HTTP API by eye.
 
 use crate::controllers::{
-    agents, channels, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, seed,
-    services, typed, wallets, x402,
+    agents, channels, events, health, invoke, keys, listings, messages, metrics, node, orders, payments, registry,
+    seed, services, typed, wallets, x402,
 };
 use crate::error::ApiError;
 use crate::guard::{Guard, Watch, guard};
@@ -92,6 +92,11 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
 /// The owner's routes that have stood under their version from the beginning.
 fn owner() -> Router<AppState> {
     Router::new()
+        // agents
+        .route("/agents", get(registry::list_agents).post(registry::create_agent))
+        .route("/agents/{id}", get(registry::get_agent).put(registry::change_agent).delete(registry::delete_agent))
+        .route("/agents/{id}/publish", post(registry::publish_agent))
+        .route("/agents/{id}/suspend", post(registry::suspend_agent))
         // services
         .route("/services/search", get(services::search_services))
         .route("/services/list", post(typed::list_service))

@@ -15,6 +15,7 @@ mod node;
 mod orders;
 mod payments;
 mod prices;
+mod registry;
 mod search;
 mod wallets;
 
@@ -46,6 +47,7 @@ pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,
 };
 pub use prices::{ListingPrices, PricePointView, PricesView};
+pub use registry::{AgentChange, AgentListing, AgentMetadata, AgentStats};
 pub use search::{
     CountView, CoverageView, ExplainedView, ExplanationView, FacetView, FacetsView, FiguresView, PartView,
     PriceBandView, WordView,

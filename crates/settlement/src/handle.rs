@@ -301,6 +301,12 @@ impl Settlement {
         })
     }
 
+    /// What stands on an agent's accounts, without a question to the chain.
+    pub async fn accounts(&self, agent: &Did) -> Accounts {
+        let books = self.inner.books.lock().await;
+        books.agents.get(agent).map_or_else(Accounts::default, |own| own.accounts)
+    }
+
     /// Gives an agent limits of its own, which stand before the config's from now on. Payments that are signed already
     /// stand.
     ///

@@ -66,6 +66,11 @@ impl Gate for FrontDoor {
         }
     }
 
+    fn shows(&self, caller: &Caller, agent: &Did) -> bool {
+        // a draft is its owner's alone, who asks through the gateway
+        caller.peer.is_none() || !self.agents.is_draft(agent)
+    }
+
     fn lift(&self, agent: &Did, message: &mut Value) -> Option<Tendered> {
         // what pays for a free agent is for the server behind it
         if message.get("metadata").is_none() || self.agents.is_free(agent) {

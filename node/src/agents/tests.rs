@@ -19,7 +19,7 @@ fn keyring() -> Keyring {
 fn a_row(did: Did, extended: Option<Value>) -> Result<AgentRow, ApiError> {
     let draft =
         AgentDraft { extended, ..AgentDraft::new("echo").price(Usdc::from_units(5)).describe("Says it again.") };
-    row(did, draft, Runner::Embedded)
+    row(did, &draft, Runner::Embedded)
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `agent` and `publish`.
 
+mod standing;
+
+pub(super) use standing::publish;
+
 use super::CliError;
-use super::args::{AgentAdd, AgentCommand, AgentLogs, Globals, Publish};
+use super::args::{AgentAdd, AgentCommand, AgentLogs, Globals};
 use super::client::Client;
 use super::terminal;
 use crate::builtin;
 use crate::imports;
 use haggle_a2a::{answer, card};
 use haggle_base::Usdc;
-use haggle_gateway::view::{
-    AgentPage, AgentSummary, Executor, LogQuery, LogView, NewAgent, Probe, ProbeView, Republish,
-};
+use haggle_gateway::view::{AgentSummary, Executor, LogQuery, LogView, NewAgent, Probe, ProbeView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,7 +24,9 @@ const SHOWN_CHARS: usize = 160;
 pub(super) async fn run(globals: &Globals, command: AgentCommand) -> Result<(), CliError> {
     match command {
         AgentCommand::Add(args) => add(globals, *args).await,
-        AgentCommand::List => list(globals).await,
+        AgentCommand::Suspend(args) => standing::suspend(globals, &args.agent).await,
+        AgentCommand::Delete(args) => standing::delete(globals, &args.agent).await,
+        AgentCommand::List => standing::list(globals).await,
         AgentCommand::Logs(args) => logs(globals, &args).await,
     }
 }
@@ -49,7 +53,8 @@ async fn add(globals: &Globals, args: AgentAdd) -> Result<(), CliError> {
     let client = globals.client()?;
     let self_test = !args.no_self_test;
     let samples = args.sample.clone();
-    let (new, samples) = match source {
+    let draft = args.draft;
+    let (mut new, samples) = match source {
         Executor::Http { url } => from_card(&client, args, url).await?,
         Executor::Builtin { .. } => (with_flags(built_in(&args)?, args)?, Vec::new()),
         executor => {
@@ -61,11 +66,12 @@ async fn add(globals: &Globals, args: AgentAdd) -> Result<(), CliError> {
     for input in samples.into_iter().filter(|_| self_test) {
         tried.push(try_out(globals, &client, &new.executor, input).await?);
     }
+    new.draft = draft;
     let agent: AgentSummary = client.post("/v1/agents", &new).await?;
     if globals.json {
         terminal::json(&Added { agent, self_test: tried });
     } else {
-        show_published(globals, &agent, "on the market");
+        standing::show(globals, &agent, "on the market");
     }
     Ok(())
 }
@@ -127,6 +133,7 @@ fn plain(name: &str, executor: Executor) -> NewAgent {
         deliver_within_seconds: 300,
         executor,
         extended: None,
+        draft: false,
     }
 }
 
@@ -289,92 +296,6 @@ pub(crate) fn from_builtin(name: &str) -> Option<NewAgent> {
         deliver_within_seconds: u32::try_from(draft.deliver_within.as_secs()).unwrap_or(u32::MAX),
         executor: Executor::Builtin { name: name.to_owned() },
         extended: None,
+        draft: false,
     })
-}
-
-async fn list(globals: &Globals) -> Result<(), CliError> {
-    let page: AgentPage = globals.client()?.get("/v1/agents").await?;
-    if globals.json {
-        terminal::json(&page);
-        return Ok(());
-    }
-    if page.items.is_empty() {
-        terminal::line("This node serves no agents.");
-    }
-    for agent in &page.items {
-        terminal::heading(format!("{}  {} USDC", agent.name, agent.price));
-        terminal::pairs([
-            ("runs", ran_by(&agent.executor)),
-            ("status", status_line(agent)),
-            ("did", agent.did.clone()),
-            ("listing", agent.listing.clone().unwrap_or_else(|| "not published".to_owned())),
-            ("paid at", agent.payment_address.clone()),
-        ]);
-    }
-    Ok(())
-}
-
-/// How it is, and since when that is known.
-fn status_line(agent: &AgentSummary) -> String {
-    let words = match agent.status.as_str() {
-        "degraded" => "degraded: what runs it does not answer",
-        "down" => "down: nothing runs it",
-        other => other,
-    };
-    match &agent.probed {
-        Some(probed) => format!("{words} (asked {probed})"),
-        None => words.to_owned(),
-    }
-}
-
-fn ran_by(executor: &Executor) -> String {
-    match executor {
-        Executor::Builtin { name } => format!("built-in {name}"),
-        Executor::Http { url } => url.clone(),
-        Executor::Command { argv, .. } => argv.join(" "),
-        Executor::Embedded => "a function of the program that embeds this node".to_owned(),
-    }
-}
-
-pub(super) async fn publish(globals: &Globals, args: &Publish) -> Result<(), CliError> {
-    let client = globals.client()?;
-    let page: AgentPage = client.get("/v1/agents").await?;
-    let agent =
-        page.items.into_iter().find(|agent| agent.name == args.agent || agent.did == args.agent).ok_or_else(|| {
-            CliError::failure(
-                "agent_not_found",
-                format!("this node serves no agent {:?}", args.agent),
-                "see `haggle agent list`",
-            )
-        })?;
-    if args.withdraw {
-        let listing = agent.listing.ok_or_else(|| {
-            CliError::failure("listing_not_found", "the agent has no listing", "see `haggle agent list`")
-        })?;
-        client.delete(&format!("/v1/listings/{listing}")).await?;
-        if globals.json {
-            terminal::json(&serde_json::json!({"withdrawn": listing}));
-        } else {
-            terminal::done(format!("withdrew {listing}: peers drop it as the tombstone reaches them"));
-        }
-        return Ok(());
-    }
-    let path = format!("/v1/agents/{}/publish", agent.did);
-    let agent: AgentSummary = client.post(&path, &Republish { price: args.price }).await?;
-    show_published(globals, &agent, "published anew");
-    Ok(())
-}
-
-fn show_published(globals: &Globals, agent: &AgentSummary, how: &str) {
-    if globals.json {
-        terminal::json(agent);
-        return;
-    }
-    terminal::done(format!("{} is {how} at {} USDC a call", agent.name, agent.price));
-    terminal::pairs([
-        ("did", agent.did.clone()),
-        ("listing", agent.listing.clone().unwrap_or_default()),
-        ("paid at", agent.payment_address.clone()),
-    ]);
-    terminal::next(globals.quiet, &[(format!("haggle show {}", agent.did), "what others see")]);
 }

@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 50] = [
+pub const EXPLANATIONS: [Explanation; 51] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",

@@ -2,18 +2,20 @@
 
 use super::{Inner, sell, views};
 use crate::agents;
+use crate::records::AgentStatus;
 use async_trait::async_trait;
 use haggle_base::Verified;
 use haggle_base::{Coded, Did, Hash, NetworkFile, RecordId, Text, Usdc};
-use haggle_catalog::{Binding, ListingBody};
+use haggle_catalog::ListingBody;
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus, ChannelPage, ChannelQuery,
-    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
-    EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList, KeyScope, KeyView, ListingDetail,
-    ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody, MessageQuery, MessageView, Movement,
-    NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest, PayView, PaymentView, PeerList,
-    PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish, TicketView, TransactionQuery,
-    TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList, WhyView,
+    AgentChange, AgentListing, AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChainStatus,
+    ChannelPage, ChannelQuery, ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery,
+    DisputeRequest, EscrowView, EventView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, LogView, MadeKey, MarketStatus, MessageBody,
+    MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PayRequest,
+    PayView, PaymentView, PeerList, PingView, PricesView, Probe, ProbeView, QuoteRequest, QuoteView, Republish,
+    TicketView, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage, VisibilityView, WalletFacts, WalletList,
+    WhyView,
 };
 use haggle_gateway::{ApiError, NodeApi, PaidAnswer, PaidCall, Readiness};
 use haggle_network::Ticket;
@@ -143,7 +145,7 @@ impl Inner {
             return self.desk.show(&order).map_err(|_| missing());
         }
         let mut buyers = vec![self.own_did()];
-        buyers.extend(self.agents.dids());
+        buyers.extend(self.agents.owners());
         for buyer in buyers {
             if let Some(hire) = self.buyer.find_key(&buyer, id).map_err(coded)? {
                 return self.buyer.show(hire).map_err(coded);
@@ -281,7 +283,7 @@ impl NodeApi for Inner {
 
     async fn withdraw(&self, id: &str) -> Result<(), ApiError> {
         let listing = self.listing_by_id(id)?;
-        self.withdraw_agent(&listing.author()).await
+        self.suspend(&listing.author().to_string()).await.map(drop)
     }
 
     async fn agents(&self) -> Result<AgentPage, ApiError> {
@@ -290,40 +292,27 @@ impl NodeApi for Inner {
     }
 
     async fn agent(&self, did: &str) -> Result<AgentView, ApiError> {
-        let did = match self.agents.named(did) {
-            Some(served) => served.row.did,
-            None => read_did(did)?,
-        };
-        if self.catalog.card(&did).map_err(coded)?.is_none() {
-            // whether it helped shows next
-            let _found = self.lookup.meet(&did).await;
-        }
-        let card = self.catalog.card(&did).map_err(coded)?.ok_or_else(|| {
-            let hint =
-                "look whether its node is up, wait until its card reaches this one, or connect to a peer that knows it";
-            let detail = format!("this node holds no card of {did}, and no pointer in the DHT leads to one");
-            ApiError::not_found("agent_not_found", detail, hint)
-        })?;
-        let binding = self.catalog.binding(&did);
-        let listings = self.catalog.listings_of(&did).map_err(coded)?;
-        let body = card.body();
-        Ok(AgentView {
-            did: did.to_string(),
-            name: body.name.as_str().to_owned(),
-            local: self.keys.get(&did).is_some(),
-            payment_address: binding.address().map(|address| address.to_string()),
-            binding_problem: match &binding {
-                Binding::Verified { .. } => None,
-                Binding::Missing => Some("binding_missing".to_owned()),
-                Binding::Invalid(error) => Some(error.code().to_owned()),
-                Binding::Equivocal { .. } => Some("binding_equivocal".to_owned()),
-            },
-            hosts: body.hosts.iter().map(|host| host.peer.to_string()).collect(),
-            listings: listings.iter().map(|listing| self.listing_view(listing)).collect(),
-            reputation: self.reputation_view(&did),
-            card: serde_json::from_str(&body.agent_card).unwrap_or(Value::Null),
-            notice: views::NOTICE.to_owned(),
-        })
+        self.agent_view(did).await
+    }
+
+    async fn agent_listings(&self) -> Result<Vec<AgentListing>, ApiError> {
+        self.listed_agents().await
+    }
+
+    async fn agent_listing(&self, agent: &str) -> Result<AgentListing, ApiError> {
+        self.listed_agent(agent).await
+    }
+
+    async fn change_agent(&self, agent: &str, change: AgentChange) -> Result<AgentSummary, ApiError> {
+        self.change(agent, &change).await
+    }
+
+    async fn suspend_agent(&self, agent: &str) -> Result<AgentSummary, ApiError> {
+        self.suspend(agent).await
+    }
+
+    async fn delete_agent(&self, agent: &str) -> Result<(), ApiError> {
+        self.delete(agent).await
     }
 
     async fn prices(&self, id: &str) -> Result<PricesView, ApiError> {
@@ -331,9 +320,10 @@ impl NodeApi for Inner {
     }
 
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
+        let status = if new.draft { AgentStatus::Draft } else { AgentStatus::Approved };
         let (mut draft, runner) = agents::asked(new, self.config.agents.commands)?;
         let face = self.face_of(&mut draft, &runner).await;
-        self.add(draft, runner, face, None).await
+        self.add(draft, runner, face, None, Some(status)).await
     }
 
     async fn probe_agent(&self, probe: Probe) -> Result<ProbeView, ApiError> {
@@ -344,8 +334,8 @@ impl NodeApi for Inner {
         self.log_of(agent, lines)
     }
 
-    async fn republish(&self, did: &str, change: Republish) -> Result<AgentSummary, ApiError> {
-        self.publish_anew(&read_did(did)?, change).await
+    async fn republish(&self, agent: &str, change: Republish) -> Result<AgentSummary, ApiError> {
+        self.publish_anew(agent, change).await
     }
 
     async fn quote(&self, request: QuoteRequest) -> Result<QuoteView, ApiError> {
@@ -532,8 +522,8 @@ impl NodeApi for Inner {
 
     async fn wallets(&self) -> Result<WalletList, ApiError> {
         let mut items = vec![self.wallet_view(&self.own_did()).await?];
-        for served in self.agents.all() {
-            items.push(self.wallet_view(&served.row.did).await?);
+        for agent in self.agents.owners() {
+            items.push(self.wallet_view(&agent).await?);
         }
         Ok(WalletList { items })
     }

@@ -102,7 +102,7 @@ impl Inner {
             }
             Err(error) => check("usdc", Verdict::Skipped, error.to_string(), "bring the chain back first"),
         };
-        let agents = self.agents.dids();
+        let agents = self.agents.shown();
         let unbound = agents.iter().filter(|agent| self.catalog.binding(agent).address().is_none()).count();
         let bound = check(
             "payable",

@@ -31,7 +31,7 @@ use crate::lookup::Lookup;
 use crate::mailbox::Mailbox;
 use crate::network_check::rails;
 use crate::post::Post;
-use crate::records::{AgentTable, SchemaText};
+use crate::records::{AgentStatus, AgentTable, SchemaText};
 use crate::{secrets, setup};
 use haggle_a2a_transport::{CardSigner, Client, HttpConfig, Limits as A2aLimits, Reach, Remote, Server, Toll, router};
 use haggle_base::{AgentKey, Clock, Coded, NetworkFile, NetworkId, NodeKey, PaymentKey, Seed, SystemClock, pointer};
@@ -324,6 +324,10 @@ fn read_agents(
         }
         let Ok(key) = u32::try_from(index) else { continue };
         keys.add(key);
+        if row.status == AgentStatus::Deleted {
+            agents.delete(index, row.did);
+            continue;
+        }
         let engine = Engine::of(&row.name, &row.runner, clock).unwrap_or_else(|problem| {
             tracing::warn!(agent.id = %row.did, "agent {} cannot be served: {problem}", row.name.as_str());
             None

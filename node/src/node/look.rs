@@ -136,6 +136,7 @@ impl Inner {
             let reply = match question {
                 Question::Ping => Reply::Pong,
                 Question::Record { id, place } => Reply::Record { holding: self.catalog.holding(&id, place.as_ref()) },
+                Question::Agent { did } if self.agents.is_draft(&did) => Reply::Agent { health: Health::Absent },
                 Question::Agent { did } => Reply::Agent { health: self.health_of(&did).await },
             };
             let Ok(bytes) = reply.encode() else { return };

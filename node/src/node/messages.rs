@@ -5,6 +5,7 @@ mod offers;
 mod sold;
 mod typed;
 
+pub(super) use discover::reputation;
 pub(super) use offers::{number, rejected};
 pub(super) use sold::tell_sellers;
 

@@ -245,7 +245,10 @@ impl Inner {
 
     /// What the first of this node's agents has that has something.
     fn by_any<T>(&self, find: impl Fn(&Did) -> Result<Option<T>, ApiError>) -> Result<Option<T>, ApiError> {
-        std::iter::once(self.own_did()).chain(self.agents.dids()).find_map(|agent| find(&agent).transpose()).transpose()
+        std::iter::once(self.own_did())
+            .chain(self.agents.owners())
+            .find_map(|agent| find(&agent).transpose())
+            .transpose()
     }
 
     /// Sends USDC; see [`haggle_gateway::NodeApi::transfer`].

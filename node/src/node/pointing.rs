@@ -1,6 +1,7 @@
 //! The pointers of this node's agents in the DHT: signed when a card changes and at half of their life, stored twice a day.
 
 use super::Inner;
+use crate::records::AgentStatus;
 use haggle_base::{
     AgentKey, Coded, Did, List, NetworkId, Pointer, PointerHost, RecordError, Timestamp, Verified, pointer,
 };
@@ -130,15 +131,17 @@ pub(super) async fn keep_pointers(inner: Arc<Inner>) {
 impl Inner {
     /// The agents that this node keeps pointers of.
     pub(super) fn pointed(&self) -> impl Iterator<Item = Did> {
-        std::iter::once(self.own_did()).chain(self.agents.dids()).take(MOST)
+        std::iter::once(self.own_did()).chain(self.agents.shown()).take(MOST)
     }
 
     /// What is to be said of an agent now; `None` if it is not served, or has no card yet.
     fn pointer_of(&self, agent: &Did) -> Option<Pointer> {
         let served = self.agents.get(agent);
         match &served {
-            Some(served) if served.row.withdrawn => return Some(Pointer::withdrawn()),
+            Some(served) if served.row.status == AgentStatus::Draft => return None,
+            Some(served) if !served.is_on_the_market() => return Some(Pointer::withdrawn()),
             Some(served) if served.engine.is_none() => return None,
+            None if self.agents.is_deleted(agent) => return Some(Pointer::withdrawn()),
             None if *agent != self.own_did() => return None,
             _ => {}
         }

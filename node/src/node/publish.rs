@@ -7,13 +7,13 @@ use crate::agent::{AgentDraft, Worker};
 use crate::agents::{self, Engine, MAX_AGENTS, Served};
 use crate::error::NodeError;
 use crate::keyring::AgentKeys;
-use crate::records::{AgentRow, AgentTable, Runner, SchemaText};
+use crate::records::{AgentRow, AgentStatus, AgentTable, Runner, SchemaText};
 use haggle_a2a::card;
 use haggle_a2a_transport::Cards;
 use haggle_base::{Did, Text, Timestamp};
 use haggle_catalog::{CardBody, EscrowTerms, Host, ListingBody, PricingModel, Sla};
 use haggle_gateway::ApiError;
-use haggle_gateway::view::{AgentSummary, Republish};
+use haggle_gateway::view::AgentSummary;
 use haggle_store::Batch;
 use haggle_x402::Scheme;
 use serde_json::Value;
@@ -25,16 +25,18 @@ const BINDING_MARGIN: Duration = Duration::from_secs(14 * 24 * 3600);
 impl Inner {
     /// Serves a closure; the same name serves the same agent again.
     pub(super) async fn serve(&self, draft: AgentDraft, worker: Worker) -> Result<AgentSummary, ApiError> {
-        self.add(draft, Runner::Embedded, None, Some(Engine::Function(worker))).await
+        self.add(draft, Runner::Embedded, None, Some(Engine::Function(worker)), None).await
     }
 
-    /// Adds an agent, or gives the known one of that name what runs it; then publishes it.
+    /// Adds an agent, or gives the known one of that name what runs it; then publishes it, unless it is or stays beside the
+    /// market. Without a `status` a known agent stands where it stood.
     pub(super) async fn add(
         &self,
         draft: AgentDraft,
         runner: Runner,
         face: Option<Text<4096>>,
         engine: Option<Engine>,
+        status: Option<AgentStatus>,
     ) -> Result<AgentSummary, ApiError> {
         let _one_at_a_time = self.adding.lock().await;
         let known = self.agents.named(&draft.name);
@@ -46,6 +48,16 @@ impl Inner {
                 "take another name, or publish the known agent anew",
             ));
         }
+        let before = known.as_ref().map(|known| known.row.status);
+        if let (Some(AgentStatus::Draft), Some(AgentStatus::Approved | AgentStatus::Suspended)) = (status, before) {
+            return Err(ApiError::new(
+                http::StatusCode::CONFLICT,
+                "already_published",
+                format!("{:?} was published: others know of it", draft.name),
+                "suspend it, or take another name for the draft",
+            ));
+        }
+        let status = status.or(before).unwrap_or(AgentStatus::Approved);
         let index = match &known {
             Some(known) => known.index,
             None => self.agents.next_index(),
@@ -56,9 +68,11 @@ impl Inner {
         }
         let key = u32::try_from(index).map_err(|cause| ApiError::internal(&cause))?;
         let keys = self.keys.add(key);
-        let mut row = AgentRow { face, ..agents::row(keys.agent.did(), draft, runner)? };
+        let now = Some(self.clock.now());
+        let created = known.as_ref().map_or(now, |known| known.row.created);
+        let row = agents::row(keys.agent.did(), &draft, runner)?;
+        let mut row = AgentRow { face, status, created, changed: now, ..row };
         // what breaks a rule of the market breaks it before anything is stored
-        self.catalog.check_standing(&row.did).map_err(|error| ApiError::from_coded(&error))?;
         let listing = self.listing_body(&row)?;
         if let Err(problem) = self.cards(&row) {
             // a wrapped agent's words that our signed card cannot carry are left out of it
@@ -73,38 +87,21 @@ impl Inner {
             Some(engine) => Some(engine),
             None => Engine::of(&row.name, &row.runner, &self.clock)?,
         };
-        self.keep(index, &row).await?;
-        let served = Served { index, row, engine };
-        self.agents.insert(served.clone());
-        self.publish(&served, listing).await
+        self.settle_down(Served { index, row, engine }, listing).await
     }
 
-    /// Publishes an agent anew, at another price if one is given.
-    pub(super) async fn publish_anew(&self, did: &Did, change: Republish) -> Result<AgentSummary, ApiError> {
-        let _one_at_a_time = self.adding.lock().await;
-        let mut served = self.agents.get(did).ok_or_else(|| not_ours(did))?;
-        self.catalog.check_standing(did).map_err(|error| ApiError::from_coded(&error))?;
-        if let Some(price) = change.price {
-            served.row.price = price;
+    /// Keeps an agent as it is now, serves it, and puts it on the market if that is where it stands.
+    pub(super) async fn settle_down(&self, served: Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
+        if served.is_on_the_market() {
+            self.catalog.check_standing(&served.row.did).map_err(|error| ApiError::from_coded(&error))?;
         }
-        served.row.withdrawn = false;
-        let listing = self.listing_body(&served.row)?;
         self.keep(served.index, &served.row).await?;
         self.agents.insert(served.clone());
-        self.publish(&served, listing).await
-    }
-
-    /// Withdraws an agent's listing with a tombstone.
-    pub(super) async fn withdraw_agent(&self, did: &Did) -> Result<(), ApiError> {
-        let _one_at_a_time = self.adding.lock().await;
-        let mut served = self.agents.get(did).ok_or_else(|| not_ours(did))?;
-        let keys = self.keys.get(did).ok_or_else(|| not_ours(did))?;
-        served.row.withdrawn = true;
-        self.keep(served.index, &served.row).await?;
-        self.catalog.withdraw(&keys.agent, &served.row.name).await.map_err(|error| ApiError::from_coded(&error))?;
-        self.agents.insert(served);
-        self.pointers_due.add(*did);
-        self.flush().await
+        if served.is_on_the_market() {
+            return self.publish(&served, listing).await;
+        }
+        self.serve_now(&served)?;
+        self.summary(&served)
     }
 
     /// Serves the agents that were served before, ahead of the first call: to a caller who comes right after a restart
@@ -122,12 +119,13 @@ impl Inner {
         let api = |problem: ApiError| NodeError::Api(Box::new(problem));
         self.publish_own_card().await.map_err(api)?;
         self.present_buyers().await.map_err(api)?;
+        self.bury_again().await;
         for served in self.agents.all() {
             if served.engine.is_none() {
                 continue;
             }
             let published = match self.listing_body(&served.row) {
-                Ok(_) if served.row.withdrawn => self.serve_now(&served),
+                Ok(_) if !served.is_on_the_market() => self.serve_now(&served),
                 Ok(listing) => self.publish(&served, listing).await.map(drop),
                 Err(problem) => Err(problem),
             };
@@ -157,7 +155,8 @@ impl Inner {
         if let Err(problem) = self.publish_own_card().await {
             told(&own, &problem);
         }
-        for served in self.agents.all().into_iter().filter(|served| served.engine.is_some()) {
+        let has_card = |served: &Served| served.engine.is_some() && served.row.status != AgentStatus::Draft;
+        for served in self.agents.all().into_iter().filter(has_card) {
             if let Err(problem) = self.renew_card(&served).await {
                 told(&served.row.did, &problem);
             }
@@ -185,7 +184,7 @@ impl Inner {
         self.keys.add(0).agent.did()
     }
 
-    async fn keep(&self, index: u64, row: &AgentRow) -> Result<(), ApiError> {
+    pub(super) async fn keep(&self, index: u64, row: &AgentRow) -> Result<(), ApiError> {
         let mut batch = Batch::new();
         let mut stored = row.clone();
         for schema in [&mut stored.input_schema, &mut stored.output_schema] {
@@ -208,7 +207,7 @@ impl Inner {
         let did = self.own_did();
         let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
         let draft = AgentDraft::new("buyer").describe("Buys for its owner; it serves nothing.");
-        let row = agents::row(did, draft, Runner::Embedded)?;
+        let row = agents::row(did, &draft, Runner::Embedded)?;
         let card = self.card_body(&row, text(&self.config.name))?;
         self.publish_card(&keys, card).await
     }
@@ -258,12 +257,12 @@ impl Inner {
     }
 
     /// Makes what was published findable here at once.
-    async fn flush(&self) -> Result<(), ApiError> {
+    pub(super) async fn flush(&self) -> Result<(), ApiError> {
         self.catalog.flush().await.map_err(|error| ApiError::from_coded(&error))
     }
 
     /// The agent's A2A cards, each valid and signed by the agent.
-    fn cards(&self, row: &AgentRow) -> Result<Cards, ApiError> {
+    pub(super) fn cards(&self, row: &AgentRow) -> Result<Cards, ApiError> {
         let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
         let signed = |card: Value| {
             card::check(&card).map_err(|error| ApiError::from_coded(&error))?;
@@ -292,7 +291,7 @@ impl Inner {
         })
     }
 
-    fn listing_body(&self, row: &AgentRow) -> Result<ListingBody, ApiError> {
+    pub(super) fn listing_body(&self, row: &AgentRow) -> Result<ListingBody, ApiError> {
         use haggle_base::Body;
         let priced = !row.price.is_zero();
         let review_secs = u32::try_from(self.config.trade.review.as_secs()).unwrap_or(u32::MAX);
@@ -321,21 +320,22 @@ impl Inner {
         let row = &served.row;
         let listing = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
         let address = self.settlement.payment_address(&row.did).ok_or_else(|| not_ours(&row.did))?;
-        let (status, probed) = self.own_status(served);
+        let (health, probed) = self.own_health(served);
         Ok(AgentSummary {
             did: row.did.to_string(),
             name: row.name.as_str().to_owned(),
             executor: agents::shown(&row.runner),
+            status: row.status.as_str().to_owned(),
             listing: listing.map(|listing| listing.id().to_string()),
             price: row.price,
             payment_address: address.to_string(),
-            status: status.to_owned(),
+            health: health.to_owned(),
             probed: probed.map(Timestamp::to_rfc3339),
         })
     }
 }
 
-fn not_ours(did: &Did) -> ApiError {
+pub(super) fn not_ours(did: &Did) -> ApiError {
     ApiError::not_found("agent_not_found", format!("this node serves no agent {did}"), "`haggle agent list` names ours")
 }
 

@@ -132,7 +132,7 @@ impl Counter {
             Err(_) => listing.parse().ok(),
         };
         let served = did.and_then(|did| self.agents.get(&did)).or_else(|| self.agents.named(listing));
-        let served = served.filter(|served| !served.row.withdrawn).ok_or_else(missing)?;
+        let served = served.filter(Served::is_on_the_market).ok_or_else(missing)?;
         if served.row.price.is_zero() {
             return Err(ApiError::bad_request(
                 "listing_is_free",

@@ -331,6 +331,29 @@ impl Gate for Doorkeeper {
     }
 }
 
+/// Shows the agent to whoever is not a peer.
+struct Curtain;
+
+#[async_trait]
+impl Gate for Curtain {
+    async fn admit(&self, _: &Caller, _: &Did, _: &Value) -> Result<crate::Admission, A2aError> {
+        Ok(crate::Admission::Run)
+    }
+
+    fn shows(&self, caller: &Caller, _: &Did) -> bool {
+        caller.peer.is_none()
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_shown_to_a_caller_is_not_there() {
+    let node = node_with(Arc::new(Curtain), Limits::default()).await;
+    assert!(node.ask(Caller::http("owner"), send("work")).await.is_ok());
+    for request in [send("work"), get("t-1"), cancel("t-1")] {
+        assert_eq!(node.ask_kind(alice(), request).await, Kind::AgentNotFound);
+    }
+}
+
 /// Opens streams whose proven identities grow.
 struct Growing {
     server: Server,

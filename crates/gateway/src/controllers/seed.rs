@@ -125,6 +125,7 @@ fn draft(body: Register) -> Result<NewAgent, ApiError> {
         deliver_within_seconds: 300,
         executor: Executor::Http { url: body.api_endpoint },
         extended: None,
+        draft: false,
     })
 }
 

@@ -122,7 +122,7 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// `POST /v1/agents`: put an agent of this node on the market.
+/// `POST /v1/agents`, `POST /api/v1/agents`: put an agent of this node on the market, or beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgent {
@@ -153,6 +153,9 @@ pub struct NewAgent {
     /// `skills` are added to the public one. At most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended: Option<Value>,
+    /// Whether nobody else shall know of it until it is published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft: bool,
 }
 
 const fn default_deliver_within() -> u32 {
@@ -168,7 +171,9 @@ pub struct AgentSummary {
     pub name: String,
     /// What runs it.
     pub executor: Executor,
-    /// Record id of its listing, once published.
+    /// `draft`, `approved` or `suspended`.
+    pub status: String,
+    /// Record id of its listing, while it is on the market.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing: Option<String>,
     /// Price of one call.
@@ -177,7 +182,7 @@ pub struct AgentSummary {
     pub payment_address: String,
     /// How it is: `live`, `busy`, `degraded` if what runs it did not answer when it was asked last, or `down` if nothing runs it.
     #[serde(default)]
-    pub status: String,
+    pub health: String,
     /// When what runs it was asked last; absent where only calls show whether it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed: Option<String>,

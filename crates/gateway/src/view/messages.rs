@@ -55,8 +55,9 @@ pub struct AgentCapability {
     pub pricing: Pricing,
     /// What is promised.
     pub sla: Sla,
-    /// Record id of the listing: `to` of a request for just this.
-    pub listing: String,
+    /// Record id of the listing: `to` of a request for just this. Absent while it is not on the market.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
 }
 
 /// What a seller promises. Availability and accuracy are no promises here: see the reputation.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod keys;
+mod registry;
 mod services;
 mod shop;
 mod versions;

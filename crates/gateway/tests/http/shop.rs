@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use haggle_base::Usdc;
 use haggle_gateway::view::{
-    AgentPage, AgentProfile, AgentSummary, AgentView, Answered, CaseView, ChannelPage, ChannelQuery,
-    ChannelReceiptRequest, ChecksView, CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView,
-    EventView, ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked,
-    KeyList, KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
+    AgentChange, AgentListing, AgentMetadata, AgentPage, AgentProfile, AgentReputation, AgentStats, AgentSummary,
+    AgentView, Answered, Availability, CaseView, ChannelPage, ChannelQuery, ChannelReceiptRequest, ChecksView,
+    CloseRequest, ClosingView, Discover, DiscoveryQuery, DisputeRequest, EscrowView, EventView, Executor,
+    ExplainedView, ExplanationView, FacetsView, HireRequest, HistoryPage, HistoryQuery, Invocation, Invoked, KeyList,
+    KeyScope, KeyView, ListingDetail, ListingPage, ListingQuery, ListingView, LogView, MadeKey, MessageBody,
     MessageQuery, MessageView, Movement, NewAgent, NewKey, NodeStatus, OrderPage, OrderQuery, OrderView, PartView,
     PayRequest, PayView, PaymentView, PeerList, PingView, PriceBandView, PricesView, Probe, ProbeView, QuoteRequest,
     QuoteView, Republish, Reputation, TicketView, Topic, TransactionQuery, TransferRequest, TypedAnswer, TypedMessage,
@@ -44,6 +45,7 @@ fn spending() -> Movement {
 /// A node that holds one listing and records what is asked of it.
 pub(crate) struct Shop {
     pub(crate) added: Mutex<Vec<NewAgent>>,
+    pub(crate) stood: Mutex<Vec<String>>,
     pub(crate) hired: Mutex<Vec<String>>,
     pub(crate) paid: Mutex<Vec<(String, PayRequest)>>,
     pub(crate) closed: Mutex<Vec<(String, CloseRequest)>>,
@@ -89,6 +91,49 @@ pub(crate) fn digest() -> ListingView {
         liveness: None,
         expires: "2026-11-27T12:00:00.000Z".to_owned(),
         explanation: None,
+    }
+}
+
+fn summary(did: &str, status: &str) -> AgentSummary {
+    AgentSummary {
+        did: did.to_owned(),
+        name: "digest".to_owned(),
+        executor: Executor::Embedded,
+        status: status.to_owned(),
+        listing: None,
+        price: Usdc::ZERO,
+        payment_address: "0x0000000000000000000000000000000000000001".to_owned(),
+        health: "live".to_owned(),
+        probed: None,
+    }
+}
+
+/// An agent in the owner's words, of which nothing is known but its DID.
+fn listed(did: &str) -> AgentListing {
+    AgentListing {
+        id: did.to_owned(),
+        creator_id: None,
+        name: "digest".to_owned(),
+        description: String::new(),
+        category: Vec::new(),
+        tags: Vec::new(),
+        capabilities: Vec::new(),
+        pricing: None,
+        visibility: "private".to_owned(),
+        status: "draft".to_owned(),
+        certifications: Vec::new(),
+        metadata: AgentMetadata {
+            version: "0".to_owned(),
+            changelog: String::new(),
+            documentation: String::new(),
+            sample_inputs: Vec::new(),
+            sample_outputs: Vec::new(),
+        },
+        stats: AgentStats { total_runs: 0, success_rate: None, avg_rating: None, total_reviews: 0, revenue: None },
+        reputation: AgentReputation { rating: None, completed_tasks: 0, success_rate: None, avg_response_time: None },
+        availability: Availability { status: "online".to_owned() },
+        created_at: None,
+        updated_at: None,
     }
 }
 
@@ -159,15 +204,12 @@ impl NodeApi for Shop {
         Ok(PricesView { agent: id.to_owned(), listings: Vec::new() })
     }
     async fn add_agent(&self, new: NewAgent) -> Result<AgentSummary, ApiError> {
+        let status = if new.draft { "draft" } else { "approved" };
         let summary = AgentSummary {
-            did: "did:key:z6MkexampleNew".to_owned(),
             name: new.name.clone(),
             executor: new.executor.clone(),
-            listing: None,
             price: new.price,
-            payment_address: "0x0000000000000000000000000000000000000001".to_owned(),
-            status: "live".to_owned(),
-            probed: None,
+            ..summary("did:key:z6MkexampleNew", status)
         };
         self.added.lock().push(new);
         Ok(summary)
@@ -178,8 +220,30 @@ impl NodeApi for Shop {
     async fn agent_log(&self, _: &str, lines: usize) -> Result<LogView, ApiError> {
         Ok(LogView { items: Vec::new(), forgotten: lines as u64 })
     }
-    async fn republish(&self, _: &str, _: Republish) -> Result<AgentSummary, ApiError> {
-        Err(unused())
+    async fn republish(&self, agent: &str, _: Republish) -> Result<AgentSummary, ApiError> {
+        self.stood.lock().push(format!("publish {agent}"));
+        Ok(summary(agent, "approved"))
+    }
+    async fn agent_listings(&self) -> Result<Vec<AgentListing>, ApiError> {
+        Ok(vec![listed("did:key:z6MkexampleNew")])
+    }
+    async fn agent_listing(&self, agent: &str) -> Result<AgentListing, ApiError> {
+        match agent {
+            "nobody" => Err(ApiError::not_found("agent_not_found", "nobody", "look at the others")),
+            agent => Ok(listed(agent)),
+        }
+    }
+    async fn change_agent(&self, agent: &str, change: AgentChange) -> Result<AgentSummary, ApiError> {
+        self.stood.lock().push(format!("change {agent} {}", serde_json::to_string(&change).unwrap()));
+        Ok(summary(agent, "draft"))
+    }
+    async fn suspend_agent(&self, agent: &str) -> Result<AgentSummary, ApiError> {
+        self.stood.lock().push(format!("suspend {agent}"));
+        Ok(summary(agent, "suspended"))
+    }
+    async fn delete_agent(&self, agent: &str) -> Result<(), ApiError> {
+        self.stood.lock().push(format!("delete {agent}"));
+        Ok(())
     }
     async fn quote(&self, _: QuoteRequest) -> Result<QuoteView, ApiError> {
         Err(unused())
@@ -405,6 +469,7 @@ impl Rig {
     pub(crate) async fn start_with(a2a: axum::Router) -> Self {
         let shop = Arc::new(Shop {
             added: Mutex::default(),
+            stood: Mutex::default(),
             hired: Mutex::default(),
             paid: Mutex::default(),
             closed: Mutex::default(),

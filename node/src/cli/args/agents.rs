@@ -8,6 +8,10 @@ use std::path::PathBuf;
 pub(in crate::cli) enum AgentCommand {
     /// Add an agent and put it on the market.
     Add(Box<AgentAdd>),
+    /// Withdraw an agent from the market; `haggle publish` brings it back.
+    Suspend(OneAgent),
+    /// Withdraw an agent for good, and stop it; its wallet stays.
+    Delete(OneAgent),
     /// The agents of this node.
     List,
     /// What the program of an agent said on its standard error, and what the node says about it.
@@ -63,6 +67,9 @@ pub(in crate::cli) struct AgentAdd {
     /// its card, or "hello".
     #[arg(long, value_name = "INPUT")]
     pub(in crate::cli) sample: Vec<String>,
+    /// Serve it to nobody but its owner until `haggle publish` puts it on the market.
+    #[arg(long)]
+    pub(in crate::cli) draft: bool,
     /// Serve it without asking it anything first.
     #[arg(long, conflicts_with = "sample")]
     pub(in crate::cli) no_self_test: bool,
@@ -88,6 +95,12 @@ pub(in crate::cli) struct AgentAdd {
     /// fields, in which `skills` are added.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(in crate::cli) extended: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OneAgent {
+    /// Name or DID of an agent of this node.
+    pub(in crate::cli) agent: String,
 }
 
 #[derive(Debug, Args)]

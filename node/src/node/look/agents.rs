@@ -179,7 +179,7 @@ impl Inner {
     }
 
     /// How an agent of ours is, in a word, and when what runs it was asked last, if that is asked at all.
-    pub(in crate::node) fn own_status(&self, served: &Served) -> (&'static str, Option<Timestamp>) {
+    pub(in crate::node) fn own_health(&self, served: &Served) -> (&'static str, Option<Timestamp>) {
         let probed = self.looks.last_probe(&served.row.did);
         let live = match (&served.engine, probed) {
             (None, _) => Live::Down,
@@ -217,8 +217,8 @@ impl Inner {
             } else {
                 tracing::warn!(agent.id = %agent, "what runs agent {agent} does not answer: others see it as degraded");
             }
-            let status = self.own_status(served).0;
-            let data = json!({"agent": agent, "name": served.row.name, "status": status});
+            let health = self.own_health(served).0;
+            let data = json!({"agent": agent, "name": served.row.name, "health": health});
             self.events.tell(Happened::AgentStatus, data);
         }
         well

@@ -1,7 +1,7 @@
 //! The agents of the market that sell something, with the owner's fields.
 
 use super::{Inner, coded};
-use haggle_base::{Did, Usdc, Verified};
+use haggle_base::{Did, RecordId, Usdc};
 use haggle_catalog::{Hit, ListingBody, MAX_LIMIT, PricingModel, Query};
 use haggle_gateway::ApiError;
 use haggle_gateway::view::{AgentCapability, AgentProfile, AgentReputation, Availability, Discover, Pricing, Sla};
@@ -45,6 +45,32 @@ impl Inner {
         Ok(found.into_iter().map(|(_, _, profile)| profile).collect())
     }
 
+    /// What a listing sells, with its record's id if it is on the market.
+    pub(in crate::node) fn capability(
+        &self,
+        body: &ListingBody,
+        listing: Option<RecordId>,
+    ) -> Result<AgentCapability, ApiError> {
+        let schema = |text: Option<&str>| {
+            let text = self.lookup.schema_at_hand(text);
+            text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null)
+        };
+        let model = match &body.pricing {
+            PricingModel::PerCall | PricingModel::PerUnit { .. } => "per-use",
+            PricingModel::Outcome => "outcome-based",
+            PricingModel::Subscription { .. } => "subscription",
+        };
+        Ok(AgentCapability {
+            name: body.title.as_str().to_owned(),
+            description: body.description.as_str().to_owned(),
+            input_schema: schema(body.input_schema.as_deref()),
+            output_schema: schema(body.output_schema.as_deref()),
+            pricing: Pricing { model: model.to_owned(), price: number(&body.price)?, currency: "USDC".to_owned() },
+            sla: Sla { response_time: u64::from(body.sla.deliver_within_secs) * 1000 },
+            listing: listing.map(|listing| listing.to_string()),
+        })
+    }
+
     fn gather(&self, found: &mut Vec<(Did, Usdc, AgentProfile)>, hit: &Hit, wanted: &Discover) -> Result<(), ApiError> {
         let (listing, agent) = (&hit.listing, hit.listing.author());
         let body = listing.body();
@@ -58,7 +84,7 @@ impl Inner {
         if too_slow || too_bad || wanted.online && !online {
             return Ok(());
         }
-        let capability = capability(listing, promised, |schema| self.lookup.schema_at_hand(schema))?;
+        let capability = self.capability(body, Some(listing.id()))?;
         if let Some((_, lowest, profile)) = found.iter_mut().find(|(known, ..)| *known == agent) {
             if body.price < *lowest {
                 *lowest = body.price;
@@ -86,31 +112,7 @@ impl Inner {
     }
 }
 
-fn capability(
-    listing: &Verified<ListingBody>,
-    promised: u64,
-    at_hand: impl Fn(Option<&str>) -> Option<String>,
-) -> Result<AgentCapability, ApiError> {
-    let body = listing.body();
-    let schema =
-        |text: Option<&str>| at_hand(text).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
-    let model = match &body.pricing {
-        PricingModel::PerCall | PricingModel::PerUnit { .. } => "per-use",
-        PricingModel::Outcome => "outcome-based",
-        PricingModel::Subscription { .. } => "subscription",
-    };
-    Ok(AgentCapability {
-        name: body.title.as_str().to_owned(),
-        description: body.description.as_str().to_owned(),
-        input_schema: schema(body.input_schema.as_deref()),
-        output_schema: schema(body.output_schema.as_deref()),
-        pricing: Pricing { model: model.to_owned(), price: number(&body.price)?, currency: "USDC".to_owned() },
-        sla: Sla { response_time: promised },
-        listing: listing.id().to_string(),
-    })
-}
-
-fn reputation(figures: &Figures) -> Result<AgentReputation, ApiError> {
+pub(in crate::node) fn reputation(figures: &Figures) -> Result<AgentReputation, ApiError> {
     let stars = figures.rating.map(|share| Usdc::from_units(u64::from(share.millionths()) * 5));
     Ok(AgentReputation {
         rating: stars.as_ref().map(number).transpose()?,

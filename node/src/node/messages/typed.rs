@@ -86,6 +86,7 @@ impl Inner {
                     deliver_within_seconds: DELIVER_WITHIN,
                     executor,
                     extended: None,
+                    draft: false,
                 };
                 self.add_agent(draft).await
             }

@@ -7,6 +7,7 @@ mod fare;
 
 use super::{Counter, is_wish};
 use crate::adapters::faults::points;
+use crate::agents::Served;
 use crate::node::api::coded;
 use crate::records::{AgentRow, SchemaText};
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ struct Stall {
 #[async_trait]
 impl Toll for Counter {
     async fn pass(&self, coming: &mut Coming) -> Result<Passage, A2aError> {
-        let served = self.agents.get(&coming.call.agent).filter(|served| !served.row.withdrawn);
+        let served = self.agents.get(&coming.call.agent).filter(Served::is_on_the_market);
         let served = served.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "this agent sells nothing any more"))?;
         let status = Status::of(&coming.call.message);
         let named = coming.call.extensions.iter().map(String::as_str);

@@ -1,0 +1,140 @@
+//! The life of an agent's listing: a draft nobody else knows of, published, changed, suspended, published again, deleted.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use haggle_testnet::Stage;
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
+
+/// Asks node 1, whose agent it is.
+async fn owner(stage: &Stage, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let gateway = stage.node(1).client().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.request(method.parse().unwrap(), format!("{}{path}", gateway.base()));
+    let response = request.bearer_auth(gateway.token()).json(body).send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or_default())
+}
+
+/// Waits until node 2 finds the agent, or finds it no more.
+async fn until_found(stage: &Stage, did: &str, wanted: bool) -> Value {
+    let has = |page: &Value| page["items"].as_array().unwrap().iter().any(|item| item["agent"] == did);
+    stage.until_answer(2, "/v1/listings?limit=100", |page| page["items"].is_array() && has(page) == wanted).await
+}
+
+/// Everything by which somebody at node 2 could learn of the agent.
+async fn assert_unknown_at_the_peer(stage: &Stage, did: &str) {
+    until_found(stage, did, false).await;
+    let peer = stage.node(2).client().unwrap();
+    for path in [format!("/api/v1/agents/{did}"), format!("/v1/agents/{did}")] {
+        assert_eq!(peer.get::<Value>(&path).await.unwrap_err().code, "agent_not_found", "{path}");
+    }
+    let found = peer.post::<_, Value>("/api/v1/a2a/discover", &json!({"capability": "words"})).await.unwrap();
+    assert_eq!(found, json!([]));
+}
+
+async fn restart(stage: &mut Stage) {
+    stage.market.node_mut(1).stop().await;
+    stage.market.node_mut(1).restart(&[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_drafted_published_changed_suspended_and_deleted() {
+    let mut stage = Stage::of(PROGRAM, 2).await;
+    let add = ["agent", "add", "words", "--builtin", "digest", "--price", "0.02", "--draft", "--json"];
+    let added = stage.typed(1, &add).await;
+    assert!(added.ok, "{}", added.err);
+    let added: Value = serde_json::from_str(&added.out).unwrap();
+    assert_eq!((&added["status"], added.get("listing")), (&json!("draft"), None));
+    let did = added["did"].as_str().unwrap().to_owned();
+
+    // it is there for its owner: shown, and at work
+    let (status, draft) = owner(&stage, "GET", "/api/v1/agents/words", &Value::Null).await;
+    assert_eq!((status, &draft["status"], &draft["visibility"]), (200, &json!("draft"), &json!("private")), "{draft}");
+    assert_eq!((&draft["id"], &draft["metadata"]["version"]), (&json!(did), &json!("0")));
+    let (_, invoked) = owner(&stage, "POST", "/api/v1/agents/words/invoke", &json!({"input": {"text": "a b c"}})).await;
+    assert_eq!(invoked["output"]["words"], 3, "{invoked}");
+    let (status, early) = owner(&stage, "POST", "/api/v1/agents/words/suspend", &Value::Null).await;
+    assert_eq!((status, &early["code"]), (409, &json!("not_published")));
+
+    // what its node says later has come, and nothing of the draft with it; nor after a restart
+    stage.serve(1, "echo", 1).await;
+    assert_unknown_at_the_peer(&stage, &did).await;
+    restart(&mut stage).await;
+    let (_, after) = owner(&stage, "GET", "/api/v1/agents/words", &Value::Null).await;
+    assert_eq!((&after["status"], &after["createdAt"]), (&json!("draft"), &draft["createdAt"]));
+    stage.serve(1, "csv", 2).await;
+    assert_unknown_at_the_peer(&stage, &did).await;
+
+    // published: the peer has it with every field of the profile
+    let (status, approved) = owner(&stage, "POST", "/api/v1/agents/words/publish", &Value::Null).await;
+    assert_eq!((status, &approved["status"], &approved["visibility"]), (200, &json!("approved"), &json!("public")));
+    until_found(&stage, &did, true).await;
+    let path = format!("/api/v1/agents/{did}");
+    let seen = stage.until_answer(2, &path, |agent| agent["status"] == "approved").await;
+    for field in ["id", "name", "description", "category", "tags", "capabilities", "pricing", "visibility"] {
+        assert_eq!(seen[field], approved[field], "{field}");
+    }
+    assert_eq!(seen["pricing"], json!({"model": "per-use", "price": 0.02, "currency": "USDC"}));
+    assert_eq!(
+        seen["reputation"],
+        json!({"rating": null, "completedTasks": 0, "successRate": null, "avgResponseTime": null})
+    );
+    assert_eq!((&seen["creatorId"], &seen["stats"]["revenue"]), (&Value::Null, &Value::Null), "its owner's alone");
+    let (status, again) = owner(&stage, "POST", "/api/v1/agents", &draft_of("words", "digest")).await;
+    assert_eq!((status, &again["code"]), (409, &json!("already_published")), "what is known cannot be a draft");
+
+    // another price: a new version that the peer sees
+    let change = json!({"price": "0.03", "description": "Counts words, dearly.", "tags": ["words"]});
+    let (status, dearer) = owner(&stage, "PUT", &path, &change).await;
+    assert_eq!((status, &dearer["pricing"]["price"]), (200, &json!(0.03)), "{dearer}");
+    let seen = stage.until_answer(2, &path, |agent| agent["pricing"]["price"] == json!(0.03)).await;
+    assert_eq!((&seen["description"], &seen["tags"]), (&change["description"], &change["tags"]));
+    let version = |agent: &Value| agent["metadata"]["version"].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(version(&seen) > version(&approved) && version(&seen) == version(&dearer), "{seen}");
+    let (status, refused) = owner(&stage, "PUT", &path, &json!({"category": "No Label"})).await;
+    assert_eq!((status, &refused["code"]), (400, &json!("bad_category")));
+
+    // suspended: hidden at the peer, also after a restart; what is changed meanwhile waits
+    let suspended = stage.typed(1, &["agent", "suspend", "words", "--json"]).await;
+    assert!(suspended.ok, "{}", suspended.err);
+    assert_eq!(serde_json::from_str::<Value>(&suspended.out).unwrap()["status"], "suspended");
+    until_found(&stage, &did, false).await;
+    let (status, _) = owner(&stage, "POST", "/api/v1/agents/words/suspend", &Value::Null).await;
+    assert_eq!(status, 200, "twice is once");
+    restart(&mut stage).await;
+    let (_, cheaper) = owner(&stage, "PUT", &path, &json!({"price": "0.01"})).await;
+    assert_eq!((&cheaper["status"], &cheaper["pricing"]["price"]), (&json!("suspended"), &json!(0.01)));
+    stage.serve(1, "slow", 3).await;
+    until_found(&stage, &did, false).await;
+    let (_, back) = owner(&stage, "POST", &format!("{path}/publish"), &Value::Null).await;
+    assert_eq!(back["status"], "approved");
+    until_found(&stage, &did, true).await;
+    stage.until_answer(2, &path, |agent| agent["pricing"]["price"] == json!(0.01)).await;
+
+    // deleted: gone everywhere, for good; its wallet stays, and nobody gets its keys again
+    assert_eq!(owner(&stage, "DELETE", &path, &Value::Null).await, (204, Value::Null));
+    until_found(&stage, &did, false).await;
+    for round in ["at once", "after a restart"] {
+        let (status, gone) = owner(&stage, "GET", &path, &Value::Null).await;
+        assert_eq!((status, &gone["code"]), (404, &json!("agent_not_found")), "{round}");
+        let (_, all) = owner(&stage, "GET", "/api/v1/agents", &Value::Null).await;
+        let names: Vec<_> = all.as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["echo", "csv", "slow"], "{round}");
+        let wallets = stage.node(1).wallets().await.unwrap();
+        assert!(wallets.items.iter().any(|wallet| wallet.agent == did), "{round}");
+        restart(&mut stage).await;
+    }
+    assert_eq!(owner(&stage, "DELETE", &path, &Value::Null).await.0, 404);
+    let (status, successor) = owner(&stage, "POST", "/api/v1/agents", &draft_of("words", "digest")).await;
+    assert_eq!(status, 201, "{successor}");
+    assert_ne!(successor["id"], json!(did));
+    until_found(&stage, &did, false).await;
+    stage.end().await;
+}
+
+fn draft_of(name: &str, builtin: &str) -> Value {
+    json!({"name": name, "category": "text", "price": "0.02", "draft": true,
+        "executor": {"kind": "builtin", "name": builtin}})
+}
