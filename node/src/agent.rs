@@ -1,6 +1,7 @@
 //! What an agent is to the node that serves it: a draft for the market and a function that works.
 
 use haggle_base::Usdc;
+use haggle_gateway::view::PriceFor;
 use serde_json::Value;
 use std::fmt;
 use std::pin::Pin;
@@ -20,6 +21,10 @@ pub struct AgentDraft {
     pub tags: Vec<String>,
     /// Price of one call; zero is free and needs no order.
     pub price: Usdc,
+    /// What the price is for.
+    pub pricing: PriceFor,
+    /// Where it is offered, at most eight words such as `eu`; none, or `global`, means everywhere.
+    pub regions: Vec<String>,
     /// JSON Schema of the input.
     pub input_schema: Option<Value>,
     /// JSON Schema of the output, which the buyer's node checks before it releases money.
@@ -43,6 +48,8 @@ impl AgentDraft {
             category: "tools".to_owned(),
             tags: Vec::new(),
             price: Usdc::ZERO,
+            pricing: PriceFor::PerCall,
+            regions: Vec::new(),
             input_schema: None,
             output_schema: None,
             deliver_within: Duration::from_secs(300),
@@ -83,6 +90,20 @@ impl AgentDraft {
     #[must_use]
     pub const fn units(self, units: u64) -> Self {
         self.price(Usdc::from_units(units))
+    }
+
+    /// Takes the price for a result that fits the output schema, and for nothing else.
+    #[must_use]
+    pub const fn by_outcome(mut self) -> Self {
+        self.pricing = PriceFor::Outcome;
+        self
+    }
+
+    /// Sets where it is offered.
+    #[must_use]
+    pub fn regions<'a>(mut self, regions: impl IntoIterator<Item = &'a str>) -> Self {
+        self.regions = regions.into_iter().map(str::to_owned).collect();
+        self
     }
 
     /// Sets both JSON Schemas.

@@ -220,6 +220,8 @@ pub(crate) fn asked(new: NewAgent, takes_commands: bool) -> Result<(AgentDraft, 
         category: new.category,
         tags: new.tags,
         price: new.price,
+        pricing: new.pricing,
+        regions: new.regions,
         input_schema: new.input_schema,
         output_schema: new.output_schema,
         deliver_within: Duration::from_secs(u64::from(new.deliver_within_seconds)),
@@ -237,9 +239,12 @@ pub(crate) fn a2a_cards(row: &AgentRow, peer: PeerId) -> Cards {
     Cards { public, extended }
 }
 
-/// The ways to pay an agent with a price, as extensions: an order, or a payment inside the task.
-fn for_money() -> impl Iterator<Item = &'static str> {
-    std::iter::once(haggle_trade::EXTENSION_URI).chain(haggle_x402::a2a::URIS)
+/// The ways to pay an agent, as extensions: none for a free one, an order, or a payment inside the task, which comes before
+/// its outcome.
+fn for_money(row: &AgentRow) -> Vec<String> {
+    let by_order = (!row.price.is_zero()).then_some(haggle_trade::EXTENSION_URI);
+    let inside = haggle_x402::a2a::URIS.into_iter().filter(|_| !row.price.is_zero() && row.is_sold_by_the_call());
+    by_order.into_iter().chain(inside).map(str::to_owned).collect()
 }
 
 fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
@@ -267,7 +272,7 @@ fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
             }
         },
         extended: row.extended.is_some(),
-        extensions: if row.price.is_zero() { Vec::new() } else { for_money().map(str::to_owned).collect() },
+        extensions: for_money(row),
     };
     let own = card::own(&draft, &row.did, &Places { http: Vec::new(), peers: vec![peer] });
     match &row.face {

@@ -1,6 +1,7 @@
 //! What the node itself keeps: its agents, and which hire belongs to which key.
 
 use haggle_base::{Blob, Did, Hash, List, Text, Timestamp, Usdc};
+use haggle_catalog::PricingModel;
 use haggle_store::{Blobs, StoreError, tables};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,12 @@ pub(crate) struct AgentRow {
     pub(crate) tags: List<Text<32>, 16>,
     /// Price of one call.
     pub(crate) price: Usdc,
+    /// What the price is for; older rows do not say, nor do those of one call.
+    #[serde(default = "per_call", skip_serializing_if = "is_per_call")]
+    pub(crate) pricing: PricingModel,
+    /// Where it is offered; nowhere named is everywhere.
+    #[serde(default, skip_serializing_if = "is_everywhere")]
+    pub(crate) regions: List<Text<16>, 8>,
     /// JSON Schema of the input. On disk a long one is a document that the row names.
     pub(crate) input_schema: Option<SchemaText>,
     /// JSON Schema of the output, in the same way.
@@ -150,6 +157,25 @@ pub(crate) struct AgentRow {
     /// When its owner last changed what it says, or where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) changed: Option<Timestamp>,
+}
+
+impl AgentRow {
+    /// Whether a call is paid whatever comes of it, as it must be where the payment comes first.
+    pub(crate) fn is_sold_by_the_call(&self) -> bool {
+        is_per_call(&self.pricing)
+    }
+}
+
+const fn per_call() -> PricingModel {
+    PricingModel::PerCall
+}
+
+const fn is_per_call(pricing: &PricingModel) -> bool {
+    matches!(pricing, PricingModel::PerCall)
+}
+
+fn is_everywhere(regions: &List<Text<16>, 8>) -> bool {
+    regions.is_empty()
 }
 
 /// Where an agent of this node stands on the market.
@@ -262,8 +288,13 @@ mod tests {
             let row = AgentRow { status, ..row.clone() };
             let bytes = cbor::to_vec(&row).unwrap();
             assert!(bytes.windows(stored.len()).any(|part| part == stored), "{status:?}");
-            assert!(!bytes.windows(7).any(|part| part == b"created" || part == b"changed"), "older rows have none");
+            for later in [&b"created"[..], b"changed", b"pricing", b"regions"] {
+                assert!(!bytes.windows(7).any(|part| part == later), "older rows have none");
+            }
             assert_eq!(cbor::from_slice::<AgentRow>(&bytes, 7 * 1024).unwrap(), row);
         }
+        let draft = AgentDraft::new("echo").by_outcome().regions(["eu"]);
+        let later = crate::agents::row(did, &draft, Runner::Embedded).unwrap();
+        assert_eq!(cbor::from_slice::<AgentRow>(&cbor::to_vec(&later).unwrap(), 7 * 1024).unwrap(), later);
     }
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, Executor, NewAgent};
+use haggle::view::{AgentSummary, Executor, NewAgent, PriceFor};
 use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::Value;
@@ -48,6 +48,8 @@ async fn a_python_client_reaches_a_python_agent_across_the_network() {
         executor: Executor::Http { url: format!("http://127.0.0.1:{port}/") },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     };
     let agent: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &new).await.unwrap();
     stage.market.until_all_see(1).await.unwrap();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, Executor, NewAgent};
+use haggle::view::{AgentSummary, Executor, NewAgent, PriceFor};
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +27,8 @@ fn agent(name: &str, price: &str) -> NewAgent {
         executor: Executor::Builtin { name: "echo".to_owned() },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, Executor, HireRequest, NewAgent, OrderView};
+use haggle::view::{AgentSummary, Executor, HireRequest, NewAgent, OrderView, PriceFor};
 use haggle_testnet::{DOCUMENT, Stage};
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ fn wordy(name: &str) -> NewAgent {
         executor: Executor::Builtin { name: "digest".to_owned() },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     }
 }
 

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, ChecksView, Executor, NewAgent, PingView, Verdict, VisibilityView, WhyView};
+use haggle::view::{
+    AgentSummary, ChecksView, Executor, NewAgent, PingView, PriceFor, Verdict, VisibilityView, WhyView,
+};
 use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
@@ -64,6 +66,8 @@ async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody(
         executor: Executor::Http { url },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     };
     let _added: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &broken).await.unwrap();
     stage.market.until_all_see(2).await.unwrap();
@@ -150,6 +154,8 @@ async fn an_agent_at_its_limit_is_busy_to_everybody_until_it_has_room_again() {
         },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     };
     let seller = stage.node(2).client().unwrap().clone();
     let agent: AgentSummary = seller.post("/v1/agents", &waits).await.unwrap();

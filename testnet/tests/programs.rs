@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, Executor, LogView, NewAgent, Probe, ProbeView};
+use haggle::view::{AgentSummary, Executor, LogView, NewAgent, PriceFor, Probe, ProbeView};
 use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ fn shout(stage: &Stage) -> NewAgent {
         deliver_within_seconds: 300,
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
         executor: Executor::Command {
             argv: ["python3", "shout.py"].map(str::to_owned).to_vec(),
             dir: Some(stage.dir().display().to_string()),

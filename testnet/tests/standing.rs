@@ -12,7 +12,8 @@ async fn owner(stage: &Stage, method: &str, path: &str, body: &Value) -> (u16, V
     let gateway = stage.node(1).client().unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = http.request(method.parse().unwrap(), format!("{}{path}", gateway.base()));
-    let response = request.bearer_auth(gateway.token()).json(body).send().await.unwrap();
+    let request = request.bearer_auth(gateway.token()).header("A2A-Version", "1.0");
+    let response = request.json(body).send().await.unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or_default())
 }
@@ -131,6 +132,69 @@ async fn an_agent_is_drafted_published_changed_suspended_and_deleted() {
     assert_eq!(status, 201, "{successor}");
     assert_ne!(successor["id"], json!(did));
     until_found(&stage, &did, false).await;
+    stage.end().await;
+}
+
+/// What a client that pays inside the task is told by the agent, at node 1 itself.
+async fn refusal_of_a_task(stage: &Stage, did: &str) -> Value {
+    let message = json!({"messageId": "m-1", "role": "ROLE_USER", "parts": [{"data": {"text": "a b c"}}]});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}});
+    owner(stage, "POST", &format!("/a2a/{did}"), &body).await.1["error"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_offered_in_its_regions_and_paid_for_its_outcome_by_order_alone() {
+    let mut stage = Stage::of(PROGRAM, 2).await;
+    let without = ["agent", "add", "vague", "--builtin", "echo", "--price", "0.02", "--pricing", "outcome", "--json"];
+    let refused = stage.typed(1, &without).await;
+    assert!(!refused.ok && refused.out.contains("outcome_without_schema"), "{}", refused.out);
+    let add = [
+        "agent",
+        "add",
+        "words",
+        "--builtin",
+        "digest",
+        "--price",
+        "0.02",
+        "--pricing",
+        "outcome-based",
+        "--region",
+        "eu",
+        "--region",
+        "kr",
+        "--json",
+    ];
+    let added = stage.typed(1, &add).await;
+    assert!(added.ok, "{}", added.err);
+    let did = serde_json::from_str::<Value>(&added.out).unwrap()["did"].as_str().unwrap().to_owned();
+    until_found(&stage, &did, true).await;
+
+    let found = stage.get(2, "/v1/listings?region=kr").await;
+    let listing = &found["items"][0];
+    assert_eq!((&listing["regions"], &listing["pricing"]), (&json!(["eu", "kr"]), &json!("outcome")));
+    assert_eq!(stage.get(2, "/v1/listings?region=us").await["total"], 0);
+    let (_, own) = owner(&stage, "GET", "/api/v1/agents/words", &Value::Null).await;
+    assert_eq!(own["pricing"]["model"], "outcome-based");
+
+    // a payment that comes before the outcome is taken nowhere, an order is
+    let (status, early) = owner(&stage, "POST", "/x402/words", &json!({"text": "a b c"})).await;
+    assert_eq!((status, &early["code"]), (400, &json!("sold_by_outcome")));
+    let told = refusal_of_a_task(&stage, &did).await;
+    assert!(told.to_string().contains("sold_by_outcome"), "{told}");
+    let listing = stage.listing(2, "words").await;
+    stage.hire(2, &listing, "by-outcome").await;
+    stage.until_state(2, "by-outcome", "settled").await;
+
+    // it moves, and what it is stays over a restart
+    let path = format!("/api/v1/agents/{did}");
+    let (status, _) = owner(&stage, "PUT", &path, &json!({"regions": ["global"], "pricing": "per-use"})).await;
+    assert_eq!(status, 200);
+    stage.until_answer(2, "/v1/listings?region=us", |page| page["total"] == 1).await;
+    restart(&mut stage).await;
+    let everywhere = stage.get(1, "/v1/listings?region=us").await;
+    assert_eq!((&everywhere["total"], &everywhere["items"][0]["pricing"]), (&json!(1), &json!("per_call")));
+    let (status, asked) = owner(&stage, "POST", "/x402/words", &json!({"text": "a b c"})).await;
+    assert_eq!(status, 402, "{asked}");
     stage.end().await;
 }
 

@@ -29,7 +29,7 @@ pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Pur
 pub use look::{HeldView, PingView, TicketView, VisibilityView, VisibleListing, WhyView};
 pub use market::{
     AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
-    LivenessView, LogLine, LogQuery, LogView, NewAgent, Probe, ProbeView, Problem, Republish, Reputation,
+    LivenessView, LogLine, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView, Problem, Republish, Reputation,
 };
 pub use messages::{
     AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, DeliveryView, Discover,

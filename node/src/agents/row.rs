@@ -3,9 +3,13 @@
 use crate::agent::AgentDraft;
 use crate::records::{AgentRow, AgentStatus, Runner, SchemaText};
 use haggle_base::{Did, List, Text};
+use haggle_catalog::PricingModel;
 use haggle_gateway::ApiError;
-use haggle_gateway::view::AgentChange;
+use haggle_gateway::view::{AgentChange, PriceFor};
 use serde_json::Value;
+
+/// The word for being offered everywhere, beside which no other one means anything.
+const EVERYWHERE: &str = "global";
 
 /// The row of a new agent, every field checked.
 pub(crate) fn row(did: Did, draft: &AgentDraft, runner: Runner) -> Result<AgentRow, ApiError> {
@@ -26,6 +30,8 @@ pub(crate) fn row(did: Did, draft: &AgentDraft, runner: Runner) -> Result<AgentR
         category: bounded(&draft.category, "the category")?,
         tags: tags_of(&draft.tags)?,
         price: draft.price,
+        pricing: model(draft.pricing),
+        regions: regions_of(&draft.regions)?,
         input_schema: draft.input_schema.as_ref().map(schema_text).transpose()?,
         output_schema: draft.output_schema.as_ref().map(schema_text).transpose()?,
         deliver_within_secs,
@@ -53,6 +59,12 @@ pub(crate) fn change(mut row: AgentRow, wanted: &AgentChange) -> Result<AgentRow
     if let Some(price) = wanted.price {
         row.price = price;
     }
+    if let Some(pricing) = wanted.pricing {
+        row.pricing = model(pricing);
+    }
+    if let Some(regions) = &wanted.regions {
+        row.regions = regions_of(regions)?;
+    }
     if let Some(schema) = &wanted.input_schema {
         row.input_schema = Some(schema_text(schema)?);
     }
@@ -71,6 +83,22 @@ pub(crate) fn change(mut row: AgentRow, wanted: &AgentChange) -> Result<AgentRow
 fn tags_of(given: &[String]) -> Result<List<Text<32>, 16>, ApiError> {
     let tags = given.iter().map(|tag| bounded(tag, "a tag")).collect::<Result<Vec<_>, _>>()?;
     tags.try_into().map_err(|_| too_long("the list of tags"))
+}
+
+/// Regions as listings have them, where everywhere is none at all.
+fn regions_of(given: &[String]) -> Result<List<Text<16>, 8>, ApiError> {
+    if given.iter().any(|region| region == EVERYWHERE) {
+        return Ok(List::default());
+    }
+    let regions = given.iter().map(|region| bounded(region, "a region")).collect::<Result<Vec<_>, _>>()?;
+    regions.try_into().map_err(|_| too_long("the list of regions"))
+}
+
+const fn model(pricing: PriceFor) -> PricingModel {
+    match pricing {
+        PriceFor::PerCall => PricingModel::PerCall,
+        PriceFor::Outcome => PricingModel::Outcome,
+    }
 }
 
 fn schema_text(schema: &Value) -> Result<SchemaText, ApiError> {
@@ -96,7 +124,7 @@ fn too_long(what: &'static str) -> ApiError {
     ApiError::bad_request(
         "invalid_agent",
         format!("{what} is too long or holds control characters"),
-        "shorten it: name 48 bytes, description 512, tag 32, schema 65536, at most 16 tags",
+        "shorten it: name 48 bytes, description 512, tag 32, region 16, schema 65536, at most 16 tags and 8 regions",
     )
 }
 
@@ -126,6 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn global_is_everywhere_and_no_region_too() {
+        for (given, held) in
+            [(&["eu", "us"][..], &["eu", "us"][..]), (&["global"], &[]), (&["eu", "global"], &[]), (&[], &[])]
+        {
+            let regions = Some(given.iter().map(|&region| region.to_owned()).collect());
+            let changed = change(echo(), &AgentChange { regions, ..AgentChange::default() }).unwrap();
+            let regions: Vec<&str> = changed.regions.iter().map(|region| region.as_str()).collect();
+            assert_eq!(regions, held, "{given:?}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_a_row_is_refused() {
         let none = AgentChange::default;
         for wanted in [
@@ -133,6 +173,8 @@ mod tests {
             AgentChange { category: Some("x".repeat(65)), ..none() },
             AgentChange { tags: Some(vec!["x".repeat(33)]), ..none() },
             AgentChange { tags: Some(vec!["x".to_owned(); 17]), ..none() },
+            AgentChange { regions: Some(vec!["x".repeat(17)]), ..none() },
+            AgentChange { regions: Some(vec!["x".to_owned(); 9]), ..none() },
             AgentChange { input_schema: Some(json!("x".repeat(65_536))), ..none() },
             AgentChange { extended: Some(json!([])), ..none() },
         ] {

@@ -12,7 +12,7 @@ use crate::builtin;
 use crate::imports;
 use haggle_a2a::{answer, card};
 use haggle_base::Usdc;
-use haggle_gateway::view::{AgentSummary, Executor, LogQuery, LogView, NewAgent, Probe, ProbeView};
+use haggle_gateway::view::{AgentSummary, Executor, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -134,6 +134,8 @@ fn plain(name: &str, executor: Executor) -> NewAgent {
         executor,
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     }
 }
 
@@ -143,6 +145,12 @@ fn with_flags(mut new: NewAgent, args: AgentAdd) -> Result<NewAgent, CliError> {
     }
     if let Some(price) = args.price {
         new.price = price;
+    }
+    if let Some(pricing) = args.pricing {
+        new.pricing = pricing;
+    }
+    if !args.region.is_empty() {
+        new.regions = args.region;
     }
     if let Some(description) = args.description {
         new.description = description;
@@ -297,5 +305,7 @@ pub(crate) fn from_builtin(name: &str) -> Option<NewAgent> {
         executor: Executor::Builtin { name: name.to_owned() },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing: PriceFor::PerCall,
     })
 }

@@ -293,6 +293,13 @@ impl Inner {
 
     pub(super) fn listing_body(&self, row: &AgentRow) -> Result<ListingBody, ApiError> {
         use haggle_base::Body;
+        if row.pricing == PricingModel::Outcome && row.output_schema.is_none() {
+            return Err(ApiError::bad_request(
+                "outcome_without_schema",
+                "a price for an outcome needs a schema that tells an outcome from anything else",
+                "give an output_schema, or sell by the call",
+            ));
+        }
         let priced = !row.price.is_zero();
         let review_secs = u32::try_from(self.config.trade.review.as_secs()).unwrap_or(u32::MAX);
         let schemes: Vec<Text<32>> = if priced { vec![text(Scheme::HaggleEscrow.as_str())] } else { Vec::new() };
@@ -304,12 +311,12 @@ impl Inner {
             tags: row.tags.clone(),
             input_schema: self.shortened(row.input_schema.as_ref())?,
             output_schema: self.shortened(row.output_schema.as_ref())?,
-            pricing: PricingModel::PerCall,
+            pricing: row.pricing.clone(),
             price: row.price,
             sla: Sla { deliver_within_secs: row.deliver_within_secs },
             schemes: schemes.try_into().map_err(|_| too_large("the list of schemes"))?,
             escrow: priced.then_some(EscrowTerms { review_secs }),
-            regions: haggle_base::List::default(),
+            regions: row.regions.clone(),
         };
         body.check().map_err(|error| ApiError::from_coded(&error))?;
         Ok(body)

@@ -133,6 +133,13 @@ impl Counter {
         };
         let served = did.and_then(|did| self.agents.get(&did)).or_else(|| self.agents.named(listing));
         let served = served.filter(Served::is_on_the_market).ok_or_else(missing)?;
+        if !served.row.is_sold_by_the_call() {
+            return Err(ApiError::bad_request(
+                "sold_by_outcome",
+                format!("{listing:?} is paid for its outcome, and this payment would come before it"),
+                "place an order: `haggle hire`, or POST /v1/orders of a node; its escrow holds the money until then",
+            ));
+        }
         if served.row.price.is_zero() {
             return Err(ApiError::bad_request(
                 "listing_is_free",

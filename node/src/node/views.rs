@@ -101,6 +101,7 @@ impl Inner {
             description: body.description.as_str().to_owned(),
             category: body.category.as_str().to_owned(),
             tags: body.tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
+            regions: body.regions.iter().map(|region| region.as_str().to_owned()).collect(),
             pricing: match &body.pricing {
                 PricingModel::PerCall => "per_call",
                 PricingModel::PerUnit { .. } => "per_unit",

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
 use crate::state::AppState;
-use crate::view::{CoverageView, Executor, ExplanationView, FacetsView, ListingQuery, ListingView, NewAgent};
+use crate::view::{CoverageView, Executor, ExplanationView, FacetsView, ListingQuery, ListingView, NewAgent, PriceFor};
 use axum::extract::State;
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
@@ -105,13 +105,10 @@ pub(crate) async fn register_agent(
 }
 
 fn draft(body: Register) -> Result<NewAgent, ApiError> {
-    if !matches!(body.pricing.model.as_str(), "per_call" | "per-use") {
-        return Err(ApiError::bad_request(
-            "unsupported_pricing",
-            format!("pricing model {:?} is not sold yet", body.pricing.model),
-            "use the model per_call",
-        ));
-    }
+    let pricing = PriceFor::of(&body.pricing.model).ok_or_else(|| {
+        let told = format!("pricing model {:?} is not sold", body.pricing.model);
+        ApiError::bad_request("unsupported_pricing", told, "use the model per_call or outcome")
+    })?;
     let price =
         Usdc::from_json_text(body.pricing.price_per_call.get()).map_err(|error| ApiError::from_coded(&error))?;
     Ok(NewAgent {
@@ -126,6 +123,8 @@ fn draft(body: Register) -> Result<NewAgent, ApiError> {
         executor: Executor::Http { url: body.api_endpoint },
         extended: None,
         draft: false,
+        regions: Vec::new(),
+        pricing,
     })
 }
 

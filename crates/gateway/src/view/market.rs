@@ -156,6 +156,39 @@ pub struct NewAgent {
     /// Whether nobody else shall know of it until it is published.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
+    /// Where it is offered, at most eight words such as `eu`; none, or `global`, means everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+    /// What the price is for.
+    #[serde(default, skip_serializing_if = "PriceFor::is_a_call")]
+    pub pricing: PriceFor,
+}
+
+/// What a price is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceFor {
+    /// One call; the owner's first document says `per-use`.
+    #[default]
+    #[serde(alias = "per-use")]
+    PerCall,
+    /// A result that fits the output schema, and nothing else; `outcome-based` in the owner's first document.
+    #[serde(alias = "outcome-based")]
+    Outcome,
+}
+
+impl PriceFor {
+    /// Whether it is the usual one.
+    #[must_use]
+    pub const fn is_a_call(&self) -> bool {
+        matches!(self, Self::PerCall)
+    }
+
+    /// Reads a word of the API.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        serde_json::from_value(word.into()).ok()
+    }
 }
 
 const fn default_deliver_within() -> u32 {
@@ -239,6 +272,9 @@ pub struct ListingView {
     pub category: String,
     /// Tags.
     pub tags: Vec<String>,
+    /// Where it is offered; none means everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
     /// Pricing model (`per_call` …).
     pub pricing: String,
     /// Price of one call.

@@ -1,5 +1,6 @@
 //! Bodies of the owner's agent routes, `/api/v1/agents`, with the field names of the owner's first document.
 
+use super::market::PriceFor;
 use super::messages::{AgentCapability, AgentReputation, Availability, Pricing};
 use haggle_base::Usdc;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,12 @@ pub struct AgentChange {
     /// Price of one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Usdc>,
+    /// What the price is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<PriceFor>,
+    /// All of its regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
     /// JSON Schema of the input; `{}` takes everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,

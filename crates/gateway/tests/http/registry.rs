@@ -79,3 +79,33 @@ async fn what_cannot_be_changed_is_refused_before_the_node_is_asked() {
         assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()), "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_owners_pricing_models_are_taken_in_both_spellings() {
+    let rig = Rig::start().await;
+    let executor = json!({"kind": "builtin", "name": "digest"});
+    for (word, written) in
+        [("per_call", None), ("per-use", None), ("outcome", Some("outcome")), ("outcome-based", Some("outcome"))]
+    {
+        let new = json!({"name": "a", "category": "c", "price": "1", "pricing": word, "regions": ["eu"], "executor": executor});
+        assert_eq!(asked(&rig, "POST", "/api/v1/agents", &new).await.status(), 201, "{word}");
+        let register = json!({"name": "a", "category": "c", "api_endpoint": "http://127.0.0.1:9/",
+            "pricing": {"model": word, "price_per_call": 1}});
+        assert_eq!(asked(&rig, "POST", "/agents/register", &register).await.status(), 200, "{word}");
+        for added in rig.shop.added.lock().drain(..) {
+            let added = serde_json::to_value(added).unwrap();
+            assert_eq!(
+                added.get("pricing").and_then(Value::as_str),
+                written,
+                "one spelling is written, and only if it says something"
+            );
+        }
+    }
+    let monthly = json!({"name": "a", "category": "c", "price": "1", "pricing": "subscription", "executor": executor});
+    let refused = asked(&rig, "POST", "/api/v1/agents", &monthly).await;
+    assert_eq!(problem(refused).await, (422, "invalid_body".to_owned()));
+    let register = json!({"name": "a", "category": "c", "api_endpoint": "http://127.0.0.1:9/",
+        "pricing": {"model": "subscription", "price_per_call": 1}});
+    let refused = asked(&rig, "POST", "/agents/register", &register).await;
+    assert_eq!(problem(refused).await, (400, "unsupported_pricing".to_owned()));
+}

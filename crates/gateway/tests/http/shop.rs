@@ -74,6 +74,7 @@ pub(crate) fn digest() -> ListingView {
         description: "Reads a document.".to_owned(),
         category: "text".to_owned(),
         tags: vec!["document".to_owned()],
+        regions: Vec::new(),
         pricing: "per_call".to_owned(),
         price: "0.02".parse().unwrap(),
         cost_per_success: "0.02004".parse().unwrap(),

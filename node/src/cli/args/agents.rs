@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
 use haggle_base::Usdc;
+use haggle_gateway::view::PriceFor;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +77,12 @@ pub(in crate::cli) struct AgentAdd {
     /// Price of one call in USDC; 0 is free. Default: 0, or the built-in agent's own.
     #[arg(long)]
     pub(in crate::cli) price: Option<Usdc>,
+    /// What the price is for: per_call, or outcome, which needs an output schema and is paid for nothing else.
+    #[arg(long, value_name = "MODEL", value_parser = pricing)]
+    pub(in crate::cli) pricing: Option<PriceFor>,
+    /// A region it is offered in, such as eu; may be given again. Default: everywhere.
+    #[arg(long)]
+    pub(in crate::cli) region: Vec<String>,
     /// What it does.
     #[arg(long)]
     pub(in crate::cli) description: Option<String>,
@@ -95,6 +102,10 @@ pub(in crate::cli) struct AgentAdd {
     /// fields, in which `skills` are added.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(in crate::cli) extended: Option<String>,
+}
+
+fn pricing(word: &str) -> Result<PriceFor, &'static str> {
+    PriceFor::of(word).ok_or("take per_call or outcome")
 }
 
 #[derive(Debug, Args)]

@@ -266,7 +266,8 @@ impl Inner {
 /// Whether one call can be bought as it is listed.
 fn is_payable(hit: &Hit) -> bool {
     let body = hit.listing.body();
-    matches!(body.pricing, PricingModel::PerCall) && (body.price.is_zero() || hit.binding.address().is_some())
+    matches!(body.pricing, PricingModel::PerCall | PricingModel::Outcome)
+        && (body.price.is_zero() || hit.binding.address().is_some())
 }
 
 async fn own(served: Served, reason: String, input: &[u8]) -> Result<Choice, ApiError> {

@@ -7,8 +7,8 @@ use crate::node::views::explain;
 use haggle_a2a::envelope::{Message, MessageType};
 use haggle_base::Did;
 use haggle_gateway::view::{
-    DisputeRequest, HireRequest, ListingQuery, NewAgent, Republish, Service, ServiceRow, ServiceSearch, TypedAnswer,
-    TypedMessage, TypedWish,
+    DisputeRequest, HireRequest, ListingQuery, NewAgent, PriceFor, Republish, Service, ServiceRow, ServiceSearch,
+    TypedAnswer, TypedMessage, TypedWish,
 };
 use haggle_gateway::{ApiError, NodeApi};
 use haggle_store::StoreError;
@@ -87,6 +87,8 @@ impl Inner {
                     executor,
                     extended: None,
                     draft: false,
+                    regions: Vec::new(),
+                    pricing: PriceFor::PerCall,
                 };
                 self.add_agent(draft).await
             }

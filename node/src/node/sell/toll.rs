@@ -71,6 +71,9 @@ impl Toll for Counter {
         }
         let payload = coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
         let is_wish = payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_wish));
+        if !is_wish && coming.asked.is_none() && !stall.row.is_sold_by_the_call() {
+            return Err(by_outcome(&stall.row));
+        }
         if is_wish && coming.asked.is_some() && !stall.began_with_wish {
             return Err(A2aError::invalid_params("message", "this task waits to be paid: wish in a task of its own"));
         }
@@ -307,7 +310,21 @@ fn is_short(value: &Value) -> bool {
     spend(value, &mut left)
 }
 
+/// What is paid for its outcome is bought by an order, whose escrow waits for it.
+fn by_outcome(row: &AgentRow) -> A2aError {
+    let told = format!(
+        "this agent's outcome costs {} USDC: agree on an order (extension {})",
+        row.price,
+        haggle_trade::EXTENSION_URI
+    );
+    let refusal = A2aError::new(Kind::ExtensionSupportRequired, told).with("extension", haggle_trade::EXTENSION_URI);
+    refusal.with("code", "sold_by_outcome")
+}
+
 fn needs_extension(row: &AgentRow) -> A2aError {
+    if !row.is_sold_by_the_call() {
+        return by_outcome(row);
+    }
     let told = format!(
         "this agent's work costs {} USDC: name the extension {} in A2A-Extensions to pay inside the task, or agree on an \
          order (extension {})",
