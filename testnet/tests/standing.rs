@@ -4,6 +4,7 @@
 
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 
@@ -132,6 +133,39 @@ async fn an_agent_is_drafted_published_changed_suspended_and_deleted() {
     assert_eq!(status, 201, "{successor}");
     assert_ne!(successor["id"], json!(did));
     until_found(&stage, &did, false).await;
+    stage.end().await;
+}
+
+/// Hears what it is asked, and never answers.
+const SILENT: &str = "
+import sys, time
+
+for line in sys.stdin:
+    print('heard', file=sys.stderr, flush=True)
+    time.sleep(3600)
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_deleted_at_work_stops_and_its_buyer_is_refunded() {
+    let stage = Stage::of(PROGRAM, 2).await;
+    std::fs::write(stage.dir().join("silent.py"), SILENT).unwrap();
+    let program = json!({"kind": "command", "argv": ["python3", "silent.py"], "dir": stage.dir()});
+    let new = json!({"name": "silent", "category": "text", "price": "0.02", "executor": program});
+    let (status, agent) = owner(&stage, "POST", "/api/v1/agents", &new).await;
+    assert_eq!(status, 201, "{agent}");
+    let did = agent["id"].as_str().unwrap().to_owned();
+    until_found(&stage, &did, true).await;
+    let (_, had) = stage.buyer(2).await;
+    let hired = stage.hire(2, &stage.listing(2, "silent").await, "cut-short").await;
+    stage.until_answer(1, "/v1/agents/silent/logs", |log| log.to_string().contains("heard")).await;
+
+    assert_eq!(owner(&stage, "DELETE", &format!("/api/v1/agents/{did}"), &Value::Null).await.0, 204);
+    stage.forward(Duration::from_secs(3600));
+    stage.until_state(2, &hired.key, "refunded").await;
+    assert_eq!(stage.buyer(2).await.1, had);
+    // its owner still reads what became of the order
+    let sold = |page: &Value| page["items"][0]["state"] == "refunded" && page["items"][0]["seller"] == json!(did);
+    stage.until_answer(1, "/v1/orders?role=provider", sold).await;
     stage.end().await;
 }
 
