@@ -58,6 +58,9 @@ async fn an_agent_whose_server_stops_is_degraded_and_live_again_when_it_is_back(
         deliver_within_seconds: 60,
         executor: Executor::Http { url: format!("http://{addr}/") },
         extended: None,
+        draft: false,
+        pricing: PriceFor::PerCall,
+        regions: Vec::new(),
     };
     let _added: AgentSummary = stage.node(1).client().unwrap().post("/v1/agents", &behind).await.unwrap();
     let probed = stage.until_answer(1, "/v1/agents", |page| page["items"][0]["probed"].is_string()).await;
