@@ -71,7 +71,7 @@ async fn a_call_is_answered_with_output_cost_and_metrics_and_paid_once() {
     assert_eq!(answer["metrics"]["seller_id"], seller.did);
     let order: OrderView = stage.node(3).order("call-2").await.unwrap();
     assert_eq!(order.reason.as_deref(), answer["reason"].as_str());
-    assert!(order.reason.unwrap().starts_with("best of 1 for \"word count\""));
+    assert!(order.reason.unwrap().starts_with("best of 1 for \"word count\" by trust, cost and speed: digest"));
     stage.until_state(3, "call-2", "settled").await;
     wanted["max_cost"] = json!("0.020499");
     let (status, refusal) = post(&stage, 3, "/agents/invoke", None, &wanted).await;

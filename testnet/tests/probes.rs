@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use haggle::view::{AgentSummary, Executor, ListingPage, NewAgent};
+use haggle::view::{AgentSummary, Executor, ListingPage, NewAgent, PriceFor};
 use haggle_base::Usdc;
 use haggle_testnet::Stage;
 use serde_json::Value;

@@ -6,7 +6,7 @@ use crate::lookup::DocumentError;
 use crate::node::api::coded;
 use futures::{StreamExt as _, stream};
 use haggle_base::{Did, FeePayer, RecordId, Usdc, Verified};
-use haggle_catalog::{Hit, ListingBody, PricingModel, Query};
+use haggle_catalog::{Hit, ListingBody, PricingModel, Query, Sort};
 use haggle_gateway::ApiError;
 use haggle_trade::{Refusal, TradeError, schema};
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl Inner {
         }
     }
 
-    /// The first listing in the search's own order that this node's policy allows.
+    /// The first listing in the combined order, as the node's owner weighs it, that this node's policy allows.
     pub(in crate::node) async fn best(
         &self,
         words: &str,
@@ -158,7 +158,8 @@ impl Inner {
                 "say in a few words what is needed, at most 256 bytes",
             ));
         }
-        let query = Query { text: Some(words.to_owned()), limit: CANDIDATES, ..Query::default() };
+        let (text, sort) = (Some(words.to_owned()), Sort::Combined);
+        let query = Query { text, sort, limit: CANDIDATES, ..Query::default() };
         let (found, _) = self.lookup.search(&query).await.map_err(coded)?;
         let most = max_cost.map_or(self.config.budget.per_call, |most| most.min(self.config.budget.per_call));
         let mut passed = Passed::default();
@@ -241,7 +242,7 @@ impl Inner {
     fn chosen(&self, words: &str, hit: &Hit, total: usize, passed: &str) -> Choice {
         let body = hit.listing.body();
         let mut reason = format!(
-            "best of {total} for {words:?} by cost per success: {}, {} USDC with its fee",
+            "best of {total} for {words:?} by trust, cost and speed: {}, {} USDC with its fee",
             body.title.as_str(),
             self.with_fee(body.price)
         );

@@ -20,7 +20,8 @@ impl Counter {
         if query.kind.as_deref().is_none_or(|kind| kind == "http") {
             for served in self.agents.all() {
                 let name = served.row.name.as_str();
-                if !served.is_on_the_market() || served.row.price.is_zero() || !served.row.is_sold_by_the_call() {
+                let is_shown = served.is_on_the_market() && self.catalog.check_standing(&served.row.did).is_ok();
+                if !is_shown || served.row.price.is_zero() || !served.row.is_sold_by_the_call() {
                     continue;
                 }
                 let call = PaidCall {
