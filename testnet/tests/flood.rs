@@ -80,15 +80,14 @@ async fn hostile_peers() {
     }
     let (category, now) = (word(&told["category"]), Timestamp::from_millis(told["now"].as_u64().expect("a time")));
     let corpus = Corpus::new(1);
-    let mut messages = Vec::new();
-    for version in 0..VERSIONS {
-        for author in 0..SYBILS {
-            let key = corpus.author(author);
-            messages.extend((0..LISTINGS).map(|slot| spam(&key, &category, slot, version, now)));
-        }
-    }
     let shard = told["shard"].as_u64().and_then(|shard| u16::try_from(shard).ok()).expect("a shard");
-    crowd.flood(shard, messages).await;
+    for version in 0..VERSIONS {
+        let said = |author| {
+            let key = corpus.author(author);
+            (0..LISTINGS).map(|slot| spam(&key, &category, slot, version, now)).collect::<Vec<_>>()
+        };
+        crowd.flood(shard, (0..SYBILS).flat_map(said).collect()).await;
+    }
     println!("{SAID}");
     let mut rest = String::new();
     let _end = std::io::stdin().read_line(&mut rest).expect("the input ends");
