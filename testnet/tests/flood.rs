@@ -24,11 +24,11 @@ const CAPACITY: usize = 400;
 const SYBILS: u64 = 1000;
 /// What each of them lists, and how often each listing is said with other words.
 const LISTINGS: u64 = 4;
-const VERSIONS: u64 = 5;
+const VERSIONS: u64 = 15;
 /// Honest listings of the shard.
 const HONEST: usize = 12;
-/// What the flood may cost a node: its messages alone would take half as much again if they were kept.
-const MOST_MEMORY_MIB: f64 = 32.0;
+/// What the flood may cost a node: its messages alone would take twice as much if they were kept.
+const MOST_MEMORY_MIB: f64 = 64.0;
 const MOST_DISK: u64 = 4 << 20;
 /// What tells this program that it is the hostile peers.
 const HOSTILE: &str = "HAGGLE_HOSTILE";
