@@ -15,7 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn followed(stage: &Stage, number: usize, topic: &str, last: impl Fn(&EventView) -> bool) -> Vec<EventView> {
     let client = stage.node(number).client().unwrap();
     let url = format!("{}/v1/events?topic={topic}", client.base());
-    let request = reqwest::Client::new().get(url).bearer_auth(client.token()).header("last-event-id", "0");
+    let request = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(url)
+        .bearer_auth(client.token())
+        .header("last-event-id", "0");
     let following = async {
         let mut response = request.send().await.unwrap();
         let mut text = String::new();

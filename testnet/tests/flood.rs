@@ -8,7 +8,9 @@ use haggle_catalog::{ListingBody, PricingModel, Sla, body::RECORD_TTL};
 use haggle_testnet::{Crowd, Swarm};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// As in the program: other allocators keep what they were given.
 #[global_allocator]
@@ -27,9 +29,11 @@ const LISTINGS: u64 = 4;
 const VERSIONS: u64 = 15;
 /// Honest listings of the shard.
 const HONEST: usize = 12;
-/// What the flood may cost a node: its messages alone would take twice as much if they were kept.
-const MOST_MEMORY_MIB: f64 = 64.0;
+/// What the flood may cost a node: its messages alone would take half as much again if they were kept.
+const MOST_MEMORY_MIB: f64 = 100.0;
 const MOST_DISK: u64 = 4 << 20;
+/// The flood takes half a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What tells this program that it is the hostile peers.
 const HOSTILE: &str = "HAGGLE_HOSTILE";
 /// What that prints when it has said everything.
@@ -97,7 +101,7 @@ async fn hostile_peers() {
 struct Hostile {
     process: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    all_is_said: oneshot::Receiver<()>,
 }
 
 impl Hostile {
@@ -110,19 +114,29 @@ impl Hostile {
         let mut input = process.stdin.take().expect("its input is piped");
         writeln!(input, "{task}").expect("it is told its task");
         let output = BufReader::new(process.stdout.take().expect("its output is piped"));
-        Self { process, input: Some(input), output }
+        let (said, all_is_said) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut lines = output.lines().map_while(Result::ok);
+            if lines.any(|line| line.contains(SAID)) {
+                // whoever waited may have failed
+                let _heard = said.send(());
+            }
+        });
+        Self { process, input: Some(input), all_is_said }
     }
 
     /// Returns when everything is said.
-    fn until_all_is_said(&mut self) {
-        let mut lines = (&mut self.output).lines().map(|line| line.expect("its output is read"));
-        assert!(lines.any(|line| line.contains(SAID)), "the hostile side ended early");
+    async fn until_all_is_said(&mut self) {
+        let said = tokio::time::timeout(PATIENCE, &mut self.all_is_said).await;
+        said.expect("the hostile side is done in time").expect("it does not end early");
     }
 }
 
 impl Drop for Hostile {
     fn drop(&mut self) {
         drop(self.input.take());
+        // it may hang
+        let _killed = self.process.kill();
         let _ended = self.process.wait();
     }
 }
@@ -157,7 +171,7 @@ async fn a_flood_of_one_shard_costs_little_and_honest_listings_spread_through_it
     let mut published: Vec<RecordId> = vec![early];
     for (at, number) in honest.iter().enumerate().skip(1) {
         if at == HONEST - 1 {
-            tokio::task::block_in_place(|| hostile.until_all_is_said());
+            hostile.until_all_is_said().await;
         }
         published.push(swarm.publish(at % nodes, *number).await);
         let last = published[at];

@@ -17,17 +17,22 @@ pub(crate) const ONE_EACH: Duration = Duration::from_secs(600);
 /// Authors remembered at once. While more than these are replacing records, the others' wait for a reconciliation.
 const MAX_AUTHORS: usize = 65_536;
 
+/// Longest that an author who has its whole allowance again takes the room of another.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
 /// What each author has left.
 #[derive(Debug)]
 pub(crate) struct Churn {
     /// When an author has its whole allowance again; who has it is not in here.
     whole_at: HashMap<Did, Timestamp>,
     max_authors: usize,
+    /// When those who have it again are looked for next, if there is no room.
+    prune_at: Timestamp,
 }
 
 impl Default for Churn {
     fn default() -> Self {
-        Self { whole_at: HashMap::new(), max_authors: MAX_AUTHORS }
+        Self { whole_at: HashMap::new(), max_authors: MAX_AUTHORS, prune_at: Timestamp::ZERO }
     }
 }
 
@@ -46,8 +51,16 @@ impl Churn {
         true
     }
 
+    /// Whether an author has something left, as far as is known.
+    #[must_use]
+    pub(crate) fn has_left(&self, author: &Did, now: Timestamp) -> bool {
+        let latest = now.plus(ONE_EACH * BURST);
+        self.whole_at.get(author).is_none_or(|whole_at| whole_at.plus(ONE_EACH) <= latest || *whole_at > latest)
+    }
+
     fn has_room(&mut self, now: Timestamp) -> bool {
-        if self.whole_at.len() >= self.max_authors {
+        if self.whole_at.len() >= self.max_authors && self.prune_at <= now {
+            self.prune_at = now.plus(PRUNE_EVERY);
             self.whole_at.retain(|_, whole_at| *whole_at > now);
         }
         self.whole_at.len() < self.max_authors
@@ -106,7 +119,10 @@ mod tests {
             let (mut churn, one, mut now, mut taken) = (Churn::default(), author(1), START, 0);
             for pause in pauses {
                 now = now.plus(Duration::from_secs(pause));
-                taken += u64::from(churn.take(&one, now));
+                let has_left = churn.has_left(&one, now);
+                let is_taken = churn.take(&one, now);
+                prop_assert_eq!(has_left, is_taken);
+                taken += u64::from(is_taken);
                 let allowed = u64::from(BURST) + now.since(START).as_secs() / ONE_EACH.as_secs();
                 prop_assert!(taken <= allowed, "{taken} of {allowed}");
             }

@@ -152,9 +152,16 @@ impl Shared {
         cache.insert(record.id(), record);
     }
 
-    /// Whether gossip may put `new` in the place of what is held: it says something else or comes when that is due to be
-    /// refreshed, and its author has not replaced too much of late.
+    /// Whether gossip may put `new` in the place of what is held: it withdraws that, or it says something else or comes when
+    /// that is due to be refreshed, and its author has not replaced too much of late.
     pub(crate) fn may_replace(&self, held: &Entry, new: &AnyRecord, now: Timestamp) -> Result<bool, CatalogError> {
+        // before the next one a listing has to come again, and that is counted
+        if held.kind == Kind::Listing && matches!(new, AnyRecord::Tombstone(_)) {
+            return Ok(true);
+        }
+        if !self.churn.lock().has_left(&held.author, now) {
+            return Ok(false);
+        }
         if !held.is_due(new.created()) {
             let cached = self.cache.lock().get(&held.id).cloned();
             let old = cached.map_or_else(|| self.read(held), |old| Ok(Some(old)))?;

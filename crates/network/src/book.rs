@@ -356,13 +356,14 @@ impl Book {
         absent.into_iter().take(limit).map(|(_, peer)| peer).collect()
     }
 
-    /// The next known peer without a connection, of those that may be dialled: the one that this gave longest ago, of equals the
-    /// one that was seen last.
+    /// The next known peer without a connection, of those that may be dialled: the one that this gave longest ago, or that
+    /// connected longest ago if it never did, so that whoever comes and goes under new names pushes nobody back.
     pub(crate) fn next_lost(&mut self, elapsed: Duration, may: impl Fn(&PeerId) -> bool) -> Option<PeerId> {
         let lost = self.entries.iter_mut().filter(|(peer, entry)| {
             entry.links.is_empty() && !entry.addrs.is_empty() && entry.last_seen.is_some() && may(peer)
         });
-        let (peer, entry) = lost.min_by_key(|(peer, entry)| (entry.sought_at, Reverse(entry.last_seen), **peer))?;
+        let since = |entry: &Entry| entry.sought_at.unwrap_or(entry.linked_at);
+        let (peer, entry) = lost.min_by_key(|(peer, entry)| (since(entry), Reverse(entry.last_seen), **peer))?;
         entry.sought_at = Some(elapsed);
         Some(*peer)
     }

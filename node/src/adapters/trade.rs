@@ -93,7 +93,8 @@ impl Work for OrderWork {
     }
 
     fn posts_delivery(&self, agent: &Did) -> bool {
-        self.0.get(agent).is_none_or(|served| served.row.posts_delivery)
+        // nobody can collect from an agent that was deleted, so its buyers are refunded
+        self.0.get(agent).is_some_and(|served| served.row.posts_delivery)
     }
 
     fn checks_itself(&self, agent: &Did) -> bool {

@@ -114,6 +114,12 @@ impl Agents {
         served.is_some_and(|served| served.row.status == AgentStatus::Draft)
     }
 
+    /// Whether letters to one who is said to be of this node are taken: to a draft nobody can write, and who was deleted reads
+    /// nothing.
+    pub(crate) fn takes_letters(&self, did: &Did) -> bool {
+        !self.is_draft(did) && !self.deleted().contains(did)
+    }
+
     pub(crate) fn is_free(&self, did: &Did) -> bool {
         let book = self.0.read();
         let served = book.by_did.get(did).and_then(|index| book.served.get(index));

@@ -116,7 +116,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
             weights: config.search.weights(),
             min_net: config.market.min_reputation,
             keep: (!config.market.role.holds_all()).then(|| {
-                Keep::of(agents.dids().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
+                Keep::of(agents.owners().into_iter().chain([own_did]).collect(), config.market.held(file.shards))
             }),
             ..CatalogConfig::new(&file)
         },

@@ -226,7 +226,7 @@ impl Inner {
             Refusal::Failed
         };
         let keys =
-            self.keys.get(&letter.to).filter(|_| !self.agents.is_draft(&letter.to)).ok_or(Refusal::UnknownAgent)?;
+            self.keys.get(&letter.to).filter(|_| self.agents.takes_letters(&letter.to)).ok_or(Refusal::UnknownAgent)?;
         let content = letter.open(&self.file.id, &keys.agent).map_err(|_| Refusal::Unusable)?;
         let signed = SignedMessage::open(content.message.into_vec()).map_err(|_| Refusal::Unusable)?;
         let said = signed.message();

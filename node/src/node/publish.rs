@@ -146,7 +146,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Signs anew what has lived half its time, and cards whose payment binding ends soon.
+    /// Buries what should be, and signs anew what has lived half its time, and cards whose payment binding ends soon.
     pub(super) async fn renew_all(&self) {
         let told = |did: &Did, problem: &ApiError| {
             tracing::warn!(agent.id = %did, error.code = %problem.code, "records of {did} are not renewed: {problem}");
@@ -155,13 +155,24 @@ impl Inner {
         if let Err(problem) = self.publish_own_card().await {
             told(&own, &problem);
         }
-        let has_card = |served: &Served| served.engine.is_some() && served.row.status != AgentStatus::Draft;
-        for served in self.agents.all().into_iter().filter(has_card) {
-            if let Err(problem) = self.renew_card(&served).await {
-                told(&served.row.did, &problem);
-            }
+        {
+            let _one_at_a_time = self.adding.lock().await;
+            self.bury_again().await;
         }
         for did in std::iter::once(own).chain(self.agents.dids()) {
+            // nothing is renewed that its owner changes or withdraws meanwhile
+            let _one_at_a_time = self.adding.lock().await;
+            if did != own {
+                let Some(served) = self.agents.get(&did).filter(|served| served.row.status != AgentStatus::Draft)
+                else {
+                    continue;
+                };
+                if served.engine.is_some()
+                    && let Err(problem) = self.renew_card(&served).await
+                {
+                    told(&did, &problem);
+                }
+            }
             let Some(keys) = self.keys.get(&did) else { continue };
             match self.catalog.refresh(&keys.agent).await {
                 Ok(0) => {}

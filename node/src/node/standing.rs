@@ -78,17 +78,20 @@ impl Inner {
         let _one_at_a_time = self.adding.lock().await;
         let mut served = self.ours(agent)?;
         let did = served.row.did;
+        let was_known = served.row.status != AgentStatus::Draft;
         served.row.status = AgentStatus::Deleted;
         served.row.changed = Some(self.clock.now());
         self.keep(served.index, &served.row).await?;
         self.agents.delete(served.index, did);
         self.server.remove(&did);
-        self.bury_listings(&did).await?;
-        self.pointers_due.add(did);
-        self.flush().await?;
+        if was_known {
+            self.pointers_due.add(did);
+        }
         if let Some(Engine::Command(program)) = &served.engine {
             program.shutdown().await;
         }
+        self.bury_listings(&did).await?;
+        self.flush().await?;
         tracing::info!(agent.id = %did, "deleted agent {}", served.row.name.as_str());
         Ok(())
     }

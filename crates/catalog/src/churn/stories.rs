@@ -42,6 +42,10 @@ async fn gossip_carries_so_many_versions_and_a_reconciliation_brings_the_last() 
     assert!(last.is_new());
     node.clock.advance(ONE_EACH);
     assert!(node.by_gossip(version(most + 40)).await.is_new());
+    assert_eq!(node.by_gossip(version(most + 41)).await, Put::TooOften);
+    let withdrawn = signed_tombstone(&agent(0), "digest", most + 42, "text");
+    assert!(node.by_gossip(withdrawn).await.is_new(), "what is withdrawn is gone at once");
+    assert_eq!(node.by_gossip(version(most + 43)).await, Put::TooOften);
 }
 
 #[tokio::test]
