@@ -89,7 +89,7 @@ pub struct EventView {
     pub at: String,
     /// What it is about.
     pub topic: Topic,
-    /// `order`, `listing`, `peer`, `chain` or `reputation`, a dot and the verb (`order.step`).
+    /// What it is about, such as `order`, `listing`, `agent` or `peer`, a dot and the verb (`order.step`).
     pub kind: String,
     /// What happened.
     pub data: Value,
