@@ -89,7 +89,7 @@ pub struct EventView {
     pub at: String,
     /// What it is about.
     pub topic: Topic,
-    /// What it is about, such as `order`, `listing`, `agent` or `peer`, a dot and the verb (`order.step`).
+    /// Who or what did it and the verb, with a dot between: `order.step`, `listing.stored`.
     pub kind: String,
     /// What happened.
     pub data: Value,
