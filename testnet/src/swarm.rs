@@ -226,7 +226,17 @@ impl Swarm {
     /// # Panics
     /// The record is refused.
     pub async fn publish(&self, at: usize, number: u64) -> RecordId {
-        let (now, bytes) = (self.members[at].clock.now(), self.signed(at, number));
+        self.publish_dearer(at, number, 0).await
+    }
+
+    /// The same at a price so many units above the first one: one that says what is held already would not spread before it
+    /// is due.
+    ///
+    /// # Panics
+    /// The record is refused.
+    pub async fn publish_dearer(&self, at: usize, number: u64, by: u64) -> RecordId {
+        let now = self.members[at].clock.now();
+        let bytes = self.corpus.signed_dearer(number, by, &network_id(), now).expect("the record is within its bounds");
         let id = AnyRecord::open(bytes.clone(), &network_id(), now).expect("the record verifies").id();
         drop(self.market(at).catalog().put(bytes, Origin::Local).await.expect("the record is stored"));
         id

@@ -103,7 +103,7 @@ async fn a_crowd_of_hostile_peers_hides_no_listing_and_puts_no_older_one_in_its_
     }
     // a third of them say what was never said, a third what is out of date by then, a third nothing
     crowd.say(|number| (number % 3 == 1).then(|| forged.clone())).await;
-    let new = swarm.publish(2, 1).await;
+    let new = swarm.publish_dearer(2, 1, 1).await;
     swarm.until_all("the second version", |node| swarm.holds(node, &new)).await;
 
     // who joins knows the crowd and one honest node, and the DHT shows it nothing but the crowd

@@ -125,6 +125,20 @@ impl Corpus {
     /// # Errors
     /// Never: what is made up here is within the bounds of a listing.
     pub fn signed(&self, number: u64, network: &NetworkId, now: Timestamp) -> Result<Vec<u8>, RecordError> {
+        self.signed_dearer(number, 0, network, now)
+    }
+
+    /// Listing `number` at a price so many units above its first one, signed.
+    ///
+    /// # Errors
+    /// Never: what is made up here is within the bounds of a listing.
+    pub fn signed_dearer(
+        &self,
+        number: u64,
+        by: u64,
+        network: &NetworkId,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, RecordError> {
         let plain = self.plain(number);
         let body = ListingBody {
             title: bounded(&plain.title),
@@ -135,7 +149,7 @@ impl Corpus {
             input_schema: None,
             output_schema: None,
             pricing: PricingModel::PerCall,
-            price: Usdc::from_units(plain.price),
+            price: Usdc::from_units(plain.price.saturating_add(by)),
             sla: Sla { deliver_within_secs: 60 },
             schemes: schemes(),
             escrow: Some(EscrowTerms { review_secs: 3600 }),
