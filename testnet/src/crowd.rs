@@ -41,17 +41,14 @@ impl Crowd {
     /// # Panics
     /// The node has no room for them.
     pub async fn surround(&self, node: &Network) {
-        self.surround_at(&node.peer_id(), &node.listen_addrs()).await;
+        let connected = self.surround_at(&node.peer_id(), &node.listen_addrs()).await;
+        assert_eq!(connected, self.peers.len(), "the node has room");
     }
 
-    /// As [`Self::surround`], for a node of another process.
-    ///
-    /// # Panics
-    /// The node has no room for them.
-    pub async fn surround_at(&self, peer: &PeerId, addrs: &[String]) {
-        for (eve, _) in &self.peers {
-            eve.connect(peer, addrs).await.expect("the node has room");
-        }
+    /// Those of them for whom a node, maybe one of another process, has room connect with it; how many.
+    pub async fn surround_at(&self, peer: &PeerId, addrs: &[String]) -> usize {
+        let connecting = self.peers.iter().map(|(eve, _)| eve.connect(peer, addrs));
+        futures::future::join_all(connecting).await.iter().filter(|connected| connected.is_ok()).count()
     }
 
     /// Their addresses.

@@ -21,7 +21,7 @@ const LOOK_AROUND: Duration = Duration::from_secs(5);
 /// Members that each member dials, so many places back.
 const DIALS: [usize; 3] = [1, 2, 6];
 /// Room for every member, a crowd and whom a member chooses itself.
-const MAX_CONNECTIONS: u32 = 48;
+const MAX_CONNECTIONS: u32 = 64;
 /// Longer than any story.
 const FOR_GOOD: Duration = Duration::from_secs(3600);
 /// Shards of the network.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Nodes where nothing else is asked for.
-const NODES: usize = 10;
+const NODES: usize = 25;
 /// Nodes with hostile peers at their sides.
 const SURROUNDED: usize = 10;
 /// Records that a shard is made for; a tenth of them for authors who paid for nothing.
@@ -78,10 +78,13 @@ async fn hostile_peers() {
     let word = |value: &Value| value.as_str().expect("a text").to_owned();
     let peer = |value: &Value| word(value).parse::<PeerId>().expect("a peer id");
     let crowd = Crowd::around(&peer(&told["around"])).await;
+    let mut connected = 0;
     for node in told["nodes"].as_array().expect("nodes") {
         let addrs: Vec<String> = node["addrs"].as_array().expect("addresses").iter().map(word).collect();
-        crowd.surround_at(&peer(&node["peer"]), &addrs).await;
+        connected += crowd.surround_at(&peer(&node["peer"]), &addrs).await;
     }
+    println!("{connected} connections of hostile peers");
+    assert!(connected >= SURROUNDED * 10, "half of them are at each node");
     let (category, now) = (word(&told["category"]), Timestamp::from_millis(told["now"].as_u64().expect("a time")));
     let corpus = Corpus::new(1);
     let shard = told["shard"].as_u64().and_then(|shard| u16::try_from(shard).ok()).expect("a shard");
