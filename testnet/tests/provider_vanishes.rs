@@ -43,11 +43,11 @@ async fn the_buyer_of_a_provider_that_vanishes_is_refunded() {
     });
     assert_eq!(rated.await.expect("the failure is remembered")["reputation"]["success_rate"], "0");
     nobody_is_shown_it(&stage, &listing.id).await;
-    its_node_publishes_no_more(&mut stage, &seller).await;
+    its_node_publishes_nothing_new(&mut stage, &seller).await;
     stage.end().await;
 }
 
-/// More failures than successes: node 2 holds the listing, shows it in no search, and says why.
+/// More buyers failed than served well: node 2 holds the listing, shows it in no search, and says why.
 async fn nobody_is_shown_it(stage: &Stage, id: &str) {
     let client = stage.node(2).client().unwrap();
     for query in ["", "?q=digest", "?min_reputation=-5", "?sort=combined"] {
@@ -60,8 +60,8 @@ async fn nobody_is_shown_it(stage: &Stage, id: &str) {
     assert!(typed.out.contains("shows it in no search: Insufficient reputation"), "{}", typed.out);
 }
 
-/// The seller's node publishes nothing for it, unless its owner will have it otherwise: then others do not show that either.
-async fn its_node_publishes_no_more(stage: &mut Stage, seller: &AgentSummary) {
+/// The seller's node publishes nothing new for it, unless its owner will have it otherwise: then others do not show that either.
+async fn its_node_publishes_nothing_new(stage: &mut Stage, seller: &AgentSummary) {
     let publish = format!("/v1/agents/{}/publish", seller.did);
     let dearer = Republish { price: Some("0.07".parse().unwrap()) };
     stage.market.node_mut(1).restart(&[]).await.unwrap();
@@ -72,6 +72,9 @@ async fn its_node_publishes_no_more(stage: &mut Stage, seller: &AgentSummary) {
         (refused.code.as_str(), refused.detail.as_str()),
         ("insufficient_reputation", "Insufficient reputation")
     );
+    // what is out stays as it is
+    let same: AgentSummary = stage.node(1).client().unwrap().post(&publish, &Republish { price: None }).await.unwrap();
+    assert_eq!((&same.listing, same.price), (&seller.listing, seller.price));
 
     stage.market.node_mut(1).restart(&[("HAGGLE_MARKET__MIN_REPUTATION", "-1")]).await.unwrap();
     let published: AgentSummary = stage.node(1).client().unwrap().post(&publish, &dearer).await.unwrap();

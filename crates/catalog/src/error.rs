@@ -26,10 +26,10 @@ pub enum CatalogError {
     /// Our own record lost against a newer one of the same agent, published elsewhere.
     #[error("a newer record of this agent stands in its place")]
     Superseded,
-    /// The author's failures outnumber its successes by too much.
+    /// The author failed too many more of its buyers than it served well.
     #[error("Insufficient reputation")]
     InsufficientReputation {
-        /// Successes less failures.
+        /// See [`Figures::net`](crate::Figures::net).
         net: i64,
         /// What it has to be at least.
         least: i64,
@@ -86,7 +86,7 @@ impl Coded for CatalogError {
             Self::OverQuota(_) => "withdraw a listing first; an agent without cost has 4",
             Self::Superseded => "read the record again and publish a change of that",
             Self::InsufficientReputation { .. } => {
-                "its failures outnumber its successes: sell by another agent, or lower market.min_reputation, which others need not"
+                "it failed more of its buyers than it served well: serve others well, or lower market.min_reputation, which others need not"
             }
             Self::NotListed => "list the agent's listings to see their names",
             Self::BadCursor => "use the cursor of the answer before, unchanged, or start from the first page",

@@ -104,7 +104,7 @@ pub struct Figures {
     pub total_calls: u64,
     /// Finished calls that the buyer released the payment for.
     pub successes: u64,
-    /// Successes less the calls that failed by the provider's fault.
+    /// Counterparties that had more successes of it than failures, less those that had more failures.
     pub net: i64,
     /// Mean time to an answer in milliseconds, if any is known.
     pub avg_response_ms: Option<u64>,

@@ -38,7 +38,7 @@ impl Catalog {
         body: ListingBody,
     ) -> Result<Verified<ListingBody>, CatalogError> {
         body.check()?;
-        self.check_standing(&key.did())?;
+        self.check_listing(&key.did(), name, &body)?;
         let slot = listing_slot(name)?;
         for other in self.listings_of(&key.did())? {
             if other.record().slot == slot && other.body().category != body.category {
@@ -49,7 +49,19 @@ impl Catalog {
         self.publish(key, slot, &place, RECORD_TTL, body).await
     }
 
-    /// Whether an agent stands well enough for its listings to be published, and shown, here.
+    /// Whether an agent may publish this listing under this name. One that is out and says the same may be renewed however
+    /// its agent stands: it would be gone otherwise when the agent stands well again.
+    ///
+    /// # Errors
+    /// [`CatalogError::InsufficientReputation`], [`CatalogError::Store`].
+    pub fn check_listing(&self, agent: &Did, name: &str, body: &ListingBody) -> Result<(), CatalogError> {
+        let Err(refused) = self.check_standing(agent) else { return Ok(()) };
+        let slot = listing_slot(name)?;
+        let is_out = |held: &Verified<ListingBody>| held.record().slot == slot && held.body() == body;
+        if self.listings_of(agent)?.iter().any(is_out) { Ok(()) } else { Err(refused) }
+    }
+
+    /// Whether an agent stands well enough for new listings of it to be published, and for all of them to be shown, here.
     ///
     /// # Errors
     /// [`CatalogError::InsufficientReputation`].
@@ -75,8 +87,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Signs the agent's card and listings anew that have lived half their time, the listings unless it stands too low for
-    /// them: then they expire. Returns how many; call it now and then for each agent.
+    /// Signs the agent's card and listings anew that have lived half their time, however it stands. Returns how many; call
+    /// it now and then for each agent.
     ///
     /// # Errors
     /// As publishing.
@@ -88,9 +100,6 @@ impl Catalog {
         {
             self.publish_card(key, card.body().clone()).await?;
             refreshed += 1;
-        }
-        if self.check_standing(&key.did()).is_err() {
-            return Ok(refreshed);
         }
         for listing in self.listings_of(&key.did())? {
             let record = listing.record();

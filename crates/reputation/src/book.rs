@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use alloy_primitives::{Address, B256};
@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use haggle_base::{AttestationKind, ClosedBy, Did, OrderId, Parties, RecordId, Side, Text, Timestamp, Usdc};
 
 use crate::score::{Figures, Score, trust_score};
+use nets::Nets;
+
+mod nets;
+
+pub use nets::MAX_PER_COUNTERPARTY;
 
 /// An attestation that the chain agrees with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,8 +163,7 @@ pub struct Book {
     orders: HashMap<OrderId, OrderFile>,
     by_agent: HashMap<Did, BTreeSet<(Timestamp, OrderId)>>,
     tallies: HashMap<Did, Tally>,
-    /// Agents with more failures than successes: few of all.
-    behind: HashSet<Did>,
+    nets: Nets,
 }
 
 impl Book {
@@ -247,6 +251,7 @@ impl Book {
             total_calls: tally.calls,
             successes: tally.successes,
             failures: tally.failures,
+            net: self.nets.of(did),
             success_rate,
             avg_response_ms,
             uptime_24h,
@@ -259,8 +264,7 @@ impl Book {
     /// Agents whose [net](Figures::net) is below `least`, which is nought or less.
     #[must_use]
     pub fn behind(&self, least: i64) -> Vec<Did> {
-        let is_below = |did: &&Did| self.figures(did, Score::ZERO).net() < least;
-        self.behind.iter().filter(is_below).copied().collect()
+        self.nets.behind(least)
     }
 
     /// The evidence of the agent's orders, in either role, newest settlement first, of at most `orders` orders that ended
@@ -288,28 +292,26 @@ impl Book {
         self.orders.is_empty()
     }
 
-    /// Changes an order's file, and moves both agents' tallies by the difference.
+    /// Changes an order's file, and moves both agents' figures by the difference.
     fn alter(&mut self, order: OrderId, change: impl FnOnce(&mut Option<OrderFile>)) {
         let mut file = self.orders.remove(&order);
-        for (did, tally) in file.as_ref().map(OrderFile::tallies).into_iter().flatten() {
-            self.tallies.entry(did).or_default().take(&tally);
+        if let Some(file) = &file {
+            self.count(file, Tally::take, -1);
         }
-        let before = file.as_ref().map(|file| file.parties.provider);
         change(&mut file);
-        for (did, tally) in file.as_ref().map(OrderFile::tallies).into_iter().flatten() {
-            self.tallies.entry(did).or_default().add(&tally);
-        }
-        // only who provided can have failed
-        if let Some(provider) = before.or(file.as_ref().map(|file| file.parties.provider)) {
-            if self.tallies.get(&provider).is_some_and(|tally| tally.failures > tally.successes) {
-                self.behind.insert(provider);
-            } else {
-                self.behind.remove(&provider);
-            }
-        }
         if let Some(file) = file {
+            self.count(&file, Tally::add, 1);
             self.orders.insert(order, file);
         }
+    }
+
+    /// Puts what an order says into both agents' figures, or takes it out again, as `combine` and `sign` have it.
+    fn count(&mut self, file: &OrderFile, combine: fn(&mut Tally, &Tally), sign: i64) {
+        let [(provider, provided), (buyer, bought)] = file.tallies();
+        combine(self.tallies.entry(provider).or_default(), &provided);
+        combine(self.tallies.entry(buyer).or_default(), &bought);
+        // only who provided can have failed
+        self.nets.hear(provider, file.parties.buyer_address, sign * provided.signal());
     }
 }
 
@@ -405,6 +407,11 @@ impl OrderFile {
 }
 
 impl Tally {
+    /// What one order says: one for its provider, one against, or nothing.
+    fn signal(&self) -> i64 {
+        i64::from(self.successes > 0) - i64::from(self.failures > 0)
+    }
+
     fn add(&mut self, other: &Self) {
         self.each(other, u64::saturating_add);
     }

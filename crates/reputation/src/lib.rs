@@ -24,7 +24,7 @@
 //! figures on every node, also after its home was wiped. There is no floating point in them.
 //!
 //! Not here: spreading records (catalog), reading the chain (settlement). What is not weighed yet: who says it. A ring of
-//! agents that pay each other can raise their own figures for the price of the fees.
+//! agents that pay each other can raise their own figures for the price of the fees; only [`Figures::net`] counts each payer once.
 
 pub mod attest;
 pub mod book;

@@ -67,6 +67,9 @@ pub struct Figures {
     pub successes: u64,
     /// Of those, how many ended against the provider, which had agreed to the order.
     pub failures: u64,
+    /// What the agent's counterparties say of it as a provider: of each the successes less the failures, clamped to
+    /// ±[`MAX_PER_COUNTERPARTY`](crate::book::MAX_PER_COUNTERPARTY), added up. Nothing for a newcomer.
+    pub net: i64,
     /// Successes among all calls; `None` without a call.
     pub success_rate: Option<Score>,
     /// Mean time from request to answer as buyers measured it, in milliseconds; `None` if nobody did.
@@ -79,15 +82,6 @@ pub struct Figures {
     pub ratings: u64,
     /// Their mean as a share of the best: one star is 0.2, five are 1. `None` without a rating.
     pub rating: Option<Score>,
-}
-
-impl Figures {
-    /// What the owner's signals add up to, one for every success and one against for every failure; nothing for a newcomer.
-    #[must_use]
-    pub fn net(&self) -> i64 {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        signed(self.successes) - signed(self.failures)
-    }
 }
 
 /// `success_rate * 0.5 + (1 - avg_response_ms / 1000) * 0.2 + uptime_24h * 0.3`, each term clamped to 0..1, rounded down to

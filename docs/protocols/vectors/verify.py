@@ -616,6 +616,30 @@ def verify_ranking():
         check(f"{(1 << 64) - 1 - bits:016x}" == row["rank"], f"{row['name']}: rank")
 
 
+def verify_figures():
+    for row in load("figures.json")["rows"]:
+        calls = successes = failures = 0
+        said = {}
+        for order in row["orders"]:
+            end, signal = order["closed_by"], 0
+            if end in ("verdict", "ruling"):
+                paid, fee, amount = order["paid"], order["fee"], order["amount"]
+                given = paid if paid + fee + order["refunded"] > amount else paid + fee
+                signal = 1 if 2 * given >= amount else -1
+            elif end == "release":
+                signal = 1
+            elif end in ("refund", "expired", "uncountered"):
+                signal = -1
+            agreed = order["consented"] or end in ("uncountered", "ruling")
+            if not order["linked"] or (signal < 0 and not agreed):
+                continue
+            calls, successes, failures = calls + 1, successes + (signal > 0), failures + (signal < 0)
+            said.setdefault(order["payer"], []).append(signal)
+        net = sum(max(-1, min(1, sum(signals))) for signals in said.values())
+        told = [row[key] for key in ("total_calls", "successes", "failures", "net")]
+        check([calls, successes, failures, net] == told, f"{row['name']}: figures")
+
+
 def verify_agents():
     vectors = load("agent.json")
     for row in [vectors["question"]] + vectors["replies"]:
@@ -787,8 +811,8 @@ def as_hex(value):
 if __name__ == "__main__":
     parts = (verify_cbor, verify_keys, verify_records, verify_bodies, verify_terms, verify_orders, verify_contracts, verify_cards,
              verify_frames, verify_negotiation, verify_exact, verify_channel_receipt, verify_messages, verify_looks,
-             verify_searches, verify_ranking, verify_agents, verify_tickets, verify_syncs, verify_rendezvous, verify_blobs,
-             verify_mailbox)
+             verify_searches, verify_ranking, verify_figures, verify_agents, verify_tickets, verify_syncs, verify_rendezvous,
+             verify_blobs, verify_mailbox)
     for part in parts:
         part()
     print(f"{CHECKS} checks of the golden vectors passed")

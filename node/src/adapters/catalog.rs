@@ -60,7 +60,7 @@ impl Standing for LateReputation {
             attestations: seen.attestations,
             total_calls: seen.total_calls,
             successes: seen.successes,
-            net: seen.net(),
+            net: seen.net,
             avg_response_ms: seen.avg_response_ms,
             uptime: share(seen.uptime_24h),
             trust_score: share(seen.trust_score),

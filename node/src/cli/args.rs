@@ -195,7 +195,7 @@ pub(super) struct Find {
     /// Greatest price in USDC.
     #[arg(long)]
     pub(super) max_price: Option<Usdc>,
-    /// Least successes less failures of the seller; a newcomer has 0.
+    /// Buyers that the seller served well less those it failed, at least; a newcomer has 0.
     #[arg(long, allow_negative_numbers = true)]
     pub(super) min_reputation: Option<i64>,
     /// cost_per_success, trust_score_desc, price_asc, response_time_asc, relevance, or combined (trust, cost and speed

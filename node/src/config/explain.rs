@@ -39,7 +39,8 @@ pub const EXPLANATIONS: [Explanation; 51] = [
     ),
     row(
         "market.min_reputation",
-        "least successes less failures of an author whose listings are shown, and published here; at most 0, a newcomer's",
+        "buyers that an author served well less those it failed, at least, for its listings to be shown, and published here; at most \
+         0, a newcomer's",
     ),
     row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
     row("market.mailbox", "whether letters are kept for other nodes' agents that are away; never by a light node"),

@@ -12,7 +12,8 @@ pub struct Market {
     pub role: Role,
     /// The categories whose shards a node of the role `interest` holds.
     pub interests: Vec<String>,
-    /// Least successes less failures of an author whose listings are shown, and published here. At most 0: a newcomer has 0.
+    /// Least net (buyers served well less buyers failed) of an author whose listings are shown, and published here. At most
+    /// 0: a newcomer has 0.
     pub min_reputation: i64,
     /// MiB of documents of others that are kept on disk: long schemas that their listings name.
     pub documents_mib: u32,

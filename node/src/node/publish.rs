@@ -93,7 +93,9 @@ impl Inner {
     /// Keeps an agent as it is now, serves it, and puts it on the market if that is where it stands.
     pub(super) async fn settle_down(&self, served: Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
         if served.is_on_the_market() {
-            self.catalog.check_standing(&served.row.did).map_err(|error| ApiError::from_coded(&error))?;
+            let row = &served.row;
+            let allowed = self.catalog.check_listing(&row.did, &row.name, &listing);
+            allowed.map_err(|error| ApiError::from_coded(&error))?;
         }
         self.keep(served.index, &served.row).await?;
         self.agents.insert(served.clone());

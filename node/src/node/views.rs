@@ -82,7 +82,7 @@ impl Inner {
             avg_response_ms: figures.avg_response_ms,
             uptime_24h: called.then(|| u8::from(figures.uptime_24h.millionths() > 0)),
             trust_score: called.then(|| figures.trust_score.to_string()),
-            net: figures.net(),
+            net: figures.net,
         }
     }
 

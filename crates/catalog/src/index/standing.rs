@@ -85,7 +85,7 @@ async fn who_stands_too_low_is_held_and_not_shown_in_any_order() {
 }
 
 #[tokio::test]
-async fn nothing_of_who_stands_too_low_is_published_here() {
+async fn nothing_new_of_who_stands_too_low_is_published_here() {
     let node = node().await;
     let (alice, body) = (agent(0), || listing("Digest", "text", "0.25"));
     node.catalog.publish_listing(&alice, "digest", body()).await.unwrap();
@@ -95,13 +95,48 @@ async fn nothing_of_who_stands_too_low_is_published_here() {
     assert_eq!((refused.code(), refused.to_string().as_str()), ("insufficient_reputation", "Insufficient reputation"));
     assert_eq!(node.catalog.listings_of(&alice.did()).unwrap()[0].body().price, Usdc::from_units(250_000));
 
-    node.clock.advance(crate::body::RECORD_TTL / 2);
-    assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 0, "what is not published is not renewed");
-    node.rate(0, 0);
-    assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 1);
+    let renamed = node.catalog.publish_listing(&alice, "another", body()).await.unwrap_err();
+    assert_eq!(renamed.code(), "insufficient_reputation", "under another name it is another listing");
     let newcomer = agent(1);
     node.catalog.publish_listing(&newcomer, "digest", body()).await.unwrap();
     node.catalog.withdraw(&alice, "digest").await.unwrap();
+    let withdrawn = node.catalog.publish_listing(&alice, "digest", body()).await.unwrap_err();
+    assert_eq!(withdrawn.code(), "insufficient_reputation", "what was withdrawn is out no more");
+}
+
+#[tokio::test]
+async fn what_is_out_is_renewed_however_its_agent_stands_and_shown_once_it_stands_well() {
+    let node = node().await;
+    let (alice, half) = (agent(0), crate::body::RECORD_TTL / 2);
+    let body = || listing("Digest", "text", "0.25");
+    let first = node.catalog.publish_listing(&alice, "digest", body()).await.unwrap();
+    node.rate(0, -1);
+    for _ in 0..4 {
+        node.clock.advance(half);
+        node.catalog.sweep().await.unwrap();
+        assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 1);
+        assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 0, "once in half its life");
+        node.catalog.flush().await.unwrap();
+        assert_eq!(found(&node, &Query::default()), just(&[]));
+    }
+    let again = node.catalog.publish_listing(&alice, "digest", body()).await.unwrap();
+    assert!(again.record().expires > first.record().expires && again.body() == first.body());
+    node.rate(0, 0);
+    node.catalog.flush().await.unwrap();
+    assert_eq!(found(&node, &Query::default()), just(&[0]));
+    assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_expired_is_new_again() {
+    let node = node().await;
+    let (alice, body) = (agent(0), || listing("Digest", "text", "0.25"));
+    node.catalog.publish_listing(&alice, "digest", body()).await.unwrap();
+    node.rate(0, -1);
+    node.clock.advance(crate::body::RECORD_TTL);
+    let expired = node.catalog.publish_listing(&alice, "digest", body()).await.unwrap_err();
+    assert_eq!(expired.code(), "insufficient_reputation");
+    assert_eq!(node.catalog.refresh(&alice).await.unwrap(), 0);
 }
 
 /// As the ledger, without a count of what changes.

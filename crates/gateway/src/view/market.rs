@@ -252,7 +252,8 @@ pub struct Reputation {
     pub uptime_24h: Option<u8>,
     /// The owner's formula, 0 to 1, as a decimal string; absent without calls.
     pub trust_score: Option<String>,
-    /// Successes less failures: the sum of the owner's signals of one for and one against. 0 without calls.
+    /// The owner's signals of one for and one against, added up, one for each buyer: buyers that had more successes than
+    /// failures, less those that had more failures. A buyer is the address that paid. 0 without calls.
     #[serde(default)]
     pub net: i64,
 }

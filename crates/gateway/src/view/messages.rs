@@ -438,7 +438,7 @@ pub struct ServiceRow {
     pub provider_did: String,
     /// The seller's trust score, 0 to 1; null without calls.
     pub provider_reputation: Option<String>,
-    /// The seller's successes less its failures, which `min_reputation` is compared with.
+    /// The seller's [`Reputation::net`](super::Reputation::net), which `min_reputation` is compared with.
     pub provider_net: i64,
     /// When the listing ends unless it is renewed.
     pub expires_at: String,

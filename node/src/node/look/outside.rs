@@ -226,7 +226,7 @@ fn because(here: Holding, hidden: Option<&CatalogError>, held: usize, answered: 
     };
     match hidden {
         Some(CatalogError::InsufficientReputation { net, least }) => format!(
-            "{here}, but shows it in no search: Insufficient reputation, its author's successes less failures are {net}, and \
+            "{here}, but shows it in no search: Insufficient reputation, the buyers its author served well less those it failed are {net}, and \
              {least} is the least (market.min_reputation); {there}."
         ),
         _ => format!("{here}; {there}."),
