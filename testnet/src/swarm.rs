@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for anything that has to happen.
+/// Longest wait for anything that has to happen, unless a story says another.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a waiting story looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -68,6 +68,7 @@ pub struct Swarm {
     paid: Paid,
     /// Where the members' stores lie, if not in memory.
     folder: Option<tempfile::TempDir>,
+    patience: Duration,
 }
 
 impl Swarm {
@@ -91,11 +92,16 @@ impl Swarm {
     async fn of(nodes: usize, capacity: usize, paid: std::ops::Range<u64>, folder: Option<tempfile::TempDir>) -> Self {
         let corpus = Corpus::new(SEED);
         let paid = Paid(Arc::new(paid.map(|number| corpus.author(number).did()).collect()));
-        let mut swarm = Self { members: Vec::new(), corpus, capacity, paid, folder };
+        let mut swarm = Self { members: Vec::new(), corpus, capacity, paid, folder, patience: PATIENCE };
         for _ in 0..nodes {
             swarm.join().await;
         }
         swarm
+    }
+
+    /// From now on it waits so long for anything that has to happen.
+    pub const fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// One more node, with nothing; its number.
@@ -335,7 +341,7 @@ impl Swarm {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        tokio::time::timeout(self.patience, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
     }
 
     /// Ends every node.

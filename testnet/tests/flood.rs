@@ -24,15 +24,16 @@ const SURROUNDED: usize = 10;
 const CAPACITY: usize = 400;
 /// Authors of the flood.
 const SYBILS: u64 = 1000;
-/// What each of them lists, and how often each listing is said with other words.
+/// What each of them lists.
 const LISTINGS: u64 = 4;
-const VERSIONS: u64 = 15;
+/// How often each listing is said with other words, at all nodes together: each has to verify each.
+const VERSIONS: usize = 15 * NODES;
 /// Honest listings of the shard.
 const HONEST: usize = 12;
 /// What the flood may cost a node: its messages alone would take half as much again if they were kept.
 const MOST_MEMORY_MIB: f64 = 100.0;
 const MOST_DISK: u64 = 4 << 20;
-/// The flood takes half a minute.
+/// The flood takes half a minute, and what 200 nodes verify of it longer.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// What tells this program that it is the hostile peers.
 const HOSTILE: &str = "HAGGLE_HOSTILE";
@@ -88,7 +89,7 @@ async fn hostile_peers() {
     let (category, now) = (word(&told["category"]), Timestamp::from_millis(told["now"].as_u64().expect("a time")));
     let corpus = Corpus::new(1);
     let shard = told["shard"].as_u64().and_then(|shard| u16::try_from(shard).ok()).expect("a shard");
-    for version in 0..VERSIONS {
+    for version in 0..told["versions"].as_u64().expect("a number") {
         let said = |author| {
             let key = corpus.author(author);
             (0..LISTINGS).map(|slot| spam(&key, &category, slot, version, now)).collect::<Vec<_>>()
@@ -151,7 +152,8 @@ async fn a_flood_of_one_shard_costs_little_and_honest_listings_spread_through_it
     }
     let asked = std::env::var("HAGGLE_SWARM").ok().and_then(|nodes| nodes.parse().ok());
     let nodes = asked.unwrap_or(NODES);
-    let swarm = Swarm::on_disk(nodes, CAPACITY, 0..1000).await;
+    let mut swarm = Swarm::on_disk(nodes, CAPACITY, 0..1000).await;
+    swarm.be_patient(PATIENCE);
     let (shard, honest) = swarm.of_one_shard(0);
     let honest: Vec<u64> = honest.take(HONEST).collect();
     let early = swarm.publish(0, honest[0]).await;
@@ -159,12 +161,14 @@ async fn a_flood_of_one_shard_costs_little_and_honest_listings_spread_through_it
     let memory = memory_mib("RssAnon").expect("the system tells");
 
     let network = |node: usize| swarm.market(node).network();
-    let places = (0..nodes.min(SURROUNDED))
+    // who came last has room: it dialled the others
+    let places = (nodes.saturating_sub(SURROUNDED)..nodes)
         .map(|node| json!({ "peer": network(node).peer_id().to_string(), "addrs": network(node).listen_addrs() }));
     let mut hostile = Hostile::start(&json!({
         "around": swarm.next_peer().to_string(),
         "nodes": places.collect::<Vec<_>>(),
         "shard": shard,
+        "versions": (VERSIONS / nodes).max(1),
         "category": swarm.category(honest[0]),
         "now": swarm.now(0).as_millis(),
     }));
