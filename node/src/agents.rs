@@ -30,8 +30,8 @@ pub(crate) use row::{change, row};
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
-/// Most agents on one node.
-pub(crate) const MAX_AGENTS: u64 = 10_000;
+/// Most agents on one node, without those that were deleted.
+pub(crate) const MAX_AGENTS: usize = 10_000;
 
 /// A task that ends with whoever waits for it.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
@@ -123,7 +123,14 @@ impl Agents {
     /// Runs an agent on the input of a funded order; `call` is the same when the run is repeated.
     pub(crate) async fn run(&self, did: &Did, input: Value, call: &str) -> Result<Value, WorkError> {
         let engine = self.get(did).and_then(|served| served.engine);
-        let engine = engine.ok_or_else(|| WorkError::NotNow("the agent is not served at the moment".to_owned()))?;
+        let engine = engine.ok_or_else(|| {
+            if self.is_deleted(did) {
+                // it will never work again: the money goes back now, and not at the deadline
+                WorkError::Failed("the agent was deleted".to_owned())
+            } else {
+                WorkError::NotNow("the agent is not served at the moment".to_owned())
+            }
+        })?;
         tracing::info!(agent.id = %did, order.id = call, "agent {did} began work on {call}");
         match engine {
             // the order's own deadline bounds the work; a panic ends the work and nothing else

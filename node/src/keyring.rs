@@ -57,6 +57,11 @@ impl Keyring {
         keys
     }
 
+    /// The DID of agent `index`, whose keys need not be held.
+    pub(crate) fn did(&self, index: u32) -> Did {
+        self.numbered(index).map_or_else(|| self.seed.agent_key(index).did(), |keys| keys.agent.did())
+    }
+
     fn numbered(&self, index: u32) -> Option<AgentKeys> {
         let held = self.held.read();
         held.agents.get(held.by_index.get(&index)?).cloned()

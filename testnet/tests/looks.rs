@@ -106,6 +106,13 @@ async fn a_search_tells_who_answers_and_a_dead_provider_is_offline_to_everybody(
     assert_eq!(failed[0].detail, "no answer from what runs broken");
     assert!(checks.items.iter().all(|check| check.hint.is_empty() == (check.verdict == Verdict::Ok)), "{checks:?}");
 
+    // nobody waits for what runs an agent off the market
+    let _suspended: Value =
+        stage.node(1).client().unwrap().post("/api/v1/agents/broken/suspend", &Value::Null).await.unwrap();
+    let checks: ChecksView = stage.node(1).client().unwrap().get("/v1/checks").await.unwrap();
+    let agents = checks.items.iter().find(|check| check.name == "agents").unwrap();
+    assert_eq!((agents.verdict, agents.detail.as_str()), (Verdict::Ok, "what runs all 1 of them answers"));
+
     stage.market.node_mut(1).kill().await;
     for number in [2, 3] {
         let before = until_state(&stage, number, "digest", "down").await;

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use haggle_base::Seed;
 use haggle_testnet::Stage;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_haggle-testnet");
 
@@ -17,6 +17,20 @@ async fn owner(stage: &Stage, method: &str, path: &str, body: &Value) -> (u16, V
     let response = request.json(body).send().await.unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or_default())
+}
+
+/// What somebody at node 1's machine who lacks its token sees of the agent's cards; and what its owner sees.
+async fn cards(stage: &Stage, did: &str) -> [(u16, String); 4] {
+    let gateway = stage.node(1).client().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let see = async |path: &str, is_owner: bool| {
+        let request = http.get(format!("{}/a2a/{did}/{path}", gateway.base()));
+        let request = if is_owner { request.bearer_auth(gateway.token()) } else { request };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (card, gateways) = ("agent-card.json", ".well-known/agent-card.json");
+    [see(card, false).await, see(gateways, false).await, see(card, true).await, see(gateways, true).await]
 }
 
 /// Waits until node 2 finds the agent, or finds it no more.
@@ -60,6 +74,11 @@ async fn an_agent_is_drafted_published_changed_suspended_and_deleted() {
     let (status, early) = owner(&stage, "POST", "/api/v1/agents/words/suspend", &Value::Null).await;
     assert_eq!((status, &early["code"]), (409, &json!("not_published")));
 
+    let nobody = Seed::devnet(7, 9).agent_key(9).did().to_string();
+    let (unknown, drafted) = (cards(&stage, &nobody).await, cards(&stage, &did).await);
+    assert_eq!((unknown[0].0, &drafted[..2]), (404, &unknown[..2]), "as an agent that nobody has");
+    assert!(drafted[2..].iter().all(|(status, card)| *status == 200 && card.contains("words")), "{drafted:?}");
+
     // what its node says later has come, and nothing of the draft with it; nor after a restart
     stage.serve(1, "echo", 1).await;
     assert_unknown_at_the_peer(&stage, &did).await;
@@ -73,6 +92,7 @@ async fn an_agent_is_drafted_published_changed_suspended_and_deleted() {
     let (status, approved) = owner(&stage, "POST", "/api/v1/agents/words/publish", &Value::Null).await;
     assert_eq!((status, &approved["status"], &approved["visibility"]), (200, &json!("approved"), &json!("public")));
     until_found(&stage, &did, true).await;
+    assert!(cards(&stage, &did).await.iter().all(|(status, _)| *status == 200));
     let path = format!("/api/v1/agents/{did}");
     let seen = stage.until_answer(2, &path, |agent| agent["status"] == "approved").await;
     for field in ["id", "name", "description", "category", "tags", "capabilities", "pricing", "visibility"] {
@@ -160,7 +180,7 @@ async fn an_agent_that_is_deleted_at_work_stops_and_its_buyer_is_refunded() {
     stage.until_answer(1, "/v1/agents/silent/logs", |log| log.to_string().contains("heard")).await;
 
     assert_eq!(owner(&stage, "DELETE", &format!("/api/v1/agents/{did}"), &Value::Null).await.0, 204);
-    stage.forward(Duration::from_secs(3600));
+    // at once: its deadline is an hour away
     stage.until_state(2, &hired.key, "refunded").await;
     assert_eq!(stage.buyer(2).await.1, had);
     // its owner still reads what became of the order

@@ -131,7 +131,7 @@ async fn perform(config: &HttpConfig, asked: &Asked, method: &str, body: Value) 
 
 async fn operate(config: &HttpConfig, asked: &Asked, method: &str, body: Value) -> Result<Answer, A2aError> {
     let Asked { agent, scope, params, .. } = asked;
-    if config.server.card(agent).is_some() {
+    if config.server.answers_for(agent) {
         return config.server.operate(&Caller::http(scope), agent, method, body, params, None).await;
     }
     params.check_version()?;
@@ -153,9 +153,10 @@ fn gateway_card(config: &HttpConfig, agent: &Did, original: &Value, base: Option
     }
 }
 
-async fn original_card(config: &HttpConfig, agent: &Did) -> Option<Arc<Value>> {
+/// The card that the agent signed itself, for a caller of this scope or for one who does not say who it is.
+async fn original_card(config: &HttpConfig, scope: Option<&str>, agent: &Did) -> Option<Arc<Value>> {
     match config.server.card(agent) {
-        Some(card) => Some(card),
+        Some(card) => config.server.shows(scope.map(Caller::http).as_ref(), agent).then_some(card),
         None => config.remote.as_ref()?.card(agent).await.map(Arc::new),
     }
 }
@@ -208,7 +209,7 @@ async fn with_extensions(mut response: Response, config: &HttpConfig, asked: &As
     if asked.params.extensions.is_empty() {
         return response;
     }
-    let Some(card) = original_card(config, &asked.agent).await else { return response };
+    let Some(card) = original_card(config, Some(&asked.scope), &asked.agent).await else { return response };
     let known = card::extensions(&card, false);
     let named = asked.params.extensions.iter().map(String::as_str);
     let active: Vec<&str> = named.filter(|named| known.contains(named)).collect();

@@ -153,8 +153,8 @@ pub trait Gate: Send + Sync {
     /// The refusal, usually [`A2aError::refused`].
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError>;
 
-    /// Whether this caller may know that the agent is here; everybody may by default.
-    fn shows(&self, _caller: &Caller, _agent: &Did) -> bool {
+    /// Whether this caller may know that the agent is here; everybody may by default, also who does not say who it is.
+    fn shows(&self, _caller: Option<&Caller>, _agent: &Did) -> bool {
         true
     }
 

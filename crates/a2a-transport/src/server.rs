@@ -1,7 +1,7 @@
 //! The A2A server: which agents it serves, and what each operation answers.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
@@ -24,6 +24,7 @@ mod hub;
 mod live;
 mod outcome;
 mod push;
+mod retired;
 mod seats;
 mod send;
 mod streaming;
@@ -53,6 +54,8 @@ pub struct Server {
 
 struct Shared {
     agents: RwLock<HashMap<Did, Served>>,
+    /// Those that are served no longer, and whose tasks are kept.
+    retired: RwLock<HashSet<Did>>,
     gate: Arc<dyn Gate>,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -110,6 +113,7 @@ impl Server {
         let agents = RwLock::default();
         let shared = Shared {
             agents,
+            retired: RwLock::default(),
             gate,
             clock,
             limits,
@@ -132,12 +136,35 @@ impl Server {
     pub fn serve(&self, agent: Did, cards: impl Into<Cards>, executor: Arc<dyn Executor>) {
         let Cards { public, extended } = cards.into();
         let served = Served { card: Arc::new(public), extended: extended.map(Arc::new), executor };
+        self.shared.retired.write().unwrap_or_else(PoisonError::into_inner).remove(&agent);
         self.agents_mut().insert(agent, served);
     }
 
     /// Serves this agent no longer. Work under way goes on.
     pub fn remove(&self, agent: &Did) {
         self.agents_mut().remove(agent);
+    }
+
+    /// Serves this agent no longer, for good. Its tasks can still be read by those they belong to, and what was paid for it
+    /// goes to the toll.
+    pub fn retire(&self, agent: Did) {
+        self.remove(&agent);
+        self.shared.retired.write().unwrap_or_else(PoisonError::into_inner).insert(agent);
+    }
+
+    /// Whether calls to this agent are answered here: it is served, or was until it was retired.
+    #[must_use]
+    pub fn answers_for(&self, agent: &Did) -> bool {
+        self.is_retired(agent) || self.served(agent).is_some()
+    }
+
+    fn is_retired(&self, agent: &Did) -> bool {
+        self.shared.retired.read().unwrap_or_else(PoisonError::into_inner).contains(agent)
+    }
+
+    /// Whether this caller may know that the agent is here; `None` is one who does not say who it is.
+    pub(crate) fn shows(&self, caller: Option<&Caller>, agent: &Did) -> bool {
+        self.shared.gate.shows(caller, agent)
     }
 
     /// The agents served here.
@@ -265,10 +292,9 @@ impl Server {
         deadline: Option<Duration>,
     ) -> Result<Answer, A2aError> {
         params.check_version()?;
-        let served = self
-            .served(agent)
-            .filter(|_| self.shared.gate.shows(caller, agent))
-            .ok_or_else(|| A2aError::new(Kind::AgentNotFound, "no such agent here").with("agent", agent.to_string()))?;
+        let is_retired = self.is_retired(agent);
+        let served = if is_retired { Some(retired::served()) } else { self.served(agent) };
+        let served = served.filter(|_| self.shows(Some(caller), agent)).ok_or_else(|| not_here(agent))?;
         names::accept_schema_names(&mut body);
         check_tenant(&body, agent)?;
         let scope = match &params.sub_caller {
@@ -277,6 +303,9 @@ impl Server {
         };
         let owner = Owner { agent: *agent, root: caller.scope.clone(), scope };
         let context = Context { owner, caller, served: &served, params, deadline };
+        if is_retired {
+            return self.call_retired(context, method, body).await;
+        }
         match method {
             methods::SEND_MESSAGE => {
                 check_extensions(&served.card, params)?;
@@ -353,6 +382,10 @@ fn extended_card(served: &Served) -> Result<Value, A2aError> {
         Some(extended) => Ok(Value::clone(extended)),
         None => Err(A2aError::new(Kind::ExtendedAgentCardNotConfigured, "the agent's extended card is not here")),
     }
+}
+
+fn not_here(agent: &Did) -> A2aError {
+    A2aError::new(Kind::AgentNotFound, "no such agent here").with("agent", agent.to_string())
 }
 
 fn unsupported(method: &str, text: &str) -> A2aError {

@@ -12,7 +12,7 @@ use crate::{
     door::Place,
     error::CatalogError,
     handle::{Catalog, Origin},
-    shelf::event,
+    shelf::event::{self, Quota},
 };
 
 impl Catalog {
@@ -25,8 +25,8 @@ impl Catalog {
         self.publish(key, slot, &Place::card(&key.did()), RECORD_TTL, body).await
     }
 
-    /// Publishes a listing under a name, in the place of the one before. One of the same name in
-    /// another category is withdrawn first.
+    /// Publishes a listing under a name, in the place of the one before. One of the same name in another category is
+    /// withdrawn once the new one stands: what is refused changes nothing.
     ///
     /// # Errors
     /// [`CatalogError::Record`] if it breaks a rule, [`CatalogError::InsufficientReputation`], [`CatalogError::OverQuota`],
@@ -40,13 +40,49 @@ impl Catalog {
         body.check()?;
         self.check_listing(&key.did(), name, &body)?;
         let slot = listing_slot(name)?;
-        for other in self.listings_of(&key.did())? {
-            if other.record().slot == slot && other.body().category != body.category {
-                self.bury(key, &other).await?;
+        let mut others = self.listings_of(&key.did())?;
+        others.retain(|other| other.record().slot == slot && other.body().category != body.category);
+        let published = match self.publish_at(key, &slot, body.clone()).await {
+            // the one that it replaces may be the one too many
+            Err(CatalogError::OverQuota(Quota::AuthorListings)) if !others.is_empty() => {
+                return self.give_way(key, &slot, others, body).await;
+            }
+            published => published?,
+        };
+        for other in &others {
+            self.bury(key, other).await?;
+        }
+        Ok(published)
+    }
+
+    /// Withdraws listings first for which one more is too many, and brings them back if the new one is refused all the same.
+    async fn give_way(
+        &self,
+        key: &AgentKey,
+        slot: &Text<64>,
+        others: Vec<Verified<ListingBody>>,
+        body: ListingBody,
+    ) -> Result<Verified<ListingBody>, CatalogError> {
+        for other in &others {
+            self.bury(key, other).await?;
+        }
+        let published = self.publish_at(key, slot, body).await;
+        if published.is_err() {
+            for other in others {
+                self.publish_at(key, slot, other.body().clone()).await?;
             }
         }
-        let place = Place::listing(&key.did(), &slot, &body.category);
-        self.publish(key, slot, &place, RECORD_TTL, body).await
+        published
+    }
+
+    async fn publish_at(
+        &self,
+        key: &AgentKey,
+        slot: &Text<64>,
+        body: ListingBody,
+    ) -> Result<Verified<ListingBody>, CatalogError> {
+        let place = Place::listing(&key.did(), slot, &body.category);
+        self.publish(key, slot.clone(), &place, RECORD_TTL, body).await
     }
 
     /// Whether an agent may publish this listing under this name. One that is out and says the same may be renewed however

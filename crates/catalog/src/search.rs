@@ -84,10 +84,12 @@ impl Catalog {
     fn search_in(&self, query: &Query, among: Option<&HashSet<RecordId>>) -> Result<Answer, CatalogError> {
         let shared = &self.shared;
         let weights = (query.sort == Sort::Combined).then(|| query.weights.unwrap_or(shared.config.weights));
-        let after = query.cursor.as_deref().map(|text| Cursor::of(text, weights)).transpose()?;
+        let after = query.cursor.as_deref().map(|text| Cursor::of(text, query.sort, weights)).transpose()?;
         let found = shared.index.find(query, after, shared.clock.now(), shared.standing.as_ref(), among)?;
         let next = match found.page.last() {
-            Some(last) if found.more => Some(Cursor { position: *last, weights, carried: found.carried }.to_text()),
+            Some(last) if found.more => {
+                Some(Cursor { sort: query.sort, position: *last, weights, carried: found.carried }.to_text())
+            }
             _ => None,
         };
         let mut items = Vec::with_capacity(found.page.len());

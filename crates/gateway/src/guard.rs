@@ -149,6 +149,15 @@ impl Watch {
         }
     }
 
+    /// Who calls; nobody says so where no token is needed and none is shown.
+    fn caller(&self, request: &Request, scope: Option<&KeyScope>) -> Option<String> {
+        match scope {
+            Some(scope) => Some(format!("key {}", scope.id)),
+            None if is_open(request.uri().path()) && self.guard.check_token(request.headers()).is_err() => None,
+            None => Some(OPERATOR.to_owned()),
+        }
+    }
+
     /// Lets a bought key in, if it may make this request. One that is unknown or revoked is told nothing of what others
     /// may do.
     async fn admit(&self, key: &str, is_call: bool) -> Result<KeyScope, ApiError> {
@@ -179,8 +188,9 @@ pub(crate) async fn guard(State(watch): State<Watch>, mut request: Request, next
     };
     match admitted {
         Ok(scope) => {
-            let caller = scope.as_ref().map_or_else(|| OPERATOR.to_owned(), |scope| format!("key {}", scope.id));
-            request.extensions_mut().insert(CallerScope(caller));
+            if let Some(caller) = watch.caller(&request, scope.as_ref()) {
+                request.extensions_mut().insert(CallerScope(caller));
+            }
             if let Some(scope) = scope {
                 request.extensions_mut().insert(scope);
             }

@@ -3,7 +3,7 @@
 //! A [`Sale`] is offered with [`Till::offer`]. A payment that comes for it is taken with [`Till::take`], which gives a
 //! [`Ticket`] to exactly one caller: verified, reserved on disk, and in the flow `upfront` already settled. Whoever holds
 //! the ticket does the work and hands the answer in with [`Till::worked`], or gives up with [`Till::failed`]. The same
-//! payment again gets the stored answer, or waits for it.
+//! payment again gets the stored answer, or waits for it; also when it buys nothing any more ([`Till::again`]).
 //!
 //! ```text
 //! upfront        take: verify -> reserve -> settle -> [ticket] -> worked: store the answer -> receipt
@@ -17,6 +17,7 @@
 //! - Money that came in is booked in the same transaction as the payment's row; a block that leaves the chain takes the
 //!   booking back.
 
+mod again;
 mod answer;
 mod credit;
 mod facilitator;
@@ -36,6 +37,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use again::Asked;
 pub use credit::CreditLimits;
 pub(crate) use record::{SpendKey, spend_key};
 pub use refused::Refused;

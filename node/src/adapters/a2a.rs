@@ -50,6 +50,10 @@ pub(crate) struct FrontDoor {
 #[async_trait]
 impl Gate for FrontDoor {
     async fn admit(&self, caller: &Caller, agent: &Did, message: &Value) -> Result<Admission, A2aError> {
+        if self.agents.is_deleted(agent) {
+            // of one that is gone nothing is left but what was paid for
+            return Ok(Admission::Toll(Arc::clone(self.toll.get().ok_or_else(starting)?)));
+        }
         if note::is_note(message) {
             let reply = self.notes.answer(agent, message).await;
             return Ok(Admission::Handled(reply.to_a2a(&reply_id(message))));
@@ -66,9 +70,9 @@ impl Gate for FrontDoor {
         }
     }
 
-    fn shows(&self, caller: &Caller, agent: &Did) -> bool {
-        // a draft is its owner's alone, who asks through the gateway
-        caller.peer.is_none() || !self.agents.is_draft(agent)
+    fn shows(&self, caller: Option<&Caller>, agent: &Did) -> bool {
+        // a draft is its owner's alone, who asks through the gateway with its token
+        caller.is_some_and(|caller| caller.peer.is_none()) || !self.agents.is_draft(agent)
     }
 
     fn lift(&self, agent: &Did, message: &mut Value) -> Option<Tendered> {

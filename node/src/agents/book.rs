@@ -92,12 +92,18 @@ impl Agents {
 
     /// Whether an agent was here, and was deleted.
     pub(crate) fn is_deleted(&self, did: &Did) -> bool {
-        self.0.read().deleted.values().any(|deleted| deleted == did)
+        let book = self.0.read();
+        !book.by_did.contains_key(did) && book.deleted.values().any(|deleted| deleted == did)
     }
 
     /// Those that were deleted.
     pub(crate) fn deleted(&self) -> Vec<Did> {
         self.0.read().deleted.values().copied().collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.read().served.len()
     }
 
     /// The place of the next one; the first is 1.
@@ -148,7 +154,7 @@ mod tests {
         agents.insert(first.clone());
         agents.insert(second.clone());
         agents.delete(2, second.row.did);
-        assert_eq!((agents.next_index(), agents.dids()), (3, vec![first.row.did]));
+        assert_eq!((agents.next_index(), agents.dids(), agents.count()), (3, vec![first.row.did], 1));
         assert_eq!((agents.named("two").is_none(), agents.get(&second.row.did).is_none()), (true, true));
         assert_eq!((agents.is_deleted(&second.row.did), agents.is_deleted(&first.row.did)), (true, false));
         let again = served(3, "two", AgentStatus::Approved);

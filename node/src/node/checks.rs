@@ -1,6 +1,7 @@
 //! What can be wrong with a running node, one line each, with what to do about it.
 
 use super::Inner;
+use crate::agents::Served;
 use crate::config::Role;
 use haggle_base::{PeerId, U256, Usdc};
 use haggle_catalog::look::Health;
@@ -183,14 +184,16 @@ impl Inner {
             ),
             Err(error) => check("outside", Verdict::Fail, error.to_string(), "look at the node's log"),
         };
+        // nobody waits for what runs a draft, or an agent off the market
+        let offered: Vec<Served> = self.agents.all().into_iter().filter(Served::is_on_the_market).collect();
         let mut silent = Vec::new();
-        for served in self.agents.all() {
+        for served in &offered {
             if !matches!(self.health_of(&served.row.did).await, Health::Serving | Health::Busy) {
                 silent.push(served.row.name.as_str().to_owned());
             }
         }
         let detail = match silent.as_slice() {
-            [] => format!("what runs all {} of them answers", self.agents.dids().len()),
+            [] => format!("what runs all {} of them answers", offered.len()),
             some => format!("no answer from what runs {}", some.join(", ")),
         };
         let agents = check(

@@ -20,7 +20,7 @@ use crate::adapters::money::SettlementMoney;
 use crate::adapters::notes::NoteTaker;
 use crate::adapters::token::{TillPort, TokenPort};
 use crate::adapters::trade::{A2aCounterparty, DocumentKeys, OrderWork};
-use crate::agents::{Agents, Engine, MAX_AGENTS, Served};
+use crate::agents::{Agents, Engine, Served};
 use crate::config::Config;
 use crate::documents::Documents;
 use crate::error::NodeError;
@@ -316,8 +316,7 @@ fn read_agents(
     clock: &Arc<dyn Clock>,
 ) -> Result<Agents, NodeError> {
     let agents = Agents::default();
-    let most = usize::try_from(MAX_AGENTS).unwrap_or(usize::MAX);
-    let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, most).map_err(room)?;
+    let rows = money.range::<AgentTable>(std::ops::Bound::Unbounded, usize::MAX).map_err(room)?;
     for (index, mut row) in rows {
         for schema in [&mut row.input_schema, &mut row.output_schema].into_iter().flatten() {
             read_document(documents, schema);

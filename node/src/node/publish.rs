@@ -1,4 +1,4 @@
-//! Putting this node's agents on the market: keys, row, card, listing, in this order.
+//! Putting this node's agents on the market: keys, listing, row, card, in this order.
 
 use super::Inner;
 use super::api::MAX_ORDERS;
@@ -62,7 +62,7 @@ impl Inner {
             Some(known) => known.index,
             None => self.agents.next_index(),
         };
-        if index > MAX_AGENTS {
+        if known.is_none() && self.agents.count() >= MAX_AGENTS {
             let told = format!("this node serves {MAX_AGENTS} agents");
             return Err(ApiError::bad_request("too_many_agents", told, "start another node"));
         }
@@ -90,25 +90,29 @@ impl Inner {
         self.settle_down(Served { index, row, engine }, listing).await
     }
 
-    /// Keeps an agent as it is now, serves it, and puts it on the market if that is where it stands.
+    /// Puts an agent on the market if that is where it stands, keeps it as it is now, and serves it. The listing comes first,
+    /// which others may refuse: then the agent stays as it was. Of a node that stops behind it the row decides what becomes
+    /// of the listing ([`Self::bury_again`], [`Self::publish_all`]).
     pub(super) async fn settle_down(&self, served: Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
         if served.is_on_the_market() {
-            let row = &served.row;
-            let allowed = self.catalog.check_listing(&row.did, &row.name, &listing);
-            allowed.map_err(|error| ApiError::from_coded(&error))?;
+            self.publish_listing(&served.row, listing).await?;
         }
         self.keep(served.index, &served.row).await?;
         self.agents.insert(served.clone());
-        if served.is_on_the_market() {
-            return self.publish(&served, listing).await;
-        }
         self.serve_now(&served)?;
+        if served.is_on_the_market() {
+            self.publish_agents_card(&served.row).await?;
+            self.flush().await?;
+        }
         self.summary(&served)
     }
 
     /// Serves the agents that were served before, ahead of the first call: to a caller who comes right after a restart
     /// they are there.
     pub(super) fn serve_known(&self) {
+        for did in self.agents.deleted() {
+            self.server.retire(did);
+        }
         for served in self.agents.all().iter().filter(|served| served.engine.is_some()) {
             if let Err(problem) = self.serve_now(served) {
                 tracing::warn!(agent.id = %served.row.did, error.code = %problem.code, "agent {} is not served: {problem}", served.row.name.as_str());
@@ -121,14 +125,17 @@ impl Inner {
         let api = |problem: ApiError| NodeError::Api(Box::new(problem));
         self.publish_own_card().await.map_err(api)?;
         self.present_buyers().await.map_err(api)?;
-        self.bury_again().await;
-        for served in self.agents.all() {
-            if served.engine.is_none() {
-                continue;
-            }
+        {
+            let _one_at_a_time = self.adding.lock().await;
+            self.bury_again().await;
+        }
+        for did in self.agents.dids() {
+            // nothing is published that its owner changes or withdraws meanwhile
+            let _one_at_a_time = self.adding.lock().await;
+            let Some(served) = self.agents.get(&did).filter(|served| served.engine.is_some()) else { continue };
             let published = match self.listing_body(&served.row) {
                 Ok(_) if !served.is_on_the_market() => self.serve_now(&served),
-                Ok(listing) => self.publish(&served, listing).await.map(drop),
+                Ok(listing) => self.publish(&served, listing).await,
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = published {
@@ -170,7 +177,7 @@ impl Inner {
                     continue;
                 };
                 if served.engine.is_some()
-                    && let Err(problem) = self.renew_card(&served).await
+                    && let Err(problem) = self.publish_agents_card(&served.row).await
                 {
                     told(&did, &problem);
                 }
@@ -183,13 +190,6 @@ impl Inner {
                 Err(error) => told(&did, &ApiError::from_coded(&error)),
             }
         }
-    }
-
-    async fn renew_card(&self, served: &Served) -> Result<(), ApiError> {
-        let did = served.row.did;
-        let keys = self.keys.get(&did).ok_or_else(|| not_ours(&did))?;
-        let card = self.card_body(&served.row, text(&served.row.name))?;
-        self.publish_card(&keys, card).await
     }
 
     /// The DID of the node's own agent: the one that buys.
@@ -251,22 +251,29 @@ impl Inner {
         Ok(())
     }
 
-    async fn publish(&self, served: &Served, listing: ListingBody) -> Result<AgentSummary, ApiError> {
-        let row = &served.row;
-        let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
+    /// Serves a known agent, and makes its card and its listing current.
+    async fn publish(&self, served: &Served, listing: ListingBody) -> Result<(), ApiError> {
         self.serve_now(served)?;
+        self.publish_agents_card(&served.row).await?;
+        self.publish_listing(&served.row, listing).await?;
+        self.flush().await
+    }
+
+    async fn publish_agents_card(&self, row: &AgentRow) -> Result<(), ApiError> {
+        let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
         let card = self.card_body(row, text(&row.name))?;
-        self.publish_card(&keys, card).await?;
+        self.publish_card(&keys, card).await
+    }
+
+    /// Publishes a listing unless it is on the market as it is: then it keeps its record id, for buyers may be looking at it.
+    async fn publish_listing(&self, row: &AgentRow, listing: ListingBody) -> Result<(), ApiError> {
+        let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
         let held = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
-        // what is on the market as it is keeps its record id: buyers may be looking at it
         if held.is_none_or(|held| *held.body() != listing) {
-            self.catalog
-                .publish_listing(&keys.agent, &row.name, listing)
-                .await
-                .map_err(|error| ApiError::from_coded(&error))?;
+            let published = self.catalog.publish_listing(&keys.agent, &row.name, listing).await;
+            published.map_err(|error| ApiError::from_coded(&error))?;
         }
-        self.flush().await?;
-        self.summary(served)
+        Ok(())
     }
 
     /// Makes what was published findable here at once.

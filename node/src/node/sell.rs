@@ -1,5 +1,6 @@
 //! Selling single calls to whoever pays for them: `/x402/{listing}`, A2A tasks, and the facilitator for other servers.
 
+mod again;
 mod desk;
 mod discovery;
 mod toll;
@@ -7,11 +8,12 @@ mod toll;
 use super::api::coded;
 use crate::adapters::faults::CrashPoint;
 use crate::agents::{Agents, Served};
+use again::Standing;
 use haggle_base::{Did, Hash, Text};
 use haggle_catalog::Catalog;
 use haggle_gateway::{ApiError, PaidAnswer, PaidCall};
 use haggle_settlement::channels::Selling;
-use haggle_settlement::till::{Caller, Sale, Till};
+use haggle_settlement::till::{Asked, Caller, Sale, Till};
 use haggle_trade::WorkError;
 use haggle_trade::schema;
 use haggle_x402::{FacilitatorRequest, PaymentPayload, PaymentRequired, Reason, Scheme, header};
@@ -71,16 +73,34 @@ impl Counter {
 
     /// Sells a call; runs to its end also if the caller goes away.
     pub(crate) async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {
-        let ordered = self.ordered(&call)?;
         let Some(payment) = &call.payment else {
-            return self.ask(&ordered, None);
+            return self.ask(&self.ordered(&call)?, None);
         };
         let Ok(payload) = header::decode::<PaymentPayload>(payment) else {
-            return self.ask(&ordered, Some(&Reason::Payload.into()));
+            return self.ask(&self.ordered(&call)?, Some(&Reason::Payload.into()));
         };
+        let counter = self.clone();
+        let sold = tokio::spawn(async move { counter.sell_for(&call, &payload).await });
+        sold.await.map_err(|cause| ApiError::internal(&cause))?
+    }
+
+    /// What was paid for is answered first; only what was not is held against what is for sale now.
+    async fn sell_for(&self, call: &PaidCall, payload: &PaymentPayload) -> Result<PaidAnswer, ApiError> {
+        let asked = self.asked(call)?;
+        let standing = self.standing(call, &asked, payload).await?;
+        if let Standing::Answered(answer) = standing {
+            return Ok(answer);
+        }
+        let ordered = self.ordered(call);
+        let is_for_sale =
+            ordered.as_ref().is_ok_and(|ordered| payload.accepted.amount.to_usdc() == Some(ordered.sale.amount));
+        if let (Standing::Unsettled(refused), false) = (&standing, is_for_sale) {
+            return self.unsettled(&asked, refused);
+        }
+        let ordered = ordered?;
         let input = serde_json::to_vec(&ordered.input).map_err(|cause| ApiError::internal(&cause))?;
         let schema = ordered.served.row.input_schema.as_ref().map(|schema| schema.as_str().to_owned());
-        let is_work = !is_wish(&payload);
+        let is_work = !is_wish(payload);
         if is_work && schema::check_aside(schema, input).await.map_err(coded)? != schema::Fit::Fits {
             return Err(ApiError::bad_request(
                 "schema_mismatch",
@@ -88,32 +108,38 @@ impl Counter {
                 "send a JSON body of the shape that the answer 402 shows under `extensions.bazaar`",
             ));
         }
-        let counter = self.clone();
-        let sold = tokio::spawn(async move {
-            match payload.accepted.scheme {
-                Scheme::Exact => counter.sell_exact(&ordered, &payload).await,
-                Scheme::BatchSettlement => counter.sell_voucher(&ordered, &payload).await,
-                Scheme::HaggleEscrow | Scheme::Other(_) | _ => counter.ask(&ordered, Some(&Reason::Scheme.into())),
-            }
-        });
-        sold.await.map_err(|cause| ApiError::internal(&cause))?
+        match payload.accepted.scheme {
+            Scheme::Exact => self.sell_exact(&ordered, payload).await,
+            Scheme::BatchSettlement => self.sell_voucher(&ordered, payload).await,
+            Scheme::HaggleEscrow | Scheme::Other(_) | _ => self.ask(&ordered, Some(&Reason::Scheme.into())),
+        }
     }
 
-    /// Finds what is asked for, and reads the input.
-    fn ordered(&self, call: &PaidCall) -> Result<Ordered, ApiError> {
-        let served = self.found(&call.listing)?;
+    /// What is asked for, whoever sells it.
+    fn asked(&self, call: &PaidCall) -> Result<Asked, ApiError> {
         let resource = self.url(&call.listing);
         let too_long =
             |_| ApiError::bad_request("invalid_request", "the listing's name is too long", "use its record id");
         let query = call.query.as_deref().unwrap_or("");
         let request = [call.method.as_bytes(), resource.as_bytes(), query.as_bytes(), &call.body];
+        Ok(Asked {
+            resource: Text::try_from(resource.as_str()).map_err(too_long)?,
+            request: Hash::of_fields(&request),
+            caller: Caller::at(call.from),
+        })
+    }
+
+    /// Finds what is asked for, and reads the input.
+    fn ordered(&self, call: &PaidCall) -> Result<Ordered, ApiError> {
+        let served = self.found(&call.listing)?;
+        let Asked { resource, request, caller } = self.asked(call)?;
         let sale = Sale {
             seller: served.row.did,
             listing: Text::try_from(served.row.name.as_str()).unwrap_or_default(),
-            resource: Text::try_from(resource.as_str()).map_err(too_long)?,
+            resource,
             amount: served.row.price,
-            request: Hash::of_fields(&request),
-            caller: Caller::at(call.from),
+            request,
+            caller,
         };
         Ok(Ordered { served, sale, input: input(call)? })
     }

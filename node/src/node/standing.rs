@@ -83,7 +83,7 @@ impl Inner {
         served.row.changed = Some(self.clock.now());
         self.keep(served.index, &served.row).await?;
         self.agents.delete(served.index, did);
-        self.server.remove(&did);
+        self.server.retire(did);
         if was_known {
             self.pointers_due.add(did);
         }
@@ -96,14 +96,24 @@ impl Inner {
         Ok(())
     }
 
-    /// Finishes what a stop of the node interrupted: who is not on the market has no listing there.
+    /// Finishes what a stop of the node interrupted: who is not on the market has no listing there, nor has one of whom nothing
+    /// else was stored. That one had the next place.
     pub(super) async fn bury_again(&self) {
         let served = self.agents.all().into_iter().filter(|served| !served.is_on_the_market());
-        for did in self.agents.deleted().into_iter().chain(served.map(|served| served.row.did)) {
+        let off_the_market = self.agents.deleted().into_iter().chain(served.map(|served| served.row.did));
+        for did in off_the_market.chain(self.half_added()) {
             if let Err(problem) = self.bury_listings(&did).await {
                 tracing::warn!(agent.id = %did, error.code = %problem.code, "agent {did} is not withdrawn: {problem}");
             }
         }
+    }
+
+    /// Who would have the next place, if the market has something of it already.
+    fn half_added(&self) -> Option<Did> {
+        let next = u32::try_from(self.agents.next_index()).ok()?;
+        let did = self.keys.did(next);
+        let listed = self.catalog.listings_of(&did).is_ok_and(|listings| !listings.is_empty());
+        listed.then(|| self.keys.add(next).agent.did())
     }
 
     /// Puts a tombstone in the place of every listing of an agent of ours.

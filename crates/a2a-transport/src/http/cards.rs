@@ -47,12 +47,16 @@ pub(super) fn routes() -> Router<Arc<HttpConfig>> {
 async fn show_gateway_card(
     State(config): State<Arc<HttpConfig>>,
     Path(agent): Path<String>,
+    scope: Option<Extension<CallerScope>>,
     Extension(seen): Extension<Arc<Seen>>,
     place: Uri,
     headers: HeaderMap,
 ) -> Response {
     let Some(agent) = did(&agent) else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(original) = original_card(&config, &agent).await else { return StatusCode::NOT_FOUND.into_response() };
+    let scope = scope.as_ref().map(|Extension(CallerScope(scope))| scope.as_str());
+    let Some(original) = original_card(&config, scope, &agent).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let base = base_url(&config, &headers);
     match gateway_card(&config, &agent, &original, base.as_deref()) {
         Ok(card) => answer(&config, &seen, &place, &card, &headers),
@@ -63,12 +67,14 @@ async fn show_gateway_card(
 async fn show_original_card(
     State(config): State<Arc<HttpConfig>>,
     Path(agent): Path<String>,
+    scope: Option<Extension<CallerScope>>,
     Extension(seen): Extension<Arc<Seen>>,
     place: Uri,
     headers: HeaderMap,
 ) -> Response {
     let Some(agent) = did(&agent) else { return StatusCode::NOT_FOUND.into_response() };
-    match original_card(&config, &agent).await {
+    let scope = scope.as_ref().map(|Extension(CallerScope(scope))| scope.as_str());
+    match original_card(&config, scope, &agent).await {
         Some(card) => answer(&config, &seen, &place, &card, &headers),
         None => StatusCode::NOT_FOUND.into_response(),
     }

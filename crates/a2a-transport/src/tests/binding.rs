@@ -331,8 +331,8 @@ impl Gate for Doorkeeper {
     }
 }
 
-/// Shows the agent to whoever is not a peer.
-struct Curtain;
+/// Shows the agent to whoever says who it is, and is not a peer.
+pub(super) struct Curtain;
 
 #[async_trait]
 impl Gate for Curtain {
@@ -340,8 +340,8 @@ impl Gate for Curtain {
         Ok(crate::Admission::Run)
     }
 
-    fn shows(&self, caller: &Caller, _: &Did) -> bool {
-        caller.peer.is_none()
+    fn shows(&self, caller: Option<&Caller>, _: &Did) -> bool {
+        caller.is_some_and(|caller| caller.peer.is_none())
     }
 }
 

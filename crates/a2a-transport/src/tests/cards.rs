@@ -8,7 +8,10 @@ use axum::{
 use haggle_base::AgentKey;
 use tower::ServiceExt;
 
-use super::{binding::Cable, *};
+use super::{
+    binding::{Cable, Curtain},
+    *,
+};
 use crate::{Answer, CallerScope, CardSigner, Cards, Client, Dial, HttpConfig, Remote, RemoteCall, router};
 
 /// The keys of the agents of one node.
@@ -108,6 +111,23 @@ async fn a_gateways_card_of_its_own_agent_is_signed_by_the_agent() {
     let (_, original) = read(&routes, "/agent-card.json").await;
     assert_eq!(original, public_card());
     card::verify(&original, &AGENT).unwrap();
+}
+
+#[tokio::test]
+async fn a_card_that_is_not_shown_to_a_stranger_is_not_there() {
+    let node = node_with(Arc::new(Curtain), Limits::default()).await;
+    with_extended_card(&node);
+    let afar: Arc<dyn Remote> = Arc::new(Afar(Client::new(Cable::to(&node) as Arc<dyn Dial>)));
+    let routes = gateway(&node.server, Some(afar));
+    for place in ["/agent-card.json", "/.well-known/agent-card.json"] {
+        let empty = super::node().await;
+        empty.server.remove(&AGENT);
+        let unknown = read(&gateway(&empty.server, None), place).await;
+        assert_eq!(read(&routes, place).await, unknown, "as an agent that was never here: {place}");
+        assert_eq!(unknown.0, StatusCode::NOT_FOUND);
+        let (status, card) = read(&known(routes.clone()), place).await;
+        assert_eq!((status, &card["name"]), (StatusCode::OK, &public_card()["name"]), "{place}");
+    }
 }
 
 #[tokio::test]

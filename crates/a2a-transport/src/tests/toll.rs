@@ -267,6 +267,27 @@ async fn an_answer_that_the_toll_kept_ends_a_task_whose_end_was_lost() {
 }
 
 #[tokio::test]
+async fn of_an_agent_that_is_retired_what_was_paid_for_is_left_and_nothing_else() {
+    let story = story(false).await;
+    let paid = story.task(pays("sing", "coin-1", None)).await;
+    let id = paid["id"].as_str().unwrap();
+    story.node.server.retire(*AGENT);
+    assert!(story.node.server.answers_for(&AGENT) && story.node.server.agents().is_empty());
+    assert_eq!(story.node.ask(alice(), get(id)).await.unwrap(), paid);
+    assert_eq!(story.task(pays("sing", "coin-1", None)).await, paid, "the same payment again");
+    for (caller, request) in [
+        (alice(), get("another")),
+        (alice(), send("sing")),
+        (alice(), cancel(id)),
+        (alice(), pays("sing", "coin-2", None)),
+        (Caller::http("eve"), get(id)),
+    ] {
+        assert_eq!(story.node.ask_kind(caller, request.clone()).await, Kind::AgentNotFound, "{request}");
+    }
+    assert_eq!((story.runs(), story.booth.stood.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[tokio::test]
 async fn a_stream_shows_the_offer_and_then_the_paid_work() {
     use futures::StreamExt as _;
 

@@ -158,6 +158,39 @@ async fn a_listing_that_moves_to_another_category_leaves_the_first() {
 }
 
 #[tokio::test]
+async fn a_listing_that_finds_no_room_in_another_category_stays_in_the_first() {
+    // four listings of such authors fill the shard's share
+    let tight = || CatalogConfig { shard_capacity: 40, shards: 1, ..config() };
+    let node = node_with(Store::memory(), tight()).await;
+    for author in 0..4 {
+        node.catalog.publish_listing(&agent(author), "a", listing("a", "text", "0.25")).await.unwrap();
+    }
+    let alone = node_with(Store::memory(), tight()).await;
+    for name in ["a", "b", "c", "d"] {
+        alone.catalog.publish_listing(&agent(0), name, listing(name, "text", "0.25")).await.unwrap();
+    }
+    for node in [&node, &alone] {
+        let before = node.catalog.status().listings;
+        let refused = node.catalog.publish_listing(&agent(0), "a", listing("a", "data", "0.3")).await.unwrap_err();
+        assert_eq!(refused.code(), "over_quota");
+        let held = node.catalog.listing_named(&agent(0).did(), "a").unwrap().expect("it stands where it stood");
+        assert_eq!((held.body().category.as_str(), node.catalog.status().listings), ("text", before));
+        assert_eq!(node.catalog.status().tombstones, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_of_as_many_listings_as_there_may_be_moves() {
+    let node = node().await;
+    for name in ["a", "b", "c", "d"] {
+        node.catalog.publish_listing(&agent(0), name, listing(name, "text", "0.25")).await.unwrap();
+    }
+    node.catalog.publish_listing(&agent(0), "a", listing("a", "data", "0.25")).await.unwrap();
+    let held = node.catalog.listing_named(&agent(0).did(), "a").unwrap().unwrap();
+    assert_eq!((held.body().category.as_str(), node.catalog.status().listings), ("data", 4));
+}
+
+#[tokio::test]
 async fn a_fifth_free_listing_is_over_quota_until_one_is_withdrawn() {
     let node = node().await;
     let alice = agent(0);

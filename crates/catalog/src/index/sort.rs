@@ -71,6 +71,18 @@ impl Sort {
         }
     }
 
+    /// The letter it has in cursors.
+    const fn letter(self) -> char {
+        match self {
+            Self::CostPerSuccess => 's',
+            Self::TrustScoreDesc => 't',
+            Self::PriceAsc => 'p',
+            Self::ResponseTimeAsc => 'r',
+            Self::Relevance => 'w',
+            Self::Combined => 'c',
+        }
+    }
+
     /// Whether it matters how well the words match.
     #[must_use]
     pub const fn weighs_words(self) -> bool {
@@ -144,9 +156,10 @@ impl Position {
     }
 }
 
-/// Where the next page begins, what the order of the pages before it weighed, and how they took the words.
+/// Where the next page begins and in which order, what the order weighed, and how the pages before it took the words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    pub(crate) sort: Sort,
     pub(crate) position: Position,
     /// Of the combined order alone.
     pub(crate) weights: Option<Weights>,
@@ -154,10 +167,10 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// The opaque text that stands for it: the place, the weights, and behind a dot each what is carried.
+    /// The opaque text that stands for it: the order, the place, the weights, and behind a dot each what is carried.
     pub(crate) fn to_text(&self) -> String {
         let Position { rank, price, id } = self.position;
-        let mut text = format!("{rank:016x}{:016x}{id}", price.units());
+        let mut text = format!("{}{rank:016x}{:016x}{id}", self.sort.letter(), price.units());
         text.extend(self.weights.map(Weights::to_text));
         if let Some(carried) = &self.carried {
             carried.write(&mut text);
@@ -165,9 +178,9 @@ impl Cursor {
         text
     }
 
-    /// Reads a cursor, which has to be of the combined order with these weights, or of another order if there are none.
-    pub(crate) fn of(text: &str, weights: Option<Weights>) -> Result<Self, CatalogError> {
-        let cursor = Self::from_text(text)?;
+    /// Reads a cursor, which has to be of this order, and of these weights if it is the combined one.
+    pub(crate) fn of(text: &str, sort: Sort, weights: Option<Weights>) -> Result<Self, CatalogError> {
+        let cursor = Self::from_text(text, sort).ok_or(CatalogError::BadCursor)?;
         match (cursor.weights, weights) {
             (Some(before), Some(now)) if before != now => Err(CatalogError::OtherWeights),
             (Some(_), Some(_)) | (None, None) => Ok(cursor),
@@ -175,23 +188,18 @@ impl Cursor {
         }
     }
 
-    fn from_text(text: &str) -> Result<Self, CatalogError> {
+    fn from_text(text: &str, sort: Sort) -> Option<Self> {
+        let text = text.strip_prefix(sort.letter())?;
         let (place, carried) = text.split_once('.').map_or((text, None), |(place, carried)| (place, Some(carried)));
-        let number = |from: usize| {
-            let digits = place.get(from..from + 16)?;
-            u64::from_str_radix(digits, 16).ok()
+        let number = |from: usize| u64::from_str_radix(place.get(from..from + 16)?, 16).ok();
+        let (rank, price) = (number(0)?, Usdc::from_units(number(16)?));
+        let (id, weights) = (place.get(32..96)?.parse().ok()?, place.get(96..)?);
+        let weights = if weights.is_empty() { None } else { Some(Weights::from_text(weights)?) };
+        let carried = match carried {
+            Some(carried) => Some(Carried::read(carried)?),
+            None => None,
         };
-        let read = || {
-            let (rank, price) = (number(0)?, Usdc::from_units(number(16)?));
-            let (id, weights) = (place.get(32..96)?.parse().ok()?, place.get(96..)?);
-            let weights = if weights.is_empty() { None } else { Some(Weights::from_text(weights)?) };
-            let carried = match carried {
-                Some(carried) => Some(Carried::read(carried)?),
-                None => None,
-            };
-            Some(Self { position: Position { rank, price, id }, weights, carried })
-        };
-        read().ok_or(CatalogError::BadCursor)
+        Some(Self { sort, position: Position { rank, price, id }, weights, carried })
     }
 }
 

@@ -258,7 +258,7 @@ async fn pages_are_stable_and_complete() {
 #[tokio::test]
 async fn a_foreign_cursor_is_refused() {
     let node = market().await;
-    for cursor in ["", "x", "0000000000000000", "é000000000000000000000000000000000000000000", &"z".repeat(96)] {
+    for cursor in ["", "x", "0000000000000000", "sé00000000000000000000000000000000000000000", &"z".repeat(96)] {
         let query = Query { cursor: Some(cursor.to_owned()), ..Query::default() };
         assert_eq!(node.catalog.search(&query).unwrap_err().code(), "bad_cursor", "{cursor}");
     }
@@ -282,6 +282,21 @@ async fn a_foreign_cursor_is_refused() {
     ] {
         let refused = node.catalog.search(&with(carried)).unwrap_err();
         assert_eq!(refused.code(), "bad_cursor", "{}", &carried[..carried.len().min(40)]);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_of_one_order() {
+    let node = market().await;
+    for (first, then) in Sort::ALL.into_iter().flat_map(|first| Sort::ALL.map(|then| (first, then))) {
+        let of = |sort: Sort, cursor: Option<String>| Query { sort, cursor, limit: 1, ..Query::words("document") };
+        let next = node.catalog.search(&of(first, None)).unwrap().next;
+        assert!(next.is_some(), "{first:?} has another page");
+        let answer = node.catalog.search(&of(then, next));
+        match answer {
+            Ok(_) => assert_eq!(first, then),
+            Err(error) => assert_eq!((error.code(), first == then), ("bad_cursor", false), "{first:?} {then:?}"),
+        }
     }
 }
 

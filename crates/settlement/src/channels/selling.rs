@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use haggle_base::{Did, EvmSignature, Hash, Timestamp, Usdc, eip712::channel::ChannelConfig};
 use haggle_store::{Blobs, Store};
 use haggle_x402::{
-    BatchExtra, BatchPayload, BatchSettled, ChannelState, PaymentPayload, PaymentRequirements, SettleResponse,
+    BatchExtra, BatchPayload, BatchSettled, ChannelState, Deposit, PaymentPayload, PaymentRequirements, SettleResponse,
     SignedVoucher,
     batch::{self, PurchaseNumber, code, purchase, receipt},
 };
@@ -269,7 +269,7 @@ impl Selling {
             // it may have been paid for when it cost something else
             return self
                 .inner
-                .answered(sale, &payload, purchase)
+                .answered(sale.request, &payload, purchase)
                 .unwrap_or_else(|| Err(Refusal::of(code::REQUIREMENTS)));
         }
         match payload {
@@ -286,6 +286,28 @@ impl Selling {
             BatchPayload::Refund { channel, voucher, amount } => self.refund(sale, &channel, &voucher, amount).await,
             BatchPayload::Receipt { channel, voucher } => self.inner.receipt(sale, &channel, &voucher),
         }
+    }
+
+    /// What is kept for a payment that was taken before, whatever is sold to whom by now: its answer, or the work on it that
+    /// somebody does at this moment. Nothing is kept for a wish, and for what was not worked for: [`Self::take`] decides
+    /// about them.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with what went wrong on our side.
+    pub fn again(&self, request: Hash, payment: &PaymentPayload) -> Result<Option<Taken>, Refusal> {
+        let payload = BatchPayload::read(&payment.payload).and_then(|payload| {
+            let purchase = PurchaseNumber::of(&payment.payload)?;
+            Ok((payload, purchase))
+        });
+        let Ok((payload, purchase)) = payload else { return Ok(None) };
+        self.inner.answered(request, &payload, purchase).transpose()
+    }
+
+    /// The agent of this home that the channel of a payment pays.
+    #[must_use]
+    pub fn seller_of(&self, payment: &PaymentPayload) -> Option<Did> {
+        let payload = BatchPayload::read(&payment.payload).ok()?;
+        self.inner.settlement.inner.wallet.agent_at(&payload.channel().receiver)
     }
 
     /// The entry that the payer says it chose has to be one that is asked for here.
@@ -372,7 +394,7 @@ impl Inner {
         match open.admit(&asked, Usdc::ZERO) {
             Admit::Refuse(refusal) => Err(refusal),
             Admit::AtWork(over) => Ok(Taken::AtWork(Waiting(over))),
-            Admit::Repeat(held) => self.repeat(&open, &held),
+            Admit::Repeat(held) => self.repeat(&open, &held, None),
             Admit::Work => {
                 self.exposed(open.row.channel.payer, sale.amount)?;
                 let over = at_work(&mut open, asked);
@@ -383,31 +405,37 @@ impl Inner {
         }
     }
 
-    /// The answer to a payment that was worked for, whatever the work costs by now.
+    /// The answer to a payment that was worked for, or is at this moment, whatever the work costs by now.
     fn answered(
         &self,
-        sale: &ChannelSale,
+        request: Hash,
         payload: &BatchPayload,
         purchase: Option<PurchaseNumber>,
     ) -> Option<Result<Taken, Refusal>> {
-        let (channel, voucher) = match payload {
-            BatchPayload::Voucher { channel, voucher } | BatchPayload::Deposit { channel, voucher, .. } => {
-                (channel, voucher)
-            }
+        let (channel, voucher, deposit) = match payload {
+            BatchPayload::Voucher { channel, voucher } => (channel, voucher, None),
+            BatchPayload::Deposit { channel, voucher, deposit } => (channel, voucher, Some(deposit)),
             BatchPayload::Refund { .. } | BatchPayload::Receipt { .. } => return None,
         };
         let slot = self.known(channel, voucher).ok().flatten()?;
-        if !self.config.facts.is_signed_by(voucher, channel.payerAuthorizer) {
+        let asked = Asked { max: voucher.max_claimable, request, price: Usdc::ZERO, purchase };
+        let open = slot.lock();
+        let held = open.held.as_ref().filter(|held| asked.is_held(held));
+        let at_work = open.at_work.as_ref().filter(|at_work| asked.is_at(at_work));
+        if held.is_none() && at_work.is_none() || !self.config.facts.is_signed_by(voucher, channel.payerAuthorizer) {
             return None;
         }
-        let open = slot.lock();
-        let asked = Asked { max: voucher.max_claimable, request: sale.request, price: sale.amount, purchase };
-        let held = open.held.as_ref().filter(|held| open.row.agent == sale.seller && asked.is_held(held))?;
-        Some(self.repeat(&open, held))
+        match (held, at_work) {
+            (Some(held), _) => Some(self.repeat(&open, held, deposit)),
+            (None, at_work) => at_work.map(|at_work| Ok(Taken::AtWork(Waiting(at_work.over.clone())))),
+        }
     }
 
-    fn repeat(&self, slot: &Slot, held: &HeldVoucher) -> Result<Taken, Refusal> {
-        let settled = self.settled(slot, slot.charged(), Some(held.price), None)?;
+    /// What was answered then, and said of the payment, with the deposit that came with it.
+    fn repeat(&self, slot: &Slot, held: &HeldVoucher, deposit: Option<&Deposit>) -> Result<Taken, Refusal> {
+        let tx = slot.row.deposit.and_then(|(_, tx)| tx);
+        let deposited = deposit.map(|deposit| (deposit.terms.amount, tx));
+        let settled = self.settled(slot, slot.charged(), Some(held.price), deposited)?;
         Ok(Taken::Answered { answer: self.answer_of(held)?, settled: Box::new(settled) })
     }
 

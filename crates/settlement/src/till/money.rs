@@ -121,7 +121,7 @@ impl Inner {
     }
 
     /// Where the chain says the payment stands; nothing while it can still happen.
-    async fn look(&self, payment: &TillPayment) -> Result<Option<Mined>, Unpaid> {
+    pub(super) async fn look(&self, payment: &TillPayment) -> Result<Option<Mined>, Unpaid> {
         match self.chain.standing(&payment.transfer).await {
             Ok(Standing::Paid(mined)) => Ok(Some(mined)),
             Ok(Standing::Void) => Err(Unpaid::Never(Reason::Replay)),

@@ -42,17 +42,17 @@ pub enum Taken {
 
 /// A payment as it came, read and checked as far as that goes without a clock and a chain.
 #[derive(Debug)]
-struct Presented {
-    payment: TillPayment,
-    fingerprint: Hash,
+pub(super) struct Presented {
+    pub(super) payment: TillPayment,
+    pub(super) fingerprint: Hash,
     id: Option<PaymentId>,
 }
 
 /// The right to decide about a payment, and about the buyer's identifier.
-type Seated = (Seat<SpendKey>, Option<Seat<IdKey>>);
+pub(super) type Seated = (Seat<SpendKey>, Option<Seat<IdKey>>);
 
 /// A payment that was gone on with.
-enum Went {
+pub(super) enum Went {
     To(Box<Taken>),
     /// The stored payment can never happen and is forgotten. The seats come back.
     Nowhere(Refused, Box<Seated>),
@@ -78,7 +78,7 @@ impl Till {
 
 impl Inner {
     /// Everything that shows without a clock and a chain.
-    fn read(&self, sale: &Sale, payload: &PaymentPayload) -> Result<Presented, Refused> {
+    pub(super) fn read(&self, sale: &Sale, payload: &PaymentPayload) -> Result<Presented, Refused> {
         let flow = match payload.accepted.flow() {
             PaymentFlow::Upfront => Flow::Upfront,
             PaymentFlow::Authorization => Flow::Authorization,
@@ -155,7 +155,7 @@ impl Inner {
         }
     }
 
-    fn sit(&self, key: SpendKey, most: usize) -> Result<Result<Seat<SpendKey>, Waiting>, Refused> {
+    pub(super) fn sit(&self, key: SpendKey, most: usize) -> Result<Result<Seat<SpendKey>, Waiting>, Refused> {
         match self.seats.sit(key, most) {
             Sit::Seated(seat) => Ok(Ok(seat)),
             Sit::Taken(waiting) => Ok(Err(waiting)),
@@ -210,7 +210,7 @@ impl Inner {
     }
 
     /// Goes on with a payment that is stored, from where it stands.
-    async fn go_on(self: &Arc<Self>, stored: TillPayment, seated: Seated) -> Result<Went, Refused> {
+    pub(super) async fn go_on(self: &Arc<Self>, stored: TillPayment, seated: Seated) -> Result<Went, Refused> {
         let mut payment = stored;
         if payment.next() == Next::Settle {
             payment = match self.bring(&payment, Before::Perhaps).await {
@@ -250,13 +250,13 @@ impl Inner {
 ///
 /// Once it is settled, everything in a payment can be read on the chain, so it alone does not open the stored answer: it
 /// takes the buyer's identifier, which is not on the chain, or the same caller.
-fn is_same_purchase(stored: &TillPayment, presented: &Presented) -> bool {
+pub(super) fn is_same_purchase(stored: &TillPayment, presented: &Presented) -> bool {
     let (Some(was), Some(is)) = (&stored.sold, &presented.payment.sold) else { return false };
     let known = was.id == is.id && (is.id.is_some() || was.caller == is.caller);
     let same = (&was.seller, &was.resource, &was.request, was.flow) == (&is.seller, &is.resource, &is.request, is.flow);
     same && known && stored.transfer == presented.payment.transfer
 }
 
-fn full() -> Refused {
+pub(super) fn full() -> Refused {
     Refused::because(Reason::VerifyFailed, "too many payments are worked on at this moment")
 }

@@ -12,6 +12,7 @@ use super::testing::{PRICE, PURSE, Shop, amount, facts, identified, key};
 use super::{CreditLimits, Sale, Taken, TillConfig};
 use crate::{ledger::EntryKind, ports::exact::TransferRefusal};
 
+mod again;
 mod crashes;
 mod facilitator;
 mod hostile;

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use alloy_primitives::{Address, B256};
-use haggle_base::Usdc;
+use haggle_base::{Did, Usdc};
 use haggle_store::{Batch, MAX_BLOB_BYTES};
 use haggle_x402::{Reason, SettleResponse, extensions::offer_receipt};
 
@@ -43,6 +43,12 @@ impl Ticket {
     #[must_use]
     pub fn payer(&self) -> Address {
         self.payment.transfer.from
+    }
+
+    /// Who is paid.
+    #[must_use]
+    pub fn seller(&self) -> Option<Did> {
+        self.payment.sold.as_ref().map(|sold| sold.seller)
     }
 
     /// The payment's nonce, its name for the payer: the same payment shown again has the same one.

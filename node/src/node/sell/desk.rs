@@ -6,7 +6,7 @@ use crate::node::api::coded;
 use haggle_catalog::body::MAX_SCHEMA_BYTES;
 use haggle_gateway::{ApiError, PaidAnswer};
 use haggle_settlement::channels::{self, ChannelSale, Refusal};
-use haggle_settlement::till::{Refused, Taken};
+use haggle_settlement::till::{Refused, Taken, Ticket};
 use haggle_x402::extensions::bazaar::{self, HttpCall};
 use haggle_x402::{PaymentPayload, PaymentRequired, PaymentRequirements, Reason, Scheme, SettleResponse, header};
 use http::StatusCode;
@@ -48,32 +48,42 @@ impl Counter {
                 }
                 Err(refused) => return self.refuse(ordered, &refused),
             };
-            // named by the payment: two who ask the same are two, one who shows it again is one
-            let call = format!("x402:{}", ticket.nonce());
             self.faults.at(points::EXACT_TAKEN);
-            return match self.work(ordered, &call).await {
-                Ok(output) => {
-                    self.faults.at(points::EXACT_WORKED);
-                    match self.till.worked(ticket, output.clone()).await {
-                        Ok(settlement) => {
-                            self.faults.at(points::EXACT_ANSWERED);
-                            sold(output, &settlement)
-                        }
-                        Err(refused) => self.refuse(ordered, &refused),
+            return self.serve_exact(ordered, ticket).await;
+        }
+    }
+
+    /// Does the work that a ticket is for.
+    pub(super) async fn serve_exact(&self, ordered: &Ordered, ticket: Ticket) -> Result<PaidAnswer, ApiError> {
+        // named by the payment: two who ask the same are two, one who shows it again is one
+        let call = format!("x402:{}", ticket.nonce());
+        match self.work(ordered, &call).await {
+            Ok(output) => {
+                self.faults.at(points::EXACT_WORKED);
+                match self.till.worked(ticket, output.clone()).await {
+                    Ok(settlement) => {
+                        self.faults.at(points::EXACT_ANSWERED);
+                        sold(output, &settlement)
                     }
+                    Err(refused) => self.refuse(ordered, &refused),
                 }
-                Err(problem) => {
-                    // what was paid stays paid: the same payment may have the work done later
-                    let paid = self.till.failed(ticket).await.map_err(coded)?;
-                    unsold(&problem, paid.as_ref())
-                }
-            };
+            }
+            Err(problem) => {
+                // what was paid stays paid: the same payment may have the work done later
+                let paid = self.till.failed(ticket).await.map_err(coded)?;
+                unsold(&problem, paid.as_ref())
+            }
         }
     }
 
     /// What is asked for, with the reason, and with the settlement that did not happen.
     fn refuse(&self, ordered: &Ordered, refused: &Refused) -> Result<PaidAnswer, ApiError> {
-        let mut asked = self.ask(ordered, Some(refused))?;
+        self.not_taken(&self.offer(ordered, Some(refused))?, refused)
+    }
+
+    /// The same with an offer that is made.
+    pub(super) fn not_taken(&self, offer: &PaymentRequired, refused: &Refused) -> Result<PaidAnswer, ApiError> {
+        let mut asked = payment_required(offer)?;
         let settlement = refused.response(self.till.facts().network());
         asked.status = refused.reason.http_status();
         asked.headers.push(("payment-response", header::encode(&settlement).map_err(coded)?));
@@ -94,12 +104,7 @@ impl Counter {
         loop {
             let ticket = match channels.take(&sale, payload).await {
                 Ok(channels::Taken::Work(ticket)) => ticket,
-                Ok(channels::Taken::Answered { answer: Some(answer), settled }) => return sold(answer, &settled),
-                Ok(channels::Taken::Answered { answer: None, settled }) => {
-                    let problem =
-                        ApiError::of_code("answer_too_old", "this call was answered, and its answer was long");
-                    return unsold(&problem, Some(&settled));
-                }
+                Ok(channels::Taken::Answered { answer, settled }) => return kept(answer, &settled),
                 Ok(channels::Taken::Returned(settled) | channels::Taken::Receipt(settled)) => {
                     return sold(b"{}".to_vec(), &settled);
                 }
@@ -107,7 +112,7 @@ impl Counter {
                     waiting.over().await;
                     continue;
                 }
-                Err(refusal) => return self.correct(ordered, &refusal),
+                Err(refusal) => return corrected(self.offer(ordered, None)?, &refusal),
             };
             let call = format!("x402:{}", ticket.purchase());
             self.faults.at(points::VOUCHER_TAKEN);
@@ -123,30 +128,41 @@ impl Counter {
             };
         }
     }
+}
 
-    /// A 402 with where the channel stands, from which the payer corrects itself.
-    fn correct(&self, ordered: &Ordered, refusal: &Refusal) -> Result<PaidAnswer, ApiError> {
-        let mut offer = self.offer(ordered, None)?.with_error(refusal.code);
-        let is_channel = |entry: &&mut PaymentRequirements| entry.scheme == Scheme::BatchSettlement;
-        let mut settlement = None;
-        if let Some(entry) = offer.accepts.iter_mut().find(is_channel) {
-            *entry = refusal.correct(entry.clone()).map_err(coded)?;
-            settlement = Some(refusal.settlement(entry));
+/// A 402 with where the channel stands, from which the payer corrects itself.
+pub(super) fn corrected(offer: PaymentRequired, refusal: &Refusal) -> Result<PaidAnswer, ApiError> {
+    let mut offer = offer.with_error(refusal.code);
+    let is_channel = |entry: &&mut PaymentRequirements| entry.scheme == Scheme::BatchSettlement;
+    let mut settlement = None;
+    if let Some(entry) = offer.accepts.iter_mut().find(is_channel) {
+        *entry = refusal.correct(entry.clone()).map_err(coded)?;
+        settlement = Some(refusal.settlement(entry));
+    }
+    let mut asked = payment_required(&offer)?;
+    if let Some(settlement) = settlement {
+        asked.headers.push(("payment-response", header::encode(&settlement).map_err(coded)?));
+    }
+    Ok(asked)
+}
+
+/// The answer to a voucher that was worked for.
+pub(super) fn kept(answer: Option<Vec<u8>>, settled: &SettleResponse) -> Result<PaidAnswer, ApiError> {
+    match answer {
+        Some(answer) => sold(answer, settled),
+        None => {
+            let problem = ApiError::of_code("answer_too_old", "this call was answered, and its answer was long");
+            unsold(&problem, Some(settled))
         }
-        let mut asked = payment_required(&offer)?;
-        if let Some(settlement) = settlement {
-            asked.headers.push(("payment-response", header::encode(&settlement).map_err(coded)?));
-        }
-        Ok(asked)
     }
 }
 
-fn sold(output: Vec<u8>, settlement: &SettleResponse) -> Result<PaidAnswer, ApiError> {
+pub(super) fn sold(output: Vec<u8>, settlement: &SettleResponse) -> Result<PaidAnswer, ApiError> {
     answer(StatusCode::OK, "payment-response", settlement, output)
 }
 
 /// A problem instead of an answer, with the payment that stands all the same.
-fn unsold(problem: &ApiError, paid: Option<&SettleResponse>) -> Result<PaidAnswer, ApiError> {
+pub(super) fn unsold(problem: &ApiError, paid: Option<&SettleResponse>) -> Result<PaidAnswer, ApiError> {
     let Some(paid) = paid else { return Err(problem.clone()) };
     let body: Value = serde_json::to_value(problem).map_err(|cause| ApiError::internal(&cause))?;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

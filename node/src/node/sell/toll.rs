@@ -3,6 +3,7 @@
 //! The same till and the same channels as behind `/x402/{listing}` take the payment; only how it is asked for and what is
 //! told of it is in the metadata of A2A messages.
 
+mod again;
 mod fare;
 
 use super::{Counter, is_wish};
@@ -15,13 +16,13 @@ use fare::{Bill, ExactFare, VoucherFare};
 use haggle_a2a::types::TaskState;
 use haggle_a2a::{A2aError, Kind, message};
 use haggle_a2a_transport::{Call, Coming, Passage, Tendered, Toll};
-use haggle_base::{Hash, Text};
+use haggle_base::{Hash, Text, Usdc};
 use haggle_gateway::ApiError;
 use haggle_settlement::channels::{self, ChannelSale, Refusal};
 use haggle_settlement::till::{Caller, Refused, Sale, Taken};
 use haggle_trade::{TradeError, schema};
 use haggle_x402::a2a::{self, Status};
-use haggle_x402::{PaymentPayload, PaymentRequired, PaymentRequirements, Reason, Scheme, SettleResponse};
+use haggle_x402::{PaymentPayload, PaymentRequired, PaymentRequirements, Reason, Resource, Scheme, SettleResponse};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -34,7 +35,10 @@ const WISH: &str = "wish";
 
 /// One message that has to be paid.
 struct Stall {
-    row: AgentRow,
+    /// The agent's row, unless it is gone.
+    row: Option<AgentRow>,
+    /// Whether its work is for sale by the call.
+    is_open: bool,
     sale: Sale,
     task: String,
     /// Settlements that the task has seen.
@@ -46,57 +50,65 @@ struct Stall {
 #[async_trait]
 impl Toll for Counter {
     async fn pass(&self, coming: &mut Coming) -> Result<Passage, A2aError> {
-        let served = self.agents.get(&coming.call.agent).filter(Served::is_on_the_market);
-        let served = served.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "this agent sells nothing any more"))?;
-        let status = Status::of(&coming.call.message);
-        let named = coming.call.extensions.iter().map(String::as_str);
-        if status.is_none() && coming.tendered.is_none() && !a2a::is_named(named) {
-            return Err(needs_extension(&served.row));
-        }
-        let asked = coming.asked.as_ref().unwrap_or(&coming.call.message);
-        let receipts = match coming.memo.remove(RECEIPTS) {
-            Some(Value::Array(receipts)) => receipts,
-            _ => Vec::new(),
-        };
-        let began_with_wish = coming.memo.remove(WISH).is_some();
-        let mut stall = Stall {
-            sale: sale(&served.row, asked, &coming.call)?,
-            task: coming.call.task_id.clone(),
-            receipts,
-            began_with_wish,
-            row: served.row,
-        };
-        if status == Some(Status::Rejected) {
-            return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
-        }
-        let payload = coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
+        let served = self.agents.get(&coming.call.agent);
+        let is_on_the_market = served.as_ref().is_some_and(Served::is_on_the_market);
+        let payload: Option<Result<PaymentPayload, _>> =
+            coming.tendered.as_mut().map(|Tendered { payment, .. }| serde_json::from_value(payment.take()));
         let is_wish = payload.as_ref().is_some_and(|read| read.as_ref().is_ok_and(is_wish));
-        if !is_wish && coming.asked.is_none() && !stall.row.is_sold_by_the_call() {
-            return Err(by_outcome(&stall.row));
+        let mut stall = Stall::of(coming, served.map(|served| served.row), is_on_the_market)?;
+        // what was paid for is answered first; only what was not is held against what is for sale now
+        if let Some(Ok(payload)) = &payload
+            && let Some(passage) = self.again(&stall, payload).await?
+        {
+            return Ok(passage);
         }
         if is_wish && coming.asked.is_some() && !stall.began_with_wish {
             return Err(A2aError::invalid_params("message", "this task waits to be paid: wish in a task of its own"));
         }
-        if !is_wish && (coming.asked.is_none() || stall.began_with_wish) {
-            check_input(&self.schemas, &stall.row, coming.asked.as_ref().unwrap_or(&coming.call.message)).await?;
+        let row = stall.row.clone().filter(|_| is_on_the_market);
+        if let (true, Some(Ok(payload))) = (is_wish, &payload) {
+            if !stall.is_open {
+                // it buys nothing, so its price is no matter
+                let amount = payload.accepted.amount.to_usdc().filter(|amount| !amount.is_zero());
+                stall.sale.amount = amount.unwrap_or(Usdc::from_units(1));
+            }
+            stall.began_with_wish = true;
+            return self.pay(stall, payload).await;
         }
-        stall.began_with_wish |= is_wish;
-        let Some(payload) = payload else {
-            return self.ask_for(&stall, None);
-        };
-        let Ok(payload) = payload else {
-            return Ok(self.turned_down(stall, &Reason::Payload.into()));
-        };
-        match payload.accepted.scheme {
-            Scheme::Exact => self.take_exact(stall, &payload).await,
-            Scheme::BatchSettlement => self.take_voucher(stall, &payload).await,
-            Scheme::HaggleEscrow | Scheme::Other(_) | _ => Ok(self.turned_down(stall, &Reason::Scheme.into())),
+        let row = row.ok_or_else(|| A2aError::new(Kind::AgentNotFound, "this agent sells nothing any more"))?;
+        let status = Status::of(&coming.call.message);
+        let named = coming.call.extensions.iter().map(String::as_str);
+        if status.is_none() && payload.is_none() && !a2a::is_named(named) {
+            return Err(needs_extension(&row));
+        }
+        if status == Some(Status::Rejected) {
+            return Ok(stall.end(TaskState::Canceled, "the offer was not taken", a2a::bare(Status::Rejected)));
+        }
+        if !row.is_sold_by_the_call() {
+            return Err(by_outcome(&row));
+        }
+        if coming.asked.is_none() || stall.began_with_wish {
+            check_input(&self.schemas, &row, coming.asked.as_ref().unwrap_or(&coming.call.message)).await?;
+        }
+        match payload {
+            None => self.ask_for(&stall, None),
+            Some(Ok(payload)) => self.pay(stall, &payload).await,
+            Some(Err(_)) => Ok(self.turned_down(stall, &Reason::Payload.into())),
         }
     }
 }
 
 impl Counter {
-    /// Every rail that is live, for one call over A2A.
+    /// Takes what pays for the message, or what is wished for beside one.
+    async fn pay(&self, stall: Stall, payload: &PaymentPayload) -> Result<Passage, A2aError> {
+        match payload.accepted.scheme {
+            Scheme::Exact => self.take_exact(stall, payload).await,
+            Scheme::BatchSettlement => self.take_voucher(stall, payload).await,
+            Scheme::HaggleEscrow | Scheme::Other(_) | _ => Ok(self.turned_down(stall, &Reason::Scheme.into())),
+        }
+    }
+
+    /// Every rail that is live, for one call over A2A; for a wish where nothing is sold, the channel alone.
     fn offer_for(&self, stall: &Stall, refused: Option<&Refused>) -> Result<PaymentRequired, A2aError> {
         let sale = &stall.sale;
         let mut others = Vec::new();
@@ -104,8 +116,11 @@ impl Counter {
             let asked = channels.requirement(&sale.seller, sale.amount);
             others.push(asked.map_err(|error| internal(&coded(error)))?);
         }
+        let Some(row) = stall.row.as_ref().filter(|_| stall.is_open) else {
+            return Ok(PaymentRequired::new(Resource::new(sale.resource.as_str()), others));
+        };
         let mut offer = self.till.offer(sale, others, refused).map_err(|error| internal(&coded(error)))?;
-        offer.resource.rest.insert("description".to_owned(), stall.row.description.as_str().into());
+        offer.resource.rest.insert("description".to_owned(), row.description.as_str().into());
         Ok(offer)
     }
 
@@ -114,11 +129,11 @@ impl Counter {
         Ok(stall.ask(&self.offer_for(stall, refused)?, refused.map(|refused| refused.reason.a2a_word())))
     }
 
-    fn bill(&self, stall: Stall) -> Bill {
+    fn bill(&self, stall: &Stall) -> Bill {
         Bill {
             network: self.till.facts().network(),
-            receipts: stall.receipts,
-            output_schema: stall.row.output_schema,
+            receipts: stall.receipts.clone(),
+            output_schema: stall.row.as_ref().and_then(|row| row.output_schema.clone()),
             schemas: Arc::clone(&self.schemas),
             faults: Arc::clone(&self.faults),
         }
@@ -137,7 +152,7 @@ impl Counter {
                 Ok(Taken::Work(ticket)) => {
                     self.faults.at(points::EXACT_TAKEN);
                     stall.began();
-                    let fare = ExactFare { till: self.till.clone(), ticket, bill: self.bill(stall) };
+                    let fare = ExactFare { till: self.till.clone(), ticket, bill: self.bill(&stall) };
                     return Ok(Passage::Pay(Box::new(fare)));
                 }
                 Ok(Taken::Answered { answer, settlement }) => {
@@ -167,7 +182,7 @@ impl Counter {
                 Ok(channels::Taken::Work(ticket)) => {
                     self.faults.at(points::VOUCHER_TAKEN);
                     stall.began();
-                    let fare = VoucherFare { channels: channels.clone(), ticket, bill: self.bill(stall) };
+                    let fare = VoucherFare { channels: channels.clone(), ticket, bill: self.bill(&stall) };
                     return Ok(Passage::Pay(Box::new(fare)));
                 }
                 Ok(channels::Taken::Answered { answer, .. }) => {
@@ -208,9 +223,27 @@ impl Counter {
 }
 
 impl Stall {
+    fn of(coming: &mut Coming, row: Option<AgentRow>, is_on_the_market: bool) -> Result<Self, A2aError> {
+        let receipts = match coming.memo.remove(RECEIPTS) {
+            Some(Value::Array(receipts)) => receipts,
+            _ => Vec::new(),
+        };
+        let began_with_wish = coming.memo.remove(WISH).is_some();
+        let asked = coming.asked.as_ref().unwrap_or(&coming.call.message);
+        let sale = sale(row.as_ref(), asked, &coming.call)?;
+        let is_open = is_on_the_market && row.as_ref().is_some_and(AgentRow::is_sold_by_the_call);
+        Ok(Self { row, is_open, sale, task: coming.call.task_id.clone(), receipts, began_with_wish })
+    }
+
+    /// Whether the agent still sells for what a payment pays.
+    fn sells_for(&self, payload: &PaymentPayload) -> bool {
+        self.is_open && payload.accepted.amount.to_usdc() == Some(self.sale.amount)
+    }
+
     /// The agent goes to work on what is paid for.
     fn began(&self) {
-        tracing::info!(agent.id = %self.row.did, task.id = self.task, "agent {} began work on task {}", self.row.did, self.task);
+        let agent = self.sale.seller;
+        tracing::info!(agent.id = %agent, task.id = self.task, "agent {agent} began work on task {}", self.task);
     }
 
     fn message(&self, words: &str, metadata: Map<String, Value>) -> Value {
@@ -254,18 +287,18 @@ impl Stall {
 
 /// What is sold: the agent's answer to this message. The same message by the same agent is the same purchase, whatever it
 /// is called and in which task it comes.
-fn sale(row: &AgentRow, asked: &Value, call: &Call) -> Result<Sale, A2aError> {
+fn sale(row: Option<&AgentRow>, asked: &Value, call: &Call) -> Result<Sale, A2aError> {
     let parts = asked.get("parts").map(Value::to_string).unwrap_or_default();
-    let seller = row.did.to_string();
+    let seller = call.agent.to_string();
     let caller = match &call.caller.peer {
         Some(peer) => Caller::peer(peer),
         None => Caller::Key(Text::try_from(call.caller.scope.as_str()).unwrap_or_default()),
     };
     Ok(Sale {
-        seller: row.did,
-        listing: Text::try_from(row.name.as_str()).unwrap_or_default(),
+        seller: call.agent,
+        listing: row.and_then(|row| Text::try_from(row.name.as_str()).ok()).unwrap_or_default(),
         resource: Text::try_from(seller.as_str()).map_err(|_| A2aError::invalid_params("agent", "is too long"))?,
-        amount: row.price,
+        amount: row.map_or(Usdc::ZERO, |row| row.price),
         request: Hash::of_fields(&[b"a2a", seller.as_bytes(), parts.as_bytes()]),
         caller,
     })

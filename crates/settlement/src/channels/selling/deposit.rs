@@ -113,10 +113,7 @@ impl Selling {
             Admit::AtWork(over) => return Ok(Taken::AtWork(Waiting(over))),
             Admit::Repeat(held) => {
                 let open = slot.lock();
-                let tx = open.row.deposit.and_then(|(_, tx)| tx);
-                let settled =
-                    inner.settled(&open, open.charged(), Some(held.price), Some((deposit.terms.amount, tx)))?;
-                return Ok(Taken::Answered { answer: inner.answer_of(&held)?, settled: Box::new(settled) });
+                return inner.repeat(&open, &held, Some(&deposit));
             }
             Admit::Work => {}
         }
@@ -130,7 +127,7 @@ impl Selling {
                 }
                 Admit::AtWork(over) => return Ok(Taken::AtWork(Waiting(over))),
                 Admit::Refuse(refusal) => return Err(refusal),
-                Admit::Repeat(held) => return inner.repeat(&open, &held),
+                Admit::Repeat(held) => return inner.repeat(&open, &held, Some(&deposit)),
             }
         };
         let mut ticket = Box::new(Ticket { slot, voucher, sale: *sale, purchase, deposit: None, over: Some(over) });

@@ -31,6 +31,11 @@ impl Asked {
         self.is_of(held.charged, held.purchase) && held.request == self.request
     }
 
+    /// Whether this is the purchase that is worked on at this moment.
+    pub(crate) fn is_at(&self, at_work: &AtWork) -> bool {
+        at_work.asked.is_of(self.max, self.purchase) && at_work.asked.request == self.request
+    }
+
     /// Whether a voucher of then, over `max` for `purchase`, was for the same: the numbers tell, or without any the sum. A
     /// voucher that was claimed can be read on the chain, its number cannot: without it there is no answer.
     fn is_of(&self, max: Usdc, purchase: Option<PurchaseNumber>) -> bool {
@@ -85,7 +90,7 @@ impl Slot {
 
     /// Decides about a voucher, with `coming` on its way into the channel.
     pub(crate) fn admit(&self, asked: &Asked, coming: Usdc) -> Admit {
-        let Asked { max, request, price, purchase } = *asked;
+        let Asked { max, price, purchase, .. } = *asked;
         if let Some(held) = &self.held {
             if asked.is_held(held) {
                 // whatever it costs by now: it is paid for
@@ -96,9 +101,9 @@ impl Slot {
                 return self.mismatch();
             }
         }
-        if let Some(AtWork { asked: at_work, over }) = &self.at_work {
-            return if at_work.is_of(max, purchase) && at_work.request == request {
-                Admit::AtWork(over.clone())
+        if let Some(at_work) = &self.at_work {
+            return if asked.is_at(at_work) {
+                Admit::AtWork(at_work.over.clone())
             } else {
                 Admit::Refuse(Refusal::later(code::CHANNEL_BUSY))
             };

@@ -162,7 +162,9 @@ impl Inner {
             return Err(missing());
         }
         let listed = self.catalog.listings_of(did).map_err(coded)?.first().map(|listing| listing.body().price);
-        let price: Option<Usdc> = listed.or_else(|| asked.and_then(|entry| entry.amount.to_usdc()));
+        let price = listed.or_else(|| asked.and_then(|entry| entry.amount.to_usdc()));
+        // one that sells nothing any more still grants wishes, which buy nothing
+        let price = price.filter(|price| !price.is_zero()).unwrap_or(Usdc::from_units(1));
         let facts = ChannelFacts::new(file.chain_id, contracts.contract, contracts.collector, file.token.clone());
         let extra = BatchExtra {
             receiver_authorizer: terms.receiverAuthorizer,
@@ -175,7 +177,6 @@ impl Inner {
             voucher_state: None,
             rest: Map::new(),
         };
-        let price = price.ok_or_else(missing)?;
         let entry = batch_requirement(&facts, terms.receiver, price, &extra, TIMEOUT_SECONDS).map_err(|_| missing())?;
         let line = self.line_to(&did.to_string(), &HeaderMap::new()).await?;
         Ok(Shop::Agent { line, entry: Box::new(entry), task: None })
