@@ -101,7 +101,8 @@ pub(super) async fn keep_pointers(inner: Arc<Inner>) {
     loop {
         tokio::select! {
             _ = look.tick() => inner.pointers_due.agents.lock().extend(inner.pointed()),
-            () = inner.pointers_due.rung.notified() => {}
+            // what is new does not wait for what nobody took: this node's own store answers, too
+            () = inner.pointers_due.rung.notified() => next = next.min(Instant::now() + PACE),
             event = peers.recv() => match event {
                 // whoever came may take what nobody took; once in a pause, for some come and go all the time
                 Ok(NetworkEvent::Connected { .. }) | Err(RecvError::Lagged(_)) if may_hurry => {

@@ -124,5 +124,6 @@ async fn hostile_peers_put_forged_foreign_and_old_pointers_and_change_nothing() 
     // the other network's check decides, not who sends it: hostile peers may hand on what is newer
     let back = said(&alice, 4, now, Some(&nodes[0]));
     insist(back.clone()).await;
-    assert_eq!(find(&nodes[1]).await, [back]);
+    // one node that took it is enough for her; what the others hold until they are asked comes behind it
+    assert_eq!(find(&nodes[1]).await[0], back);
 }
