@@ -456,6 +456,10 @@ pub(super) struct Demo {
     /// Where the homes lie; default: a temporary directory.
     #[arg(long, value_hint = ValueHint::DirPath)]
     pub(super) dir: Option<PathBuf>,
+    /// Listings of strangers on the market besides, made up and signed each by another author; at most 30000.
+    #[cfg(feature = "bench")]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=30_000))]
+    pub(super) listings: u64,
 }
 
 #[cfg(feature = "bench")]

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
+#[cfg(feature = "bench")]
+mod strangers;
+
 /// The document when none is named: haggle's own README, as it was when this program was built.
 const README: &str = include_str!("../../../README.md");
 /// Seed of the demo's keys.
@@ -80,6 +83,10 @@ struct ThirdPart {
 struct LatePart {
     listings_total: u64,
     listings_seen: u64,
+    /// From the start of its process until it answered.
+    up_seconds: f64,
+    /// From the start of its process until it saw every listing.
+    complete_seconds: f64,
 }
 
 pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
@@ -92,7 +99,7 @@ pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let began = Instant::now();
     let mut market = Devnet::start(Options::here(dir.clone(), SEED)?).await?;
-    let traded = Box::pin(unless_stopped(&dir, trade(globals, &mut market, &document, began))).await;
+    let traded = Box::pin(unless_stopped(&dir, trade(globals, &mut market, &document, &args, began))).await;
     let report = match traded {
         Ok(Some(report)) => report,
         stopped_or_failed => {
@@ -113,13 +120,19 @@ pub(super) async fn run(globals: &Globals, args: Demo) -> Result<(), CliError> {
     judge(&report)
 }
 
-async fn trade(globals: &Globals, market: &mut Devnet, document: &str, began: Instant) -> Result<Report, CliError> {
+async fn trade(
+    globals: &Globals,
+    market: &mut Devnet,
+    document: &str,
+    args: &Demo,
+    began: Instant,
+) -> Result<Report, CliError> {
     let silent = globals.json || globals.quiet;
     let progress = Progress::start(silent, "starting five nodes");
     market.add_nodes(NODES).await?;
     progress.say("putting agents on the market");
     let agents = market.publish_demo_agents().await?;
-    let listings = agents.len() as u64;
+    let listings = agents.len() as u64 + bring_strangers(market, args, &progress).await?;
     progress.say("waiting until every node sees every listing");
     market.until_all_see(listings).await?;
     let ready = began.elapsed();
@@ -147,8 +160,11 @@ async fn trade(globals: &Globals, market: &mut Devnet, document: &str, began: In
     let seen = third_opinion(market.node(WATCHER), &listing.agent).await?;
     let third = first_wallet(market.node(WATCHER)).await?;
     progress.say("letting a sixth node join");
+    let began = Instant::now();
     let late = market.add_node().await?;
+    let up = began.elapsed();
     late.until_sees(listings).await?;
+    let complete = began.elapsed();
     let listings_seen = listings_seen(late.client()?).await?;
     drop(progress);
 
@@ -182,8 +198,32 @@ async fn trade(globals: &Globals, market: &mut Devnet, document: &str, began: In
             attestations: seen.reputation.attestations,
             success_rate: seen.reputation.success_rate,
         },
-        late_joiner: LatePart { listings_total: listings, listings_seen },
+        late_joiner: LatePart {
+            listings_total: listings,
+            listings_seen,
+            up_seconds: seconds(up),
+            complete_seconds: seconds(complete),
+        },
     })
+}
+
+/// Fills the market with listings of strangers, if that is asked for; how many.
+#[cfg(feature = "bench")]
+async fn bring_strangers(market: &Devnet, args: &Demo, progress: &Progress) -> Result<u64, CliError> {
+    if args.listings > 0 {
+        progress.say("signing listings of strangers, and letting them spread");
+        let strangers = strangers::Strangers::bring(market.network(), SEED, args.listings, market.nodes()).await?;
+        market.until_all_see(args.listings).await?;
+        strangers.leave().await?;
+    }
+    Ok(args.listings)
+}
+
+/// Without the bench there is nobody who makes listings up.
+#[cfg(not(feature = "bench"))]
+#[expect(clippy::unused_async, reason = "with the bench it waits")]
+async fn bring_strangers(_: &Devnet, _: &Demo, _: &Progress) -> Result<u64, CliError> {
+    Ok(0)
 }
 
 async fn find_digest(node: &NodeProcess) -> Result<ListingView, CliError> {
@@ -288,7 +328,13 @@ fn print_report(globals: &Globals, market: &Devnet, report: &Report, dir: &Path,
         ),
         (
             "a sixth node joined",
-            format!("it sees {} of {} listings", report.late_joiner.listings_seen, report.late_joiner.listings_total),
+            format!(
+                "it sees {} of {} listings, {:.1} s after it was started ({:.1} s until it answered)",
+                report.late_joiner.listings_seen,
+                report.late_joiner.listings_total,
+                report.late_joiner.complete_seconds,
+                report.late_joiner.up_seconds
+            ),
         ),
     ]);
     terminal::aside(
