@@ -163,6 +163,8 @@ enum Flow {
     Moved,
     /// Nothing to do for now.
     Wait,
+    /// Nothing to do for a long while.
+    Idle,
     /// Nothing to do ever.
     Done,
 }

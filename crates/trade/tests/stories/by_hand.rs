@@ -99,6 +99,17 @@ async fn an_output_is_taken_only_where_it_is_waited_for_and_fits() {
 }
 
 #[tokio::test]
+async fn who_waits_for_long_asks_less_often() {
+    let (mut world, id, order) = waiting(Manner::ByHand).await;
+    assert_eq!(world.buyer().advance(id).await, Progress::Waiting);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.buyer().advance(id).await, Progress::Troubled);
+    assert_eq!(give(&world.desk(), &order, GOOD).await, Ok(()));
+    world.settle_down(30).await;
+    check_paid(&world, id);
+}
+
+#[tokio::test]
 async fn an_order_that_nobody_answers_is_refunded() {
     let (mut world, id, order) = waiting(Manner::ByHand).await;
     world.pass(Duration::from_secs(900));
