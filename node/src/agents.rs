@@ -30,6 +30,8 @@ pub(crate) use row::{change, row};
 
 /// Longest work behind HTTP on one order; the order's own deadline is shorter for most.
 const LONGEST_WORK: Duration = Duration::from_secs(3600);
+/// What somebody hears who calls an agent that is answered by hand.
+const BY_ORDER_ALONE: &str = "its owner answers by hand, so it is hired by an order";
 /// Most agents on one node, without those that were deleted.
 pub(crate) const MAX_AGENTS: usize = 10_000;
 
@@ -61,6 +63,8 @@ pub(crate) enum Engine {
     Command(Arc<CommandExecutor>),
     /// The agent of conformance suites.
     Conformance,
+    /// Nothing: its owner gives the output of each order to the desk.
+    ByHand,
 }
 
 impl fmt::Debug for Engine {
@@ -70,6 +74,7 @@ impl fmt::Debug for Engine {
             Self::Http(_) => "Http",
             Self::Command(_) => "Command",
             Self::Conformance => "Conformance",
+            Self::ByHand => "ByHand",
         })
     }
 }
@@ -95,6 +100,7 @@ impl Engine {
                 Ok(Some(Self::Command(Arc::new(CommandExecutor::start(program::config(name, row), Arc::clone(clock))))))
             }
             Runner::Embedded => Ok(None),
+            Runner::ByHand => Ok(Some(Self::ByHand)),
         }
     }
 
@@ -104,6 +110,7 @@ impl Engine {
             Self::Http(executor) => Arc::<HttpExecutor>::clone(executor),
             Self::Command(executor) => Arc::<CommandExecutor>::clone(executor),
             Self::Conformance => Arc::new(ConformanceExecutor),
+            Self::ByHand => Arc::new(FnExecutor::new(|_| async { Err(Failure::new(BY_ORDER_ALONE)) })),
             Self::Function(worker) => {
                 let worker = worker.clone();
                 Arc::new(FnExecutor::new(move |input: Input| {
@@ -138,6 +145,7 @@ impl Agents {
                 .await
                 .map_err(|_| WorkError::Failed("the agent panicked".to_owned()))?
                 .map_err(WorkError::Failed),
+            Engine::ByHand => Err(WorkError::NotNow(BY_ORDER_ALONE.to_owned())),
             Engine::Conformance => crate::builtin::run(CONFORMANCE, &input, call).await.map_err(WorkError::Failed),
             Engine::Http(executor) => {
                 let input = fitting(&executor, input).await;
@@ -191,6 +199,7 @@ pub(crate) fn runner(executor: &view::Executor, takes_commands: bool) -> Result<
         view::Executor::Command { argv, dir, env, call_seconds } => {
             program::row(argv, dir.as_deref(), env, *call_seconds).map(Runner::Command)
         }
+        view::Executor::ByHand => Ok(Runner::ByHand),
         view::Executor::Embedded => Err(ApiError::bad_request(
             "invalid_agent",
             "only the program that embeds a node can serve a function of its own",
@@ -211,6 +220,7 @@ pub(crate) fn shown(runner: &Runner) -> view::Executor {
             call_seconds: row.call_secs,
         },
         Runner::Embedded => view::Executor::Embedded,
+        Runner::ByHand => view::Executor::ByHand,
     }
 }
 
@@ -219,7 +229,10 @@ pub(crate) fn asked(new: NewAgent, takes_commands: bool) -> Result<(AgentDraft, 
     let runner = runner(&new.executor, takes_commands)?;
     let posts_delivery = match &new.executor {
         view::Executor::Builtin { name } => crate::builtin::draft(name).is_none_or(|draft| draft.posts_delivery),
-        view::Executor::Http { .. } | view::Executor::Command { .. } | view::Executor::Embedded => true,
+        view::Executor::Http { .. }
+        | view::Executor::Command { .. }
+        | view::Executor::Embedded
+        | view::Executor::ByHand => true,
     };
     let draft = AgentDraft {
         name: new.name,
@@ -274,7 +287,7 @@ fn a2a_card(row: &AgentRow, peer: PeerId) -> Value {
         modes: match &row.runner {
             // a suite sends whatever there is
             Runner::Builtin(name) if name.as_str() == CONFORMANCE => vec!["*/*".to_owned()],
-            Runner::Builtin(_) | Runner::Http(_) | Runner::Command(_) | Runner::Embedded => {
+            Runner::Builtin(_) | Runner::Http(_) | Runner::Command(_) | Runner::Embedded | Runner::ByHand => {
                 vec!["text/plain".to_owned(), "application/json".to_owned()]
             }
         },

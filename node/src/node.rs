@@ -2,6 +2,7 @@
 
 mod api;
 mod builder;
+mod by_hand;
 mod cards;
 mod checks;
 mod compose;

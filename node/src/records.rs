@@ -160,9 +160,14 @@ pub(crate) struct AgentRow {
 }
 
 impl AgentRow {
-    /// Whether a call is paid whatever comes of it, as it must be where the payment comes first.
+    /// Whether a call is paid whatever comes of it, and answered at once, as it must be where the payment comes first.
     pub(crate) fn is_sold_by_the_call(&self) -> bool {
-        is_per_call(&self.pricing)
+        is_per_call(&self.pricing) && !self.is_by_hand()
+    }
+
+    /// Whether its owner gives the output of each order.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.runner == Runner::ByHand
     }
 }
 
@@ -253,6 +258,8 @@ pub(crate) enum Runner {
     Command(CommandRow),
     /// A closure of the program that embeds the node; it has to be given again after a restart.
     Embedded,
+    /// Nothing: its owner gives the output of each order.
+    ByHand,
 }
 
 /// A program that is an agent.
@@ -293,6 +300,11 @@ mod tests {
             }
             assert_eq!(cbor::from_slice::<AgentRow>(&bytes, 7 * 1024).unwrap(), row);
         }
+        let bytes = cbor::to_vec(&row).unwrap();
+        assert!(bytes.windows(16).any(|part| part == b"\x66runner\x68embedded"), "runners are told by their words");
+        let by_hand = crate::agents::row(did, &AgentDraft::new("echo"), Runner::ByHand).unwrap();
+        assert_eq!(cbor::from_slice::<AgentRow>(&cbor::to_vec(&by_hand).unwrap(), 7 * 1024).unwrap(), by_hand);
+        assert_eq!((row.is_sold_by_the_call(), by_hand.is_sold_by_the_call()), (true, false));
         let draft = AgentDraft::new("echo").by_outcome().regions(["eu"]);
         let later = crate::agents::row(did, &draft, Runner::Embedded).unwrap();
         assert_eq!(cbor::from_slice::<AgentRow>(&cbor::to_vec(&later).unwrap(), 7 * 1024).unwrap(), later);

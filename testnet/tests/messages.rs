@@ -144,16 +144,14 @@ async fn each_typed_message_of_the_owners_marketplace_gets_its_response() {
     let stage = Stage::of(PROGRAM, 2).await;
     let say = async |number, body: Value| post(&stage, number, "/a2a/message", &body).await;
 
-    let service =
-        json!({"type": "data-processing", "name": "CSV Analyzer", "description": "Analyze CSV files", "price": "0.1"});
-    let (_, homeless) = say(1, json!({"type": "list_service", "service": service})).await;
-    assert_eq!(
-        (&homeless["type"], &homeless["status"]),
-        (&json!("listing_response"), &json!("rejected")),
-        "{homeless}"
-    );
-    let mut service = service;
-    service["metadata"] = json!({"builtin": "csv"});
+    let service = json!({
+        "type": "data-processing", "name": "CSV Analyzer", "description": "Analyze CSV files", "price": "0.1",
+        "metadata": {"builtin": "csv"},
+    });
+    let mut nowhere = service.clone();
+    nowhere["metadata"] = json!({"builtin": "no such agent"});
+    let (_, refused) = say(1, json!({"type": "list_service", "service": nowhere})).await;
+    assert_eq!((&refused["type"], &refused["status"]), (&json!("listing_response"), &json!("rejected")), "{refused}");
     let (_, listed) = say(1, json!({"type": "list_service", "service": service})).await;
     assert_eq!(listed["status"], "success", "{listed}");
     assert!(listed["expires_at"].is_string());

@@ -69,7 +69,10 @@ impl Catalog {
         let published = self.publish_at(key, slot, body).await;
         if published.is_err() {
             for other in others {
-                self.publish_at(key, slot, other.body().clone()).await?;
+                // the caller hears why the new one was refused
+                if let Err(error) = self.publish_at(key, slot, other.body().clone()).await {
+                    tracing::warn!(record.id = %other.id(), "a listing that gave way is not brought back: {error}");
+                }
             }
         }
         published

@@ -122,9 +122,12 @@ fn status_of(code: &str) -> StatusCode {
         | "nothing_offered"
         | "order_not_cancellable"
         | "name_taken"
+        | "output_given"
         | "payment_key_used"
         | "precondition_failed" => StatusCode::CONFLICT,
-        "input_too_large" | "frame_too_large" | "body_too_large" | "letter_too_long" => StatusCode::PAYLOAD_TOO_LARGE,
+        "input_too_large" | "output_too_large" | "frame_too_large" | "body_too_large" | "letter_too_long" => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         "rpc_down"
         | "blob_unavailable"
         | "storage_full"

@@ -139,6 +139,8 @@ pub trait NodeApi: Send + Sync + 'static {
     async fn dispute(&self, id: &str, request: DisputeRequest) -> Result<OrderView, ApiError>;
     /// Stands against the dispute of an order this node sold.
     async fn counter(&self, id: &str) -> Result<OrderView, ApiError>;
+    /// Gives the output of an order that an agent of this node answers by hand; the same output again changes nothing.
+    async fn give_output(&self, id: &str, output: Value) -> Result<OrderView, ApiError>;
     /// What this node can show an arbitrator of an order.
     async fn case(&self, id: &str) -> Result<CaseView, ApiError>;
     /// The agents of the market that sell something, best first.

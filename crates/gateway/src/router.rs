@@ -56,6 +56,7 @@ pub(crate) fn router(state: AppState, guard_rules: Guard, a2a: Router) -> Router
         .route("/v1/orders/{id}/dispute", post(orders::dispute_order))
         .route("/v1/orders/{id}/counter", post(orders::counter_order))
         .route("/v1/orders/{id}/case", get(orders::show_case))
+        .route("/v1/orders/{id}/output", post(orders::give_output))
         .route("/v1/invoke", post(invoke::invoke_best))
         .route("/v1/keys", get(keys::list_keys))
         .route("/v1/keys/{id}", delete(keys::revoke_key))

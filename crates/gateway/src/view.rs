@@ -28,8 +28,9 @@ pub use invoke::{
 pub use keys::{KeyList, KeyScope, KeyView, MadeKey, NewKey, PurchaseRequest, Purchased};
 pub use look::{HeldView, PingView, TicketView, VisibilityView, VisibleListing, WhyView};
 pub use market::{
-    AgentPage, AgentSummary, AgentView, Executor, Failure, ListingDetail, ListingPage, ListingQuery, ListingView,
-    LivenessView, LogLine, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView, Problem, Republish, Reputation,
+    AgentPage, AgentSummary, AgentView, BY_HAND_DELIVER_SECONDS, Executor, Failure, ListingDetail, ListingPage,
+    ListingQuery, ListingView, LivenessView, LogLine, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView, Problem,
+    Republish, Reputation,
 };
 pub use messages::{
     AgentCapability, AgentProfile, AgentReputation, Answered, Availability, CounterOffer, DeliveryView, Discover,
@@ -41,7 +42,8 @@ pub use node::{
     PeerView, Verdict, WalletList, WalletView,
 };
 pub use orders::{
-    CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView, StepView,
+    CaseView, DisputeRequest, GivenOutput, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView,
+    StepView,
 };
 pub use payments::{
     DiscoveryQuery, EntryView, HistoryPage, HistoryQuery, PayRequest, PayView, PaymentView, TransferRequest,

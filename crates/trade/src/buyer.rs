@@ -163,6 +163,8 @@ enum Flow {
     Moved,
     /// Nothing to do for now.
     Wait,
+    /// Nothing to do for a long while.
+    Idle,
     /// Nothing to do ever.
     Done,
 }
@@ -661,6 +663,7 @@ impl Inner {
             state: shown_state(hire),
             step: hire.step.as_str(),
             is_final: hire.step.is_final(),
+            awaits_output: false,
             price,
             fee: quote.as_ref().map(|signed| signed.quote.fee.of(signed.quote.price)),
             deposit: quote.map(|signed| signed.quote.fee.deposit(signed.quote.price)).transpose()?,

@@ -24,6 +24,7 @@ use crate::{
     wire::{TradeMessage, TradeReply},
 };
 
+mod by_hand;
 mod disputes;
 mod drive;
 mod messages;
@@ -423,6 +424,7 @@ impl Inner {
             state: job.machine.state(),
             step: job.step.as_str(),
             is_final: job.step.is_final(),
+            awaits_output: self.awaits_output(job),
             price: Some(terms.price),
             fee: Some(terms.fee.of(terms.price)),
             deposit: Some(terms.deposit()?),

@@ -186,6 +186,18 @@ pub enum TradeError {
         /// The state it is in.
         state: OrderState,
     },
+    /// The order is not one that the agent's owner answers by hand.
+    #[error("the agent of this order does its work itself")]
+    NotByHand,
+    /// Another output was given before.
+    #[error("another output was given for this order")]
+    OutputGiven,
+    /// An output that is given does not fit what was sold.
+    #[error("the output does not fit the listing's output schema")]
+    OutputMisfit,
+    /// An output that is given is larger than any may be.
+    #[error("the output is larger than 640 KiB as JSON")]
+    OutputTooLarge,
     /// The order names nobody who could rule on a dispute.
     #[error("the order names no arbitrator")]
     NoArbitrator,
@@ -231,6 +243,10 @@ impl Coded for TradeError {
             Self::BadSchema => "bad_schema",
             Self::TooLate => "too_late",
             Self::WrongState { .. } => Refusal::WrongState.as_str(),
+            Self::NotByHand => "not_by_hand",
+            Self::OutputGiven => "output_given",
+            Self::OutputMisfit => "output_misfit",
+            Self::OutputTooLarge => "output_too_large",
             Self::NoArbitrator => "no_arbitrator",
             Self::UnexpectedReply => "unexpected_reply",
             Self::Timeout => "timeout",
@@ -252,6 +268,10 @@ impl Coded for TradeError {
             Self::BadSchema => "choose another listing; its seller must publish a self-contained schema",
             Self::TooLate => "nothing is paid; the money comes back after the delivery deadline",
             Self::WrongState { .. } => Refusal::WrongState.hint(),
+            Self::NotByHand => "wait for the agent; only an agent that was added as one by hand is answered so",
+            Self::OutputGiven => "the first output stands; the order shows it",
+            Self::OutputMisfit => "give one that fits the schema, which the listing shows; nothing was delivered",
+            Self::OutputTooLarge => "give a smaller one; nothing was delivered",
             Self::NoArbitrator => "trade on a network whose file names an arbitrator; without one nobody can rule",
             Self::UnexpectedReply => "choose another seller; this one does not follow the protocol",
             Self::Timeout => "try again or choose another seller; nothing was paid",
@@ -278,6 +298,10 @@ impl TradeError {
             | Self::BadSchema
             | Self::TooLate
             | Self::WrongState { .. }
+            | Self::NotByHand
+            | Self::OutputGiven
+            | Self::OutputMisfit
+            | Self::OutputTooLarge
             | Self::NoArbitrator
             | Self::UnexpectedReply
             | Self::Timeout
@@ -300,6 +324,10 @@ impl TradeError {
             Self::Port(_) | Self::Store(_) => Refusal::TryAgain,
             Self::TooLate => Refusal::BadClocks,
             Self::AboveMaxPrice
+            | Self::NotByHand
+            | Self::OutputGiven
+            | Self::OutputMisfit
+            | Self::OutputTooLarge
             | Self::NoArbitrator
             | Self::UnexpectedReply
             | Self::Timeout

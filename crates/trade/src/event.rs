@@ -66,6 +66,8 @@ pub struct OrderView {
     pub step: &'static str,
     /// Whether nothing is left to do.
     pub is_final: bool,
+    /// Whether it waits until its seller's owner gives the output.
+    pub awaits_output: bool,
     /// The price, once quoted.
     pub price: Option<Usdc>,
     /// The fee on it.

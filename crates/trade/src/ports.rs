@@ -274,6 +274,11 @@ pub trait Work: Send + Sync + Debug {
     /// [`WorkError::NotNow`] is tried again until the deadline, [`WorkError::Failed`] refunds.
     async fn run(&self, agent: &Did, order: &OrderId, input: &[u8]) -> Result<Vec<u8>, WorkError>;
 
+    /// Whether nobody runs this agent: its owner gives the output of each order ([`crate::Desk::give`]).
+    fn is_by_hand(&self, _agent: &Did) -> bool {
+        false
+    }
+
     /// Whether this agent's deliveries are declared on chain when no release comes in time. An honest
     /// agent's are, or a sleeping buyer would never pay it.
     fn posts_delivery(&self, _agent: &Did) -> bool {

@@ -97,10 +97,14 @@ impl Work for OrderWork {
         self.0.get(agent).is_some_and(|served| served.row.posts_delivery)
     }
 
+    fn is_by_hand(&self, agent: &Did) -> bool {
+        self.0.get(agent).is_some_and(|served| served.row.is_by_hand())
+    }
+
     fn checks_itself(&self, agent: &Did) -> bool {
         self.0.get(agent).is_none_or(|served| match &served.row.runner {
             Runner::Builtin(name) => crate::builtin::checks_itself(name.as_str()),
-            Runner::Http(_) | Runner::Command(_) | Runner::Embedded => served.row.posts_delivery,
+            Runner::Http(_) | Runner::Command(_) | Runner::Embedded | Runner::ByHand => served.row.posts_delivery,
         })
     }
 }

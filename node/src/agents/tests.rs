@@ -4,6 +4,7 @@ use super::*;
 use crate::keyring::Keyring;
 use haggle_a2a_transport::CardSigner;
 use haggle_base::{ManualClock, NetworkFile, Seed, Timestamp, Usdc};
+use haggle_trade::ports::Work;
 
 fn keyring() -> Keyring {
     let somebody = "0x00000000000000000000000000000000000000f1";
@@ -47,4 +48,19 @@ fn an_agent_without_an_extended_card_does_not_speak_of_one() {
     for wrong in [json!([]), json!("text"), json!({ "description": "x".repeat(17_000) })] {
         assert_eq!(a_row(did, Some(wrong)).unwrap_err().code, "invalid_agent");
     }
+}
+
+#[tokio::test]
+async fn what_is_answered_by_hand_runs_nothing_and_is_sold_by_order_alone() {
+    let did = keyring().add(1).agent.did();
+    let row = AgentRow { runner: Runner::ByHand, ..a_row(did, None).unwrap() };
+    assert_eq!(for_money(&row), [haggle_trade::EXTENSION_URI]);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_000_000)));
+    let engine = Engine::of("echo", &row.runner, &clock).unwrap();
+    assert!(engine.is_some(), "it is there without anything that runs it");
+    let agents = Agents::default();
+    agents.insert(Served { index: 1, row, engine });
+    assert!(matches!(agents.run(&did, json!({}), "o-1").await, Err(WorkError::NotNow(_))));
+    let work = crate::adapters::trade::OrderWork(agents);
+    assert!(work.is_by_hand(&did) && work.posts_delivery(&did) && work.checks_itself(&did));
 }

@@ -12,7 +12,9 @@ use crate::builtin;
 use crate::imports;
 use haggle_a2a::{answer, card};
 use haggle_base::Usdc;
-use haggle_gateway::view::{AgentSummary, Executor, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView};
+use haggle_gateway::view::{
+    AgentSummary, BY_HAND_DELIVER_SECONDS, Executor, LogQuery, LogView, NewAgent, PriceFor, Probe, ProbeView,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -57,6 +59,11 @@ async fn add(globals: &Globals, args: AgentAdd) -> Result<(), CliError> {
     let (mut new, samples) = match source {
         Executor::Http { url } => from_card(&client, args, url).await?,
         Executor::Builtin { .. } => (with_flags(built_in(&args)?, args)?, Vec::new()),
+        Executor::ByHand => {
+            let new =
+                NewAgent { deliver_within_seconds: BY_HAND_DELIVER_SECONDS, ..plain(&args.what, Executor::ByHand) };
+            (with_flags(new, args)?, Vec::new())
+        }
         executor => {
             let given = if samples.is_empty() { vec![GREETING.to_owned()] } else { samples };
             (with_flags(plain(&args.what, executor), args)?, given.iter().map(|sample| input_of(sample)).collect())
@@ -82,6 +89,9 @@ fn source(args: &AgentAdd) -> Result<Executor, CliError> {
     if let Some(name) = &args.builtin {
         return Ok(Executor::Builtin { name: name.clone() });
     }
+    if args.by_hand {
+        return Ok(Executor::ByHand);
+    }
     if let Some(command) = &args.command {
         let mut argv = shell_words::split(command).map_err(|_| usage("--command has a quote that is not closed"))?;
         argv.extend(args.arg.iter().cloned());
@@ -104,7 +114,7 @@ fn source(args: &AgentAdd) -> Result<Executor, CliError> {
     match &args.url {
         Some(url) => Ok(Executor::Http { url: url.clone() }),
         None if args.what.contains("://") => Ok(Executor::Http { url: args.what.clone() }),
-        None => Err(usage("an agent needs a URL, --command or --builtin")),
+        None => Err(usage("an agent needs a URL, --command, --builtin or --by-hand")),
     }
 }
 
@@ -145,6 +155,9 @@ fn with_flags(mut new: NewAgent, args: AgentAdd) -> Result<NewAgent, CliError> {
     }
     if let Some(price) = args.price {
         new.price = price;
+    }
+    if let Some(time) = args.deliver_within {
+        new.deliver_within_seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     }
     if let Some(pricing) = args.pricing {
         new.pricing = pricing;

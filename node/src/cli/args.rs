@@ -393,6 +393,14 @@ pub(super) enum OrderCommand {
         /// Order id.
         id: String,
     },
+    /// Deliver an order of an agent that you answer by hand: `haggle order show` shows what was asked.
+    Deliver {
+        /// Order id.
+        id: String,
+        /// The output: JSON, text, `@file`, or `-` for standard input.
+        #[arg(long, value_name = "JSON|@FILE")]
+        output: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::terminal::{self, Progress};
 use super::{CliError, Exit};
 use haggle_base::{Clock, Hash, SystemClock};
-use haggle_gateway::view::{DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, StepView};
+use haggle_gateway::view::{DisputeRequest, GivenOutput, HireRequest, OrderPage, OrderQuery, OrderView, StepView};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::time::Duration;
@@ -86,6 +86,9 @@ pub(super) async fn run(globals: &Globals, command: OrderCommand) -> Result<(), 
             for order in &page.items {
                 terminal::heading(format!("{}  {} as {}", order.state, order.total, order.role));
                 terminal::aside(format!("  key {}  id {}", order.key, order.id.as_deref().unwrap_or("not agreed yet")));
+                if let Some(waiting) = waiting_line(order) {
+                    terminal::aside(format!("  {waiting}"));
+                }
             }
             Ok(())
         }
@@ -109,12 +112,24 @@ pub(super) async fn run(globals: &Globals, command: OrderCommand) -> Result<(), 
             show_order(globals, &order);
             Ok(())
         }
+        OrderCommand::Deliver { id, output } => {
+            let given = GivenOutput { output: read_output(&output)? };
+            let order: OrderView = client.post(&format!("/v1/orders/{id}/output"), &given).await?;
+            show_order(globals, &order);
+            Ok(())
+        }
         OrderCommand::Cancel { id } => {
             let order: OrderView = client.post(&format!("/v1/orders/{id}/cancel"), &json!({})).await?;
             show_order(globals, &order);
             Ok(())
         }
     }
+}
+
+/// What an order waits for, if that is its seller's owner.
+fn waiting_line(order: &OrderView) -> Option<String> {
+    let what = order.waits_for.as_ref()?;
+    Some(format!("waits for its {what} until {}", order.waits_until.as_deref().unwrap_or("the deadline")))
 }
 
 /// One line of a life line.
@@ -137,12 +152,22 @@ fn show_order(globals: &Globals, order: &OrderView) {
         ("funded by", order.fund_tx.clone().unwrap_or_else(|| "-".to_owned())),
         ("settled by", order.settle_tx.clone().unwrap_or_else(|| "-".to_owned())),
     ]);
+    if let Some(input) = &order.input {
+        terminal::heading("input");
+        terminal::line(serde_json::to_string_pretty(input).unwrap_or_default());
+    }
     if let Some(output) = &order.output {
         terminal::heading("result");
         terminal::line(serde_json::to_string_pretty(output).unwrap_or_default());
     }
     if let Some(problem) = &order.problem {
         terminal::line(format!("problem: {problem}: {}", order.problem_detail.as_deref().unwrap_or("")));
+    }
+    if let Some(waiting) = waiting_line(order) {
+        terminal::line(waiting);
+        let deliver = format!("haggle order deliver {} --output JSON", order.key);
+        terminal::next(globals.quiet, &[(deliver, "give it, and be paid")]);
+        return;
     }
     terminal::next(globals.quiet, &[(format!("haggle order show {}", order.key), "its whole life line, again")]);
 }
@@ -166,6 +191,23 @@ fn verdict(order: &OrderView) -> Result<(), CliError> {
 
 /// Reads an input argument: `@file`, `-`, JSON, or plain text, which becomes `{"text": …}`.
 pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
+    let text = read_argument(argument)?;
+    let input = match serde_json::from_str::<Value>(&text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
+        _ => json!({"text": text}),
+    };
+    fits_a_call(&input)?;
+    Ok(input)
+}
+
+/// Reads an output argument as [`read_input`] does, but any JSON is taken as it is.
+fn read_output(argument: &str) -> Result<Value, CliError> {
+    let text = read_argument(argument)?;
+    Ok(serde_json::from_str(&text).unwrap_or_else(|_| json!({"text": text})))
+}
+
+/// The text of an argument, of the file it names, or of standard input.
+fn read_argument(argument: &str) -> Result<String, CliError> {
     let unreadable = |name: &str, cause: std::io::Error| {
         CliError::failure(
             "invalid_input",
@@ -184,12 +226,7 @@ pub(super) fn read_input(argument: &str) -> Result<Value, CliError> {
     if text.len() as u64 > MAX_INPUT {
         return Err(too_large());
     }
-    let input = match serde_json::from_str::<Value>(&text) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
-        _ => json!({"text": text}),
-    };
-    fits_a_call(&input)?;
-    Ok(input)
+    Ok(text)
 }
 
 /// Refuses an input that is too large as JSON, where quotes and line ends take two bytes, before anything starts.
@@ -200,8 +237,8 @@ pub(super) fn fits_a_call(input: &Value) -> Result<(), CliError> {
 fn too_large() -> CliError {
     CliError::failure(
         "input_too_large",
-        "the input is larger than 512 KiB, or than 640 KiB as JSON",
-        "send a part of it; a call carries at most 512 KiB",
+        "what is given is larger than 512 KiB, or than 640 KiB as JSON",
+        "give a part of it; a call carries at most 512 KiB each way",
     )
 }
 

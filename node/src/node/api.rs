@@ -130,7 +130,7 @@ impl Inner {
     }
 
     /// The trade room's view of an order by key, hire number or order id.
-    fn trade_view(&self, id: &str) -> Result<haggle_trade::OrderView, ApiError> {
+    pub(super) fn trade_view(&self, id: &str) -> Result<haggle_trade::OrderView, ApiError> {
         let missing = || {
             ApiError::not_found(
                 "order_not_found",
@@ -425,7 +425,7 @@ impl NodeApi for Inner {
     }
 
     async fn order(&self, id: &str) -> Result<OrderView, ApiError> {
-        Ok(self.order_view(&self.trade_view(id)?))
+        self.order_with_input(&self.trade_view(id)?)
     }
 
     async fn order_receipt(&self, id: &str) -> Result<Value, ApiError> {
@@ -471,6 +471,10 @@ impl NodeApi for Inner {
         };
         self.desk.counter(&order).await.map_err(coded)?;
         self.order(id).await
+    }
+
+    async fn give_output(&self, id: &str, output: Value) -> Result<OrderView, ApiError> {
+        self.give(id, &output).await
     }
 
     async fn case(&self, id: &str) -> Result<CaseView, ApiError> {

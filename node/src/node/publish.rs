@@ -321,6 +321,13 @@ impl Inner {
             ));
         }
         let priced = !row.price.is_zero();
+        if row.is_by_hand() && !priced {
+            return Err(ApiError::bad_request(
+                "by_hand_for_nothing",
+                "what is answered by hand is sold by escrow order alone, and an order of nothing cannot be placed",
+                "give it a price above 0",
+            ));
+        }
         let review_secs = u32::try_from(self.config.trade.review.as_secs()).unwrap_or(u32::MAX);
         let schemes: Vec<Text<32>> = if priced { vec![text(Scheme::HaggleEscrow.as_str())] } else { Vec::new() };
         let body = ListingBody {

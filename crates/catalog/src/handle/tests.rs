@@ -328,3 +328,19 @@ async fn the_configured_chain_is_the_one_a_binding_is_checked_against() {
     assert_eq!(*node.catalog.network(), network());
     assert_eq!(START, Timestamp::from_secs(1_800_000_000));
 }
+
+#[tokio::test]
+async fn listings_heard_under_an_agents_own_key_refuse_a_fifth_and_end() {
+    let (node, alice) = (node().await, agent(0));
+    for name in ["a", "b", "c", "d"] {
+        node.told(signed_listing(&alice, name, 1, listing(name, "text", "0.25"))).await;
+    }
+    for name in ["e", "e"] {
+        let fifth = node.catalog.publish_listing(&alice, name, listing(name, "text", "0.25"));
+        let refused = tokio::time::timeout(Duration::from_secs(60), fifth).await.expect("it ends").unwrap_err();
+        assert_eq!(refused.code(), "over_quota");
+    }
+    let moved = node.catalog.publish_listing(&alice, "a", listing("a", "data", "0.3"));
+    tokio::time::timeout(Duration::from_secs(60), moved).await.expect("it ends").unwrap();
+    assert_eq!(node.catalog.status().listings, 4);
+}

@@ -10,8 +10,8 @@
 //!   that time, so what is missing anywhere is halved each minute and not each ten. So it does after one that broke, which
 //!   brought nothing.
 //!
-//! Peers that answer nothing take the turn of nobody, however many they are: whom a session has ended well with is greeted
-//! before the others, and every other random peer is one of those.
+//! Peers that answer nothing take the turn of nobody, however many they are: who answered last time is greeted before the
+//! others, and every other random peer is one of those.
 //!
 //! What a peer may cost is bounded: sessions, turns, bytes and time at work, each per interval.
 //! Time is a duration since any fixed moment.
@@ -119,6 +119,8 @@ struct Peer {
     giving: u64,
     /// When a session last ended well.
     last: Option<Duration>,
+    /// Whether the last session that this node led with it ended well.
+    answers: bool,
     /// What it cost in the interval that began then.
     spent: Spent,
     since: Duration,
@@ -228,7 +230,7 @@ impl<P: Copy + Ord> Pace<P> {
         let mut due: Vec<_> = self.peers.iter().filter(|(_, known)| is_due(known)).collect();
         let first = at_random(dice, due.len());
         due.rotate_left(first);
-        due.sort_by_key(|(_, known)| known.last.is_none());
+        due.sort_by_key(|(_, known)| !known.answers);
         due.into_iter().map(|(peer, _)| *peer).collect()
     }
 
@@ -237,7 +239,7 @@ impl<P: Copy + Ord> Pace<P> {
         let settings = self.settings;
         let mut free: Vec<(&P, &mut Peer)> = self.peers.iter_mut().collect();
         free.retain_mut(|(_, known)| known.is_free() && known.affords(&settings, now));
-        let has_answered = |(_, known): &(&P, &mut Peer)| known.last.is_some();
+        let has_answered = |(_, known): &(&P, &mut Peer)| known.answers;
         if (dice >> 31) & 1 == 0 && free.iter().any(has_answered) {
             free.retain(has_answered);
         }
@@ -293,7 +295,9 @@ impl<P: Copy + Ord> Pace<P> {
         self.leading = self.leading.saturating_sub(1);
         if let Some(known) = self.peers.get_mut(peer) {
             known.leading = false;
+            known.answers = ended != Ended::Failed;
             if ended == Ended::Failed {
+                self.round = self.round.min(now + jittered(settings.every / 10, dice));
                 known.failed += 1;
                 let again = known.connected && known.failed < settings.attempts;
                 // two nodes that refused each other do not come back in the same moment
@@ -327,7 +331,7 @@ impl<P: Copy + Ord> Pace<P> {
                 self.whole = true;
             }
         }
-        if matches!(ended, Ended::Found | Ended::Failed | Ended::Given { news: true }) {
+        if matches!(ended, Ended::Found | Ended::Given { news: true }) {
             self.round = self.round.min(now + jittered(self.settings.every / 10, dice));
         }
     }
@@ -644,5 +648,18 @@ mod tests {
         assert!(!pace.follow(0, MINUTE), "one session of a peer at once");
         pace.followed(&0, Ended::Failed, ONE, MINUTE, 0);
         assert!(pace.follow(most, MINUTE));
+    }
+
+    #[test]
+    fn a_peer_that_answered_once_and_falls_silent_goes_behind_those_who_answer() {
+        let mut pace = pace();
+        (1..=2).for_each(|peer| pace.connected(peer, true, Duration::ZERO));
+        for peer in 1..=2 {
+            pace.led(&peer, Ended::Equal, ONE, Duration::ZERO, 0);
+        }
+        pace.led(&1, Ended::Failed, ONE, Duration::ZERO, 0);
+        pace.followed(&1, Ended::Equal, ONE, Duration::ZERO, 0);
+        assert_eq!((pace.peers[&1].answers, pace.peers[&2].answers), (false, true));
+        assert_eq!(pace.any(MINUTE, 0), Some(2), "what it leads itself is no answer");
     }
 }

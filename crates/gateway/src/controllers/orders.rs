@@ -3,7 +3,9 @@
 use crate::error::ApiError;
 use crate::extract::{IdempotencyKey, Json, Query};
 use crate::state::AppState;
-use crate::view::{CaseView, DisputeRequest, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView};
+use crate::view::{
+    CaseView, DisputeRequest, GivenOutput, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView,
+};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -65,6 +67,14 @@ pub(crate) async fn counter_order(
     Path(id): Path<String>,
 ) -> Result<axum::Json<OrderView>, ApiError> {
     state.api.counter(&id).await.map(axum::Json)
+}
+
+pub(crate) async fn give_output(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Json(given): Json<GivenOutput>,
+) -> Result<axum::Json<OrderView>, ApiError> {
+    state.api.give_output(&id, given.output).await.map(axum::Json)
 }
 
 pub(crate) async fn show_case(

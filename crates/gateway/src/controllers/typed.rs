@@ -74,6 +74,7 @@ struct Purchase {
 #[derive(Debug, Deserialize)]
 struct OrderComplete {
     order_id: String,
+    output: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +101,10 @@ pub(crate) async fn typed_message(
             let Purchase { listing_id, input } = read(&said)?;
             TypedWish::Purchase { listing: listing_id, input }
         }
-        "order_complete" => TypedWish::OrderComplete { order: read::<OrderComplete>(&said)?.order_id },
+        "order_complete" => {
+            let OrderComplete { order_id, output } = read(&said)?;
+            TypedWish::OrderComplete { order: order_id, output }
+        }
         "dispute_request" => {
             let Dispute { order_id, reason, evidence } = read(&said)?;
             TypedWish::Dispute { order: order_id, reason, evidence }

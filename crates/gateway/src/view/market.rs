@@ -35,7 +35,13 @@ pub enum Executor {
     },
     /// A function of the program that embeds the node; the API cannot add one.
     Embedded,
+    /// Nothing: its owner gives the output of each order (`POST /v1/orders/{id}/output`). It is sold by escrow order alone,
+    /// for a price.
+    ByHand,
 }
+
+/// Seconds in which an agent that is answered by hand promises to deliver, if nobody says: people sleep.
+pub const BY_HAND_DELIVER_SECONDS: u32 = 24 * 3600;
 
 const fn default_call_seconds() -> u32 {
     600
@@ -144,7 +150,7 @@ pub struct NewAgent {
     /// JSON Schema of the output; the buyer's node accepts only output that fits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
-    /// Seconds between funding and delivery that the agent promises.
+    /// Seconds between funding and delivery that the agent promises: 300 if nobody says, which is short for people.
     #[serde(default = "default_deliver_within")]
     pub deliver_within_seconds: u32,
     /// What runs the work.

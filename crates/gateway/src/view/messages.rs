@@ -305,10 +305,12 @@ pub enum TypedWish {
         /// The input of the work.
         input: Value,
     },
-    /// Where an order stands.
+    /// Where an order stands; one that waits to be answered by hand gets its output.
     OrderComplete {
         /// Key or id of the order.
         order: String,
+        /// The output; absent if it needs none.
+        output: Option<Value>,
     },
     /// Object to an order.
     Dispute {
@@ -332,7 +334,7 @@ pub struct Service {
     pub description: String,
     /// Price of one call.
     pub price: Usdc,
-    /// What runs it; absent if an agent of this name is served already.
+    /// What runs it; absent if an agent of this name is served already, or if its owner answers by hand.
     pub executor: Option<super::Executor>,
 }
 
@@ -405,6 +407,9 @@ pub enum TypedAnswer {
         /// Why not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Stable code of a refusal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// To `dispute_request`.
     DisputeResponse {

@@ -67,6 +67,14 @@ pub struct DisputeRequest {
     pub reason: String,
 }
 
+/// `POST /v1/orders/{id}/output`: the output of an order that is answered by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenOutput {
+    /// Any JSON, at most 640 KiB as text, that fits the listing's output schema.
+    pub output: Value,
+}
+
 /// `GET /v1/orders/{id}/case`: what this node can show an arbitrator of an order. All texts are hex, byte for byte: their
 /// hashes stand in the terms and on chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +138,15 @@ pub struct OrderView {
     pub fund_tx: Option<String>,
     /// Transaction that settled it.
     pub settle_tx: Option<String>,
+    /// `output` while the order waits for its seller's owner, who gives it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Until when it waits; the buyer is refunded then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<String>,
+    /// What the buyer sent: in the view of one order, where this node's owner answers it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
     /// The result, once delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,

@@ -226,6 +226,9 @@ async fn each_typed_message_is_read_and_an_unknown_one_is_named() {
         json!({"type": "purchase_request", "from": "did:buyer", "listing_id": "l-1"}),
         json!({"type": "order_complete", "from": "did:provider", "order_id": "o-1"}),
         json!({"type": "dispute_request", "from": "did:buyer", "order_id": "o-1", "reason": "late", "evidence": {"logs": []}}),
+        json!({"type": "order_complete", "order_id": "o-1", "output": {"rows": 2}}),
+        json!({"type": "list_service", "from": "did:provider", "service": {
+            "type": "data-processing", "name": "CSV Analyzer", "description": "Analyze CSV files", "price": "5.0"}}),
     ];
     for body in &seeds {
         let answer: Value = say(body.clone()).await.json().await.unwrap();
@@ -242,6 +245,11 @@ async fn each_typed_message_is_read_and_an_unknown_one_is_named() {
         assert!(matches!(&typed[1].wish, TypedWish::Search(search) if search.max_price == "5".parse().ok()));
         assert!(matches!(&typed[2].wish, TypedWish::Purchase { input, .. } if *input == json!({})));
         assert_eq!(typed[2].from.as_deref(), Some("did:buyer"));
+        assert!(matches!(&typed[3].wish, TypedWish::OrderComplete { order, output: None } if order == "o-1"));
+        let TypedWish::OrderComplete { output, .. } = &typed[5].wish else { panic!("{:?}", typed[5]) };
+        assert_eq!(*output, Some(json!({"rows": 2})));
+        let TypedWish::ListService(by_hand) = &typed[6].wish else { panic!("{:?}", typed[6]) };
+        assert_eq!((by_hand.name.as_str(), &by_hand.executor), ("csv-analyzer", &None));
         assert!(matches!(&typed[4].wish, TypedWish::Dispute { reason, .. } if reason == "late"));
     }
     let unknown = say(json!({"type": "barter_request", "whatever": 1})).await;
@@ -293,6 +301,21 @@ async fn an_order_needs_a_key_and_nothing_happens_without_one() {
     let body = r#"{"listing":"x","input":{}}"#;
     assert_eq!(problem(rig.post("/v1/orders", body).await).await, (400, "idempotency_key_missing".to_owned()));
     assert!(rig.shop.hired.lock().is_empty());
+}
+
+#[tokio::test]
+async fn an_output_is_given_as_one_field_by_the_owner_alone() {
+    let rig = Rig::start().await;
+    let refused = rig.post("/v1/orders/o-1/output", r#"{"output":{"rows":2}}"#).await;
+    assert_eq!(problem(refused).await, (409, "output_given".to_owned()), "as the node says");
+    assert_eq!(*rig.shop.given.lock(), [("o-1".to_owned(), json!({"rows": 2}))]);
+    for unread in ["{}", r#"{"rows":2}"#, r#"{"output":1,"order":"o-1"}"#] {
+        let refused = rig.post("/v1/orders/o-1/output", unread).await;
+        assert_eq!(problem(refused).await, (422, "invalid_body".to_owned()), "{unread}");
+    }
+    let stranger = rig.http.post(rig.url("/v1/orders/o-1/output")).body(r#"{"output":1}"#).send().await.unwrap();
+    assert_eq!(problem(stranger).await, (401, "unauthorized".to_owned()));
+    assert_eq!(rig.shop.given.lock().len(), 1);
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ pub(crate) struct Shop {
     pub(crate) asked: Mutex<Vec<MessageBody>>,
     pub(crate) listed: Mutex<Vec<MessageQuery>>,
     pub(crate) typed: Mutex<Vec<TypedMessage>>,
+    pub(crate) given: Mutex<Vec<(String, Value)>>,
     pub(crate) sought: Mutex<Vec<ListingQuery>>,
     pub(crate) live: broadcast::Sender<EventView>,
 }
@@ -309,6 +310,10 @@ impl NodeApi for Shop {
     async fn counter(&self, _: &str) -> Result<OrderView, ApiError> {
         Err(unused())
     }
+    async fn give_output(&self, id: &str, output: Value) -> Result<OrderView, ApiError> {
+        self.given.lock().push((id.to_owned(), output));
+        Err(ApiError::of_code("output_given", "another output was given for this order"))
+    }
     async fn case(&self, _: &str) -> Result<CaseView, ApiError> {
         Err(unused())
     }
@@ -377,6 +382,7 @@ impl NodeApi for Shop {
             order_id: "o-1".to_owned(),
             state: Some("settled".to_owned()),
             reason: None,
+            code: None,
         })
     }
     async fn sell(&self, call: PaidCall) -> Result<PaidAnswer, ApiError> {
@@ -483,6 +489,7 @@ impl Rig {
             asked: Mutex::default(),
             listed: Mutex::default(),
             typed: Mutex::default(),
+            given: Mutex::default(),
             sought: Mutex::default(),
             live: broadcast::Sender::new(16),
         });

@@ -29,6 +29,8 @@ use crate::{
 
 /// How long a message that needs no answer is given before it is sent again.
 const RESEND_AFTER: Duration = Duration::from_secs(3);
+/// Work under way for this long is asked for ever less often, at last every five seconds.
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 
 /// What the chain shows, and by which transaction.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,7 @@ impl Inner {
             match Box::pin(self.step(id, &hire)).await {
                 Ok(Flow::Moved) | Err(TradeError::Store(StoreError::Precondition { .. })) => {}
                 Ok(Flow::Wait) => return Progress::Waiting,
+                Ok(Flow::Idle) => return Progress::Troubled,
                 Ok(Flow::Done) => return Progress::Finished,
                 Err(error) => match self.trouble(id, &hire, error).await {
                     Some(progress) => return progress,
@@ -385,6 +388,11 @@ impl Inner {
         Ok(Flow::Moved)
     }
 
+    /// Whether the work takes so long that a person may be doing it, and no caller's deadline has to be met.
+    fn is_slow(&self, hire: &Hire) -> bool {
+        hire.deadline.is_none() && hire.funded_at.is_some_and(|at| self.clock.now().since(at) >= SLOW_AFTER)
+    }
+
     async fn collect(&self, id: u64, hire: &Hire, agreement: &Agreement, look: Look) -> Result<Flow, TradeError> {
         let order = agreement.id;
         let (document, output) = match self.send(&hire.provider, TradeMessage::Collect { order }, hire.deadline).await?
@@ -393,6 +401,7 @@ impl Inner {
                 same("order", &named, &order)?;
                 (document.into_vec(), output.into_vec())
             }
+            TradeReply::Status { .. } if self.is_slow(hire) => return Ok(Flow::Idle),
             TradeReply::Status { .. } => return Ok(Flow::Wait),
             other => return Err(refused(&other)),
         };

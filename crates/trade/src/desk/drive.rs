@@ -169,17 +169,19 @@ impl Inner {
             self.replace(id, job, next, None, None).await?;
             return Ok(Flow::Moved);
         }
+        if self.awaits_output(job) {
+            // Giving it wakes the order, as the buyer's word to stop does; until then only the deadline matters.
+            return Ok(Flow::Idle);
+        }
         let Ok(_place) = self.running.try_acquire() else { return Ok(Flow::Wait) };
-        let blob = job.input_blob.ok_or(Refusal::BadDocument)?;
-        let held = self.blobs.get(&blob)?.ok_or(Refusal::BadDocument)?;
-        let input = held.get(id.as_bytes().len()..).ok_or(Refusal::BadDocument)?;
+        let input = self.held_input(&id, job)?.ok_or(Refusal::BadDocument)?;
         let left = agreement.terms.clocks().deliver_by.since(look.view.now);
         let working = self.begin_work(id);
         if self.store.get::<Jobs>(&id)?.as_ref() != Some(job) {
             // The buyer's word to stop came before anybody could hear it.
             return Ok(Flow::Moved);
         }
-        let work = self.ports.work.run(&job.agent, &id, input);
+        let work = self.ports.work.run(&job.agent, &id, &input);
         let mut next = job.clone();
         let done = tokio::select! {
             done = tokio::time::timeout(left, work) => done,

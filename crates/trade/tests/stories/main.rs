@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
+mod agent;
 mod bad_input;
+mod by_hand;
 mod chain;
 mod crashes;
 mod deadlines;

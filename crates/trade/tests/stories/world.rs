@@ -19,12 +19,12 @@ use haggle_store::{Blobs, Store};
 use haggle_trade::{
     Attestor, Buyer, BuyerPorts, Closing, Counterparty, Desk, DeskPorts, Faults, HireId, HireRequest, Market, Money,
     Offer, OnChain, OrderView, PortError, SettledFacts, Signer, TradeConfig, TradeMessage, TradeReply, TxRef, Venue,
-    Work, WorkError,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::chain::Chain;
+pub(crate) use crate::agent::Manner;
+use crate::{agent::Agent, chain::Chain};
 
 pub(crate) const NOW: u64 = 1_795_000_000;
 pub(crate) const SLOT: &str = "listing/words";
@@ -113,21 +113,6 @@ impl Faults for Crash {
     }
 }
 
-/// How Alice's agent behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    Honest,
-    Liar,
-    Sloppy,
-    /// Posts whatever it has as delivered.
-    Forger,
-    Broken,
-    /// Never ready.
-    Busy,
-    /// Begins and does not end.
-    Endless,
-}
-
 /// What the agents did, and what was attested: memory outside both homes.
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
@@ -144,38 +129,6 @@ impl Attestor for Witness {
         self.attest_calls.fetch_add(1, Ordering::SeqCst);
         self.attested.lock().insert((facts.id, own_side), facts);
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct Agent {
-    witness: Arc<Witness>,
-    manner: Manner,
-}
-
-#[async_trait]
-impl Work for Agent {
-    async fn run(&self, _agent: &Did, order: &OrderId, input: &[u8]) -> Result<Vec<u8>, WorkError> {
-        *self.witness.runs.lock().entry(*order).or_default() += 1;
-        match self.manner {
-            Manner::Honest => {
-                let value: serde_json::Value = serde_json::from_slice(input).unwrap();
-                let words = value["text"].as_str().unwrap().split_whitespace().count();
-                Ok(format!("{{\"words\":{words}}}").into_bytes())
-            }
-            Manner::Liar | Manner::Sloppy | Manner::Forger => Ok(b"{\"words\":\"plenty\"}".to_vec()),
-            Manner::Broken => Err(WorkError::Failed("it always fails".to_owned())),
-            Manner::Busy => Err(WorkError::NotNow("it is never ready".to_owned())),
-            Manner::Endless => std::future::pending().await,
-        }
-    }
-
-    fn posts_delivery(&self, _agent: &Did) -> bool {
-        self.manner != Manner::Liar
-    }
-
-    fn checks_itself(&self, _agent: &Did) -> bool {
-        !matches!(self.manner, Manner::Liar | Manner::Forger)
     }
 }
 

@@ -48,6 +48,7 @@ fn ran_by(executor: &Executor) -> String {
         Executor::Builtin { name } => format!("built-in {name}"),
         Executor::Http { url } => url.clone(),
         Executor::Command { argv, .. } => argv.join(" "),
+        Executor::ByHand => "nothing: you give the output of each order".to_owned(),
         Executor::Embedded => "a function of the program that embeds this node".to_owned(),
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::cli) enum AgentCommand {
 }
 
 const ADD_EXAMPLES: &str = "\
-Three kinds of agents:
+Four kinds of agents:
 
   haggle agent add http://127.0.0.1:9101 --price 0.02
       an A2A 1.0 agent that runs already: its card is read and checked, its own examples are tried,
@@ -30,12 +30,15 @@ Three kinds of agents:
       again when it ends; `haggle agent logs shout` shows what it says on standard error
   haggle agent add words --builtin digest
       one that comes with haggle
+  haggle agent add letters --by-hand --price 5
+      nothing runs it: `haggle order list` shows what waits, and you give each output with
+      `haggle order deliver`; sold by escrow order alone, with a day to deliver
 
 docs/quickstart-agent.md goes through the first two, from the first line of code to the first sale.";
 
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]
-#[command(group = ArgGroup::new("source").args(["builtin", "url", "command"]))]
+#[command(group = ArgGroup::new("source").args(["builtin", "url", "command", "by_hand"]))]
 pub(in crate::cli) struct AgentAdd {
     /// Name (1 to 48 of a-z, 0-9, -), or the URL of an A2A agent that runs already.
     #[arg(value_name = "NAME|URL")]
@@ -46,6 +49,9 @@ pub(in crate::cli) struct AgentAdd {
     /// URL of an A2A 1.0 agent that runs already, when a name stands first.
     #[arg(long, value_hint = ValueHint::Url)]
     pub(in crate::cli) url: Option<String>,
+    /// Nothing runs it: you, or a program through the API, give the output of each order. It needs a price.
+    #[arg(long, requires = "price", conflicts_with = "sample")]
+    pub(in crate::cli) by_hand: bool,
     /// A program and its arguments, split into words as a shell does; no shell runs.
     #[arg(long, value_hint = ValueHint::CommandString)]
     pub(in crate::cli) command: Option<String>,
@@ -77,6 +83,9 @@ pub(in crate::cli) struct AgentAdd {
     /// Price of one call in USDC; 0 is free. Default: 0, or the built-in agent's own.
     #[arg(long)]
     pub(in crate::cli) price: Option<Usdc>,
+    /// Time between payment and delivery that it promises, at least 1s. Default: 5m, the built-in agent's own, or a day by hand.
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) deliver_within: Option<humantime::Duration>,
     /// What the price is for: per_call, or outcome, which needs an output schema and is paid for nothing else.
     #[arg(long, value_name = "MODEL", value_parser = pricing)]
     pub(in crate::cli) pricing: Option<PriceFor>,

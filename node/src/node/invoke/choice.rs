@@ -272,6 +272,13 @@ fn is_payable(hit: &Hit) -> bool {
 }
 
 async fn own(served: Served, reason: String, input: &[u8]) -> Result<Choice, ApiError> {
+    if served.row.is_by_hand() {
+        return Err(ApiError::bad_request(
+            "answered_by_hand",
+            format!("{:?} is this node's own, and its owner answers by hand", served.row.name.as_str()),
+            "do the work, or call somebody else's agent",
+        ));
+    }
     if !fits(served.row.input_schema.as_deref(), input).await? {
         return Err(coded(TradeError::from(Refusal::InvalidInput)));
     }

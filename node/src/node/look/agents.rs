@@ -196,7 +196,7 @@ impl Inner {
         let executor = match &served.engine {
             None => return false,
             Some(Engine::Http(executor)) => executor,
-            Some(Engine::Function(_) | Engine::Command(_) | Engine::Conformance) => return true,
+            Some(Engine::Function(_) | Engine::Command(_) | Engine::Conformance | Engine::ByHand) => return true,
         };
         let agent = served.row.did;
         let backend = Arc::clone(self.looks.backends.lock().entry(agent).or_default());

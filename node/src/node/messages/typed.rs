@@ -7,13 +7,13 @@ use crate::node::views::explain;
 use haggle_a2a::envelope::{Message, MessageType};
 use haggle_base::Did;
 use haggle_gateway::view::{
-    DisputeRequest, HireRequest, ListingQuery, NewAgent, PriceFor, Republish, Service, ServiceRow, ServiceSearch,
-    TypedAnswer, TypedMessage, TypedWish,
+    BY_HAND_DELIVER_SECONDS, DisputeRequest, Executor, HireRequest, ListingQuery, NewAgent, PriceFor, Republish,
+    Service, ServiceRow, ServiceSearch, TypedAnswer, TypedMessage, TypedWish,
 };
 use haggle_gateway::{ApiError, NodeApi};
 use haggle_store::StoreError;
 use haggle_trade::{HireId, OrderView};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 const UNTIL_TERMS: Duration = Duration::from_secs(10);
 /// Services of one answer.
 const MAX_RESULTS: u32 = 100;
-/// Seconds a listed service may take for a call.
+/// Seconds a listed service may take for a call, if something runs it.
 const DELIVER_WITHIN: u32 = 300;
 
 impl Inner {
@@ -47,7 +47,7 @@ impl Inner {
             TypedWish::ListService(service) => self.list_service(service).await?,
             TypedWish::Search(search) => self.search_services(search).await?,
             TypedWish::Purchase { listing, input } => self.purchase(&from, &name, listing, input).await?,
-            TypedWish::OrderComplete { order } => self.order_complete(order).await?,
+            TypedWish::OrderComplete { order, output } => self.order_complete(order, output).await?,
             TypedWish::Dispute { order, reason, .. } => self.dispute_order(order, reason).await?,
         };
         if before.is_none() {
@@ -74,7 +74,12 @@ impl Inner {
         };
         let known = self.agents.named(&service.name);
         let listed = match (service.executor, known) {
-            (Some(executor), _) => {
+            (None, Some(known)) => {
+                self.republish(&known.row.did.to_string(), Republish { price: Some(service.price) }).await
+            }
+            (executor, _) => {
+                let executor = executor.unwrap_or(Executor::ByHand);
+                let is_by_hand = executor == Executor::ByHand;
                 let draft = NewAgent {
                     name: service.name,
                     description: service.description,
@@ -83,7 +88,7 @@ impl Inner {
                     price: service.price,
                     input_schema: None,
                     output_schema: None,
-                    deliver_within_seconds: DELIVER_WITHIN,
+                    deliver_within_seconds: if is_by_hand { BY_HAND_DELIVER_SECONDS } else { DELIVER_WITHIN },
                     executor,
                     extended: None,
                     draft: false,
@@ -91,14 +96,6 @@ impl Inner {
                     pricing: PriceFor::PerCall,
                 };
                 self.add_agent(draft).await
-            }
-            (None, Some(known)) => {
-                self.republish(&known.row.did.to_string(), Republish { price: Some(service.price) }).await
-            }
-            (None, None) => {
-                let reason = "Nothing runs the service: say metadata.api_endpoint (an A2A server's URL) or \
-                              metadata.builtin, or name an agent of this node";
-                return Ok(rejected(reason.to_owned()));
             }
         };
         match listed {
@@ -191,17 +188,28 @@ impl Inner {
         }
     }
 
-    async fn order_complete(&self, order: String) -> Result<TypedAnswer, ApiError> {
-        let answer = |status: &str, order_id, state, reason| TypedAnswer::OrderCompleteResponse {
+    /// Gives an order that waits for it its output, `{}` if none is said; any other order is told of.
+    async fn order_complete(&self, order: String, output: Option<Value>) -> Result<TypedAnswer, ApiError> {
+        let answer = |status: &str, state, reason, code| TypedAnswer::OrderCompleteResponse {
             status: status.to_owned(),
-            order_id,
+            order_id: order.clone(),
             state,
             reason,
+            code,
         };
-        match self.order(&order).await {
-            Ok(view) => Ok(answer("success", order, Some(view.state), None)),
+        let waits = self.waits_for_output(&order).await;
+        let told = if waits || output.is_some() {
+            self.give(&order, &output.unwrap_or_else(|| json!({}))).await
+        } else {
+            self.order(&order).await
+        };
+        match told {
+            Ok(view) => Ok(answer("success", Some(view.state), None, None)),
             Err(problem) if problem.code == "order_not_found" => {
-                Ok(answer("failed", order, None, Some("Order not found".to_owned())))
+                Ok(answer("failed", None, Some("Order not found".to_owned()), None))
+            }
+            Err(problem) if problem.status < 500 => {
+                Ok(answer("failed", None, Some(problem.detail), Some(problem.code.into_owned())))
             }
             Err(problem) => Err(problem),
         }
