@@ -30,7 +30,8 @@ const LISTINGS: u64 = 4;
 const VERSIONS: usize = 15 * NODES;
 /// Honest listings of the shard.
 const HONEST: usize = 12;
-/// What the flood may cost a node: its messages alone would take half as much again if they were kept.
+/// What the flood may cost a node: its messages alone would take half as much again if they were kept. At more than [`NODES`]
+/// nodes fewer are said, and this says less: what is checked there is that honest listings spread, and the disk.
 const MOST_MEMORY_MIB: f64 = 100.0;
 const MOST_DISK: u64 = 4 << 20;
 /// The flood takes half a minute, and what 200 nodes verify of it longer.
