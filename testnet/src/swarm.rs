@@ -1,9 +1,9 @@
 //! Many nodes in one process: real libp2p on loopback and the node's own market, with no gateway, chain or agents around it.
 
 use haggle::market::Market;
-use haggle_base::{AgentKey, Clock, Did, ManualClock, NetworkId, NodeKey, PeerId, RecordId, Timestamp};
+use haggle_base::{Address, AgentKey, Clock, Did, ManualClock, NetworkId, NodeKey, PeerId, RecordId, Timestamp};
 use haggle_bench::corpus::Corpus;
-use haggle_catalog::{AnyRecord, CatalogConfig, Figures, Origin, Standing};
+use haggle_catalog::{AnyRecord, CatalogConfig, Figures, Origin, PaidRoom, Standing};
 use haggle_network::{NetworkConfig, topic};
 use haggle_store::Store;
 use std::collections::HashSet;
@@ -42,8 +42,9 @@ impl Standing for Paid {
         Some(0)
     }
 
-    fn costed(&self, agent: &Did) -> bool {
-        self.0.contains(agent)
+    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+        let payer = Address::from_slice(&agent.public_key()[..20]);
+        self.0.contains(agent).then_some(PaidRoom { payer, listings: 1 })
     }
 }
 

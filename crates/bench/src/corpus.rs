@@ -194,7 +194,7 @@ fn bounded<const MAX: usize>(text: &str) -> Text<MAX> {
     Text::try_from(text).unwrap_or_default()
 }
 
-/// Authors who all have paid for room, some of whom have a past.
+/// Authors who paid for nothing, some of whom have a past.
 #[derive(Debug, Default)]
 pub struct Past(HashMap<Did, Figures>);
 
@@ -223,10 +223,6 @@ impl Standing for Past {
 
     fn version(&self) -> Option<u64> {
         Some(0)
-    }
-
-    fn costed(&self, _agent: &Did) -> bool {
-        true
     }
 }
 

@@ -93,6 +93,11 @@ impl Bindings {
         }
     }
 
+    /// The agents whose cards claim this address.
+    pub(crate) fn claimants(&self, address: &Address) -> Vec<Did> {
+        self.by_address.get(address).into_iter().flatten().copied().collect()
+    }
+
     fn is_live(&self, did: &Did, now: Timestamp) -> bool {
         matches!(self.by_did.get(did), Some(Ok((_, expires))) if *expires > now)
     }

@@ -90,14 +90,14 @@ pub struct Entry {
     pub kind: Kind,
     /// The slot as signed.
     pub slot: Text<64>,
+    /// Whose listing fees pay for its room, if anybody's do.
+    pub payer: Option<Box<Address>>,
     /// What it replaces and is replaced by.
     pub place: Place,
     /// The shard it lies in.
     pub shard: u16,
     /// Who signed it.
     pub author: Did,
-    /// True if its author has paid for room.
-    pub costed: bool,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops being valid.
@@ -206,32 +206,32 @@ impl AnyRecord {
         }
     }
 
-    /// What the shelf keeps of it, in a network of so many shards.
+    /// What the shelf keeps of it, in a network of so many shards, with nobody paying for it.
     #[must_use]
-    pub fn entry(&self, shards: u16, costed: bool) -> Entry {
+    pub fn entry(&self, shards: u16) -> Entry {
         match self {
             Self::Card(record) => {
                 let author = record.author();
-                entry(record, Place::card(&author), shard_of(author.public_key(), shards), None, costed)
+                entry(record, Place::card(&author), shard_of(author.public_key(), shards), None)
             }
-            Self::Listing(record) => listing_entry(record, &record.body().category, shards, costed),
-            Self::Tombstone(record) => listing_entry(record, &record.body().category, shards, costed),
+            Self::Listing(record) => listing_entry(record, &record.body().category, shards),
+            Self::Tombstone(record) => listing_entry(record, &record.body().category, shards),
             Self::Attestation(record) => {
                 let body = record.body();
                 let place = Place::attestation(&record.author(), body);
                 let shard = shard_of(body.subject.public_key(), shards);
-                entry(record, place, shard, Some(body.subject), costed)
+                entry(record, place, shard, Some(body.subject))
             }
         }
     }
 }
 
-fn listing_entry<B: Body>(record: &Verified<B>, category: &str, shards: u16, costed: bool) -> Entry {
+fn listing_entry<B: Body>(record: &Verified<B>, category: &str, shards: u16) -> Entry {
     let place = Place::listing(&record.author(), &record.record().slot, category);
-    entry(record, place, shard_of(category.as_bytes(), shards), None, costed)
+    entry(record, place, shard_of(category.as_bytes(), shards), None)
 }
 
-fn entry<B: Body>(record: &Verified<B>, place: Place, shard: u16, subject: Option<Did>, costed: bool) -> Entry {
+fn entry<B: Body>(record: &Verified<B>, place: Place, shard: u16, subject: Option<Did>) -> Entry {
     let signed = record.record();
     Entry {
         id: record.id(),
@@ -244,7 +244,7 @@ fn entry<B: Body>(record: &Verified<B>, place: Place, shard: u16, subject: Optio
         created: signed.created,
         expires: signed.expires,
         shard,
-        costed,
+        payer: None,
     }
 }
 

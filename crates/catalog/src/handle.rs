@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use haggle_base::{Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Verified};
+use haggle_base::{Address, Attestation, Clock, Did, Kind, NetworkId, PeerId, RecordError, RecordId, Verified};
 use haggle_store::Store;
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -209,6 +209,21 @@ impl Catalog {
     #[must_use]
     pub fn binding(&self, agent: &Did) -> Binding {
         self.shared.bindings.read().of(agent, self.shared.clock.now())
+    }
+
+    /// Tells that what these wallets paid for the room of the agents bound to them has changed
+    /// ([`Standing::room`](crate::Standing::room)): what those agents have here is charged to it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`], [`CatalogError::Closed`].
+    pub async fn paid(&self, payers: &[Address]) -> Result<(), CatalogError> {
+        let agents = {
+            let bindings = self.shared.bindings.read();
+            payers.iter().flat_map(|payer| bindings.claimants(payer)).collect()
+        };
+        let (reply, done) = oneshot::channel();
+        self.commands.send(Command::Pay { agents, reply }).await.map_err(|_| CatalogError::Closed)?;
+        done.await.map_err(|_| CatalogError::Closed)?
     }
 
     /// A listing by its record id.

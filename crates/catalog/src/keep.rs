@@ -72,7 +72,7 @@ impl Kept {
     /// What of an author's was looked up longest ago and is in the way of a record of the same author. That others of its
     /// records were withdrawn is not heard of outside the shards that are held, so what was looked up refuses nothing.
     pub(crate) fn in_the_way(&self, shelf: &Shelf, entry: &Entry, quota: event::Quota) -> Option<RecordId> {
-        let counted = shelf.by_author(&entry.author).filter(|own| own.place != entry.place && quota.counts(own.kind));
+        let counted = shelf.by_author(&entry.author).filter(|own| own.place != entry.place && quota.counts(own));
         let passing = counted.filter_map(|own| Some((*self.turns.get(&own.id)?, own.id)));
         passing.min().map(|(_, id)| id)
     }
@@ -141,7 +141,7 @@ mod tests {
             created: START,
             expires: START,
             shard,
-            costed: false,
+            payer: None,
         }
     }
 

@@ -79,7 +79,7 @@ pub use index::{
     weights::{InvalidWeight, Weight, Weights},
 };
 pub use keep::{KEPT_RECORDS, Keep};
-pub use ports::{Announce, AnnounceError, Figures, Silent, Standing, Unknown};
+pub use ports::{Announce, AnnounceError, Figures, PaidRoom, Silent, Standing, Unknown};
 pub use prices::{MAX_PRICE_CHANGES, PriceHistory, PricePoint};
 pub use remote::{Coverage, LookedUp, SearchError};
 pub use search::{Answer, Hit};

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, num::NonZeroU64};
 
 use async_trait::async_trait;
-use haggle_base::{Coded, Did, Usdc};
+use haggle_base::{Address, Coded, Did, Usdc};
 
 /// Success assumed of an agent without any finished call, in percent.
 const NEWCOMER_SUCCESS_PERCENT: u64 = 50;
@@ -74,11 +74,21 @@ pub trait Standing: Send + Sync + Debug {
         Vec::new()
     }
 
-    /// True if the agent has paid for room on the shelf.
-    fn costed(&self, agent: &Did) -> bool {
+    /// The room on the shelf that listing fees pay for this agent; `None` if nobody paid anything for it.
+    fn room(&self, agent: &Did) -> Option<PaidRoom> {
         let _nobody = agent;
-        false
+        None
     }
+}
+
+/// Room that the listing fees of one wallet pay for. It is charged to the wallet and not to the agent: who binds it to one
+/// agent after the other has no more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaidRoom {
+    /// Who paid.
+    pub payer: Address,
+    /// Listings that are paid for, and as many cards.
+    pub listings: u64,
 }
 
 /// Knows nothing of anyone.

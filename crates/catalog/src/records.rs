@@ -40,6 +40,11 @@ pub(crate) fn keep(batch: &mut Batch, entry: &Entry, bytes: &[u8]) -> Result<(),
     Ok(())
 }
 
+/// Changes what the shelf keeps of a record that stands on it.
+pub(crate) fn change(batch: &mut Batch, entry: &Entry) -> Result<(), StoreError> {
+    batch.put::<Entries>(&entry.id, entry).map(drop)
+}
+
 /// Removes a record that left the shelf.
 pub(crate) fn drop_entry(batch: &mut Batch, entry: &Entry) {
     batch.delete::<Bytes>(&entry.id);

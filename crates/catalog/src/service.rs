@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use haggle_base::{Coded, Kind, RecordId};
+use haggle_base::{Coded, Did, Kind, RecordId};
 use haggle_store::Batch;
 use parking_lot::Mutex;
 use tokio::{
@@ -39,9 +39,20 @@ const SWEEP_RECORDS: usize = 512;
 #[derive(Debug)]
 pub(crate) enum Command {
     Put(Put),
-    Flush { reply: oneshot::Sender<Result<(), CatalogError>> },
-    Sweep { reply: oneshot::Sender<Result<(), CatalogError>> },
-    Shutdown { reply: oneshot::Sender<()> },
+    Flush {
+        reply: oneshot::Sender<Result<(), CatalogError>>,
+    },
+    Sweep {
+        reply: oneshot::Sender<Result<(), CatalogError>>,
+    },
+    /// What is paid for these agents' room may have changed.
+    Pay {
+        agents: Vec<Did>,
+        reply: oneshot::Sender<Result<(), CatalogError>>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// Records to be put, and who waits for it.
@@ -100,6 +111,7 @@ impl Worker {
                 Command::Put(put) => next = self.put_with_waiting(put).await,
                 Command::Flush { reply } => answer(reply, self.commit_index().await),
                 Command::Sweep { reply } => answer(reply, self.sweep().await),
+                Command::Pay { agents, reply } => answer(reply, self.pay_for(agents).await),
                 Command::Shutdown { reply } => {
                     self.inbox.close();
                     log_failure("the index is not up to date", self.commit_index().await);
@@ -180,6 +192,16 @@ impl Worker {
                     self.remove(entry);
                 }
             }
+            // a card may name the wallet that paid for what came before it
+            let mut bound = Vec::new();
+            for (record, outcome) in group.iter().zip(&decided) {
+                if let AnyRecord::Card(card) = record
+                    && outcome.is_new()
+                {
+                    bound.push(card.author());
+                }
+            }
+            self.pay_for(bound).await?;
             outcomes.extend(decided);
             self.let_go().await?;
         }
@@ -194,8 +216,10 @@ impl Worker {
         let mut prices = Changes::to(&self.shared.store);
         let (mut outcomes, mut gone) = (Vec::with_capacity(records.len()), Vec::new());
         for (at, record) in records.iter().enumerate() {
-            let costed = self.shared.standing.costed(&record.author());
-            let entry = Arc::new(record.entry(self.shared.config.shards, costed));
+            let mut entry = record.entry(self.shared.config.shards);
+            let room = self.shared.standing.room(&record.author());
+            entry.payer = room.and_then(|room| shelf.payer_of(&entry, room)).map(Box::new);
+            let entry = Arc::new(entry);
             let mut kept = self.shared.kept.as_ref().map(Mutex::lock);
             if let Some(kept) = &mut kept {
                 if !kept.takes(&shelf, &entry, origin(at)) {
@@ -279,6 +303,27 @@ impl Worker {
         }
         prices.write(&mut batch)?;
         Ok(Decided { batch, outcomes, gone })
+    }
+
+    /// Charges what these agents have on the shelf to the room that is paid for, and makes place for what was refused.
+    async fn pay_for(&self, agents: Vec<Did>) -> Result<(), CatalogError> {
+        for author in agents {
+            let Some(room) = self.shared.standing.room(&author) else { continue };
+            let event::Pay { raised, forgotten } = self.shared.shelf.write().pay(command::Pay { author, room });
+            if raised.is_empty() && forgotten.is_empty() {
+                continue;
+            }
+            let mut batch = Batch::new();
+            for entry in &raised {
+                records::change(&mut batch, entry)?;
+            }
+            forgotten.iter().for_each(|id| records::forget(&mut batch, id));
+            if let Err(error) = self.shared.store.commit(batch).await {
+                self.reload().await;
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Lets go of what is more than this node keeps of others.

@@ -21,18 +21,23 @@ use crate::{
 pub mod command;
 pub mod event;
 mod named;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use named::{ById, ByPlace, Mark, Marked, mark};
+use room::Charged;
 
-/// Live listings of an author who has paid for nothing.
+/// Live listings of an author that nobody paid for.
 pub const FREE_LISTINGS: usize = 4;
 
-/// Listings and tombstones together of such an author: withdrawn slots are remembered too.
+/// Listings and tombstones together of an author who paid for none: withdrawn slots are remembered too.
 pub const FREE_SLOTS: usize = 20;
 
-/// Percent of a shard's capacity for all such authors together.
+/// As many more for each of its listings that is paid for.
+const SLOTS_OF_PAID: usize = FREE_SLOTS / FREE_LISTINGS;
+
+/// Percent of a shard's capacity for all cards, listings and tombstones together that nobody paid for.
 const FREE_SHARE_PERCENT: usize = 10;
 
 /// Percent of a shard's capacity for the attestations of one author.
@@ -47,6 +52,8 @@ const REFUSED_PERCENT: usize = 10;
 pub struct Refused {
     /// Its shard.
     pub shard: u16,
+    /// Who signed the record; unknown of an id that was refused by an earlier version.
+    pub author: Option<Did>,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops being valid.
@@ -64,6 +71,7 @@ pub struct Shelf {
     by_subject: BTreeSet<Marked>,
     by_expiry: BTreeSet<(Timestamp, ById)>,
     shards: Vec<Shard>,
+    charged: Charged,
 }
 
 /// The counts and the reconciliation set of one shard.
@@ -73,7 +81,7 @@ struct Shard {
     set: BTreeSet<(Timestamp, RecordId)>,
     /// What stands for the set when two nodes compare.
     sum: Sum,
-    /// Uncosted cards, listings and tombstones, oldest first.
+    /// Cards, listings and tombstones that nobody paid for, oldest first.
     free: BTreeSet<(Timestamp, ById)>,
     /// Records held.
     held: usize,
@@ -94,6 +102,7 @@ impl Shelf {
             by_subject: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
             shards: vec![Shard::default(); usize::from(shards.max(1))],
+            charged: Charged::default(),
         }
     }
 
@@ -284,26 +293,27 @@ impl Shelf {
                 Ok(())
             };
         }
-        if entry.costed || entry.kind == Kind::Card {
+        if entry.kind == Kind::Card {
             return Ok(());
         }
         let others = self.by_author(&entry.author).filter(|own| own.place != entry.place);
-        let (mut listings, mut slots) = (0, 0);
-        for own in others {
-            listings += usize::from(own.kind == Kind::Listing);
-            slots += usize::from(matches!(own.kind, Kind::Listing | Kind::Tombstone));
+        let (mut free, mut paid, mut slots) = (0, usize::from(entry.is_paid()), 0);
+        for own in others.filter(|own| matches!(own.kind, Kind::Listing | Kind::Tombstone)) {
+            free += usize::from(own.kind == Kind::Listing && !own.is_paid());
+            paid += usize::from(own.is_paid());
+            slots += 1;
         }
-        if entry.kind == Kind::Listing && listings >= FREE_LISTINGS {
+        if entry.kind == Kind::Listing && !entry.is_paid() && free >= FREE_LISTINGS {
             Err(event::Quota::AuthorListings)
-        } else if held.is_none() && slots >= FREE_SLOTS {
+        } else if held.is_none() && slots >= FREE_SLOTS + SLOTS_OF_PAID * paid {
             Err(event::Quota::AuthorSlots)
         } else {
             Ok(())
         }
     }
 
-    /// Room in the shard: uncosted records share a part of it; a costed one may push out the
-    /// oldest uncosted one.
+    /// Room in the shard: records that nobody paid for share a part of it; one that is paid for may push out the oldest
+    /// of those.
     fn make_room(&mut self, entry: &Entry, replaces: bool) -> Result<Option<Evicted>, event::Quota> {
         if replaces {
             return Ok(None);
@@ -318,7 +328,7 @@ impl Shelf {
         }
         let oldest = shard.free.first().map(|(_, ById(entry))| entry.id);
         match oldest {
-            Some(oldest) if entry.costed => Ok(self.remove(&oldest).map(|evicted| {
+            Some(oldest) if entry.is_paid() => Ok(self.remove(&oldest).map(|evicted| {
                 let forgotten = self.refuse(evicted.id, Refused::of(&evicted));
                 (evicted, forgotten)
             })),
@@ -336,6 +346,7 @@ impl Shelf {
         if entry.is_free() {
             shard.free.replace((entry.created, by_id()));
         }
+        self.charged.add(&entry);
         self.places.replace(ByPlace(Arc::clone(&entry)));
         self.by_author.replace((mark(&entry.author), Some(by_id())));
         if let Some(subject) = &entry.subject {
@@ -353,6 +364,7 @@ impl Shelf {
         shard.leave_out(entry.created, entry.id);
         shard.free.remove(&(entry.created, by_id.clone()));
         shard.held -= 1;
+        self.charged.take_off(&entry);
         self.places.remove(&entry.place);
         self.by_author.remove(&(mark(&entry.author), Some(by_id.clone())));
         if let Some(subject) = &entry.subject {
@@ -395,15 +407,21 @@ impl Shelf {
 
 impl Refused {
     pub(crate) const fn of(entry: &Entry) -> Self {
-        Self { shard: entry.shard, created: entry.created, expires: entry.expires }
+        let Entry { shard, author, created, expires, .. } = *entry;
+        Self { shard, author: Some(author), created, expires }
     }
 }
 
 impl Entry {
-    /// True if it takes from the share of authors who paid for nothing. Attestations have bounds
-    /// of their own.
+    /// Whether listing fees pay for its room.
+    #[must_use]
+    pub const fn is_paid(&self) -> bool {
+        self.payer.is_some()
+    }
+
+    /// True if it takes from the share of what nobody paid for. Attestations have bounds of their own.
     fn is_free(&self) -> bool {
-        !self.costed && self.kind != Kind::Attestation
+        !self.is_paid() && self.kind != Kind::Attestation
     }
 }
 

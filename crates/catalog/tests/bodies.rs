@@ -75,7 +75,7 @@ fn row<B: Body>(slot: &str, shard_key: &[u8], body: &B) -> Value {
     let bytes = signed(slot, B::MAX_TTL, body.clone());
     let opened = AnyRecord::open(bytes.clone(), &network(), NOW).unwrap();
     let shard = shard_of(shard_key, SHARDS);
-    assert_eq!(opened.entry(SHARDS, false).shard, shard);
+    assert_eq!(opened.entry(SHARDS).shard, shard);
     json!({
         "kind": B::KIND.as_str(), "slot": slot, "hex": hex(&bytes), "id": opened.id(), "gossip_id": hex(&gossip_id(&bytes)),
         "body": body, "shard_key": hex(shard_key), "shard": shard,

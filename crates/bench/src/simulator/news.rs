@@ -2,7 +2,7 @@
 
 use super::START;
 use crate::corpus::Corpus;
-use haggle_base::{Body as _, Hash, Kind, NetworkId, Record, RecordError, Signed, Text, Timestamp};
+use haggle_base::{Address, Body as _, Did, Hash, Kind, NetworkId, Record, RecordError, Signed, Text, Timestamp};
 use haggle_catalog::{AnyRecord, Entry, Place, TombstoneBody, shard_of};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,8 @@ impl Press {
     fn enter(&self, bytes: Vec<u8>, at: Timestamp, costed: bool) -> Result<News, RecordError> {
         let size = bytes.len() as u64;
         let record = AnyRecord::open(bytes, &self.network, at)?;
-        Ok(News::new(record.entry(self.shards, costed), size, self.nodes))
+        let entry = Entry { payer: costed.then(|| payer(&record.author())), ..record.entry(self.shards) };
+        Ok(News::new(entry, size, self.nodes))
     }
 
     /// A listing of 1,024 bytes that nobody signed, of `author` in a category, for where only counts matter.
@@ -91,10 +92,15 @@ impl Press {
             created: at,
             expires: at.plus(TTL),
             shard: shard_of(category.as_bytes(), self.shards),
-            costed,
+            payer: costed.then(|| payer(&author)),
         };
         News::new(entry, 1024, self.nodes)
     }
+}
+
+/// The wallet that paid for an author's room: each has another.
+fn payer(author: &Did) -> Box<Address> {
+    Box::new(Address::from_slice(&author.public_key()[..20]))
 }
 
 /// The moment so many milliseconds after the beginning.

@@ -132,7 +132,7 @@ pub fn flood(seed: u64, nodes: u32, authors: u64, each: u64, capacity: usize) ->
     let category = "flooded";
     let honest_free = capacity as u64 / 50;
     let is_free = |entry: &Entry| entry.slot.as_str() == "listing/free";
-    let is_honest = |entry: &Entry| entry.costed;
+    let is_honest = |entry: &Entry| entry.is_paid();
     let mut number = 0;
     let mut publish = |world: &mut World, slot: &str, author: u64, moments: std::ops::Range<u64>, costed| {
         let at = world.dice.of(&moments);

@@ -30,7 +30,7 @@ fn every_kind_comes_in_through_the_same_door() {
     let kinds = records.map(|bytes| {
         let record = open(bytes.clone()).unwrap();
         assert_eq!(record.bytes(), bytes);
-        record.entry(4, false).kind
+        record.entry(4).kind
     });
     assert_eq!(kinds, [Kind::Card, Kind::Listing, Kind::Tombstone, Kind::Attestation]);
 }
@@ -39,7 +39,7 @@ fn every_kind_comes_in_through_the_same_door() {
 fn what_every_record_holds_is_declared_in_the_order_it_is_written_in() {
     for bytes in valid() {
         let opened = open(bytes).unwrap();
-        assert!(cbor::is_in_order(&opened.entry(4, false)), "storing it would sort its fields each time");
+        assert!(cbor::is_in_order(&opened.entry(4)), "storing it would sort its fields each time");
         let is_in_order = match opened {
             AnyRecord::Card(record) => cbor::is_in_order(record.record()),
             AnyRecord::Listing(record) => cbor::is_in_order(record.record()),
@@ -161,7 +161,7 @@ fn blake3_of(words: &str) -> [u8; 32] {
 #[test]
 fn records_lie_in_the_shard_of_author_subject_or_category() {
     let (alice, bob) = (agent(0), agent(1));
-    let shard = |bytes| open(bytes).unwrap().entry(64, false).shard;
+    let shard = |bytes| open(bytes).unwrap().entry(64).shard;
     assert_eq!(shard(signed_card(&alice, 1, card("alice", None))), shard_of(alice.did().public_key(), 64));
     assert_eq!(shard(signed_listing(&alice, "a", 1, listing("A", "text", "1"))), shard_of(b"text", 64));
     assert_eq!(shard(signed_tombstone(&bob, "a", 1, "text")), shard_of(b"text", 64));
@@ -172,7 +172,7 @@ fn records_lie_in_the_shard_of_author_subject_or_category() {
 fn a_stranger_cannot_take_the_place_of_a_party() {
     let of_bob = open(signed_attestation(1, 0, 7)).unwrap();
     let of_eve = open(signed_attestation(2, 0, 7)).unwrap();
-    assert_ne!(of_bob.entry(4, false).place, of_eve.entry(4, false).place);
+    assert_ne!(of_bob.entry(4).place, of_eve.entry(4).place);
 }
 
 /// The valid records that mutations start from.

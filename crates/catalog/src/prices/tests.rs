@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use haggle_base::{AgentKey, ManualClock};
+use haggle_base::{Address, AgentKey, ManualClock};
 
 use super::*;
 use crate::{
-    CatalogConfig, Figures, Origin, Silent, Standing,
+    CatalogConfig, Figures, Origin, PaidRoom, Silent, Standing,
     body::{RECORD_TTL, listing_slot},
     shelf::event::Put,
     testing::{Node, START, agent, config, listing, node, node_with, peer, signed, signed_tombstone, usdc},
@@ -177,8 +177,9 @@ impl Standing for AllPaidBut {
         Figures::default()
     }
 
-    fn costed(&self, agent: &Did) -> bool {
-        *agent != self.0
+    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+        let payer = Address::from_slice(&agent.public_key()[..20]);
+        (*agent != self.0).then_some(PaidRoom { payer, listings: 1 })
     }
 }
 

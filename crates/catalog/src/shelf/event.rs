@@ -12,7 +12,7 @@ use crate::door::Entry;
 pub enum Put {
     /// It stands in a place that was empty.
     Fresh {
-        /// An uncosted record that had to go for it.
+        /// A record that nobody paid for and that had to go for it.
         evicted: Option<Arc<Entry>>,
         /// A refused id that was forgotten to remember the evicted one.
         forgotten: Option<RecordId>,
@@ -69,16 +69,26 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// Whether records of this kind count against it, of those that one author has.
+    /// Whether a record counts against it, of those that one author has.
     #[must_use]
-    pub const fn counts(self, kind: Kind) -> bool {
+    pub fn counts(self, entry: &Entry) -> bool {
         match self {
-            Self::AuthorListings => matches!(kind, Kind::Listing),
-            Self::AuthorSlots => matches!(kind, Kind::Listing | Kind::Tombstone),
-            Self::AuthorAttestations => matches!(kind, Kind::Attestation),
+            Self::AuthorListings => entry.kind == Kind::Listing && !entry.is_paid(),
+            Self::AuthorSlots => matches!(entry.kind, Kind::Listing | Kind::Tombstone),
+            Self::AuthorAttestations => entry.kind == Kind::Attestation,
             Self::FreeShare | Self::ShardFull => false,
         }
     }
+}
+
+/// What came of an author's room having been paid for.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pay {
+    /// Its records that are paid for now, and were not.
+    pub raised: Vec<Arc<Entry>>,
+    /// Refused ids of it that are forgotten: the records may come again, for there is room.
+    pub forgotten: Vec<RecordId>,
 }
 
 /// What became of a record that is not kept.

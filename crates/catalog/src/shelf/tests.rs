@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_base::{Hash, Text};
+use haggle_base::{Address, Hash, Text};
 use proptest::prelude::*;
 
 use super::{event::Quota, *};
@@ -10,12 +10,12 @@ use crate::testing::{START, agent};
 
 const CAPACITY: usize = 100;
 
-fn did(author: u32) -> Did {
+pub(super) fn did(author: u32) -> Did {
     agent(author).did()
 }
 
 /// An entry that depends on nothing but what the shelf looks at.
-fn entry(kind: Kind, author: u32, slot: &str, seq: u64) -> Entry {
+pub(super) fn entry(kind: Kind, author: u32, slot: &str, seq: u64) -> Entry {
     let author = did(author);
     let place = match kind {
         Kind::Card => Place::card(&author),
@@ -34,19 +34,23 @@ fn entry(kind: Kind, author: u32, slot: &str, seq: u64) -> Entry {
         created: START,
         expires: START.plus(Duration::from_secs(100 + seq)),
         shard: 0,
-        costed: false,
+        payer: None,
     }
+}
+
+fn payer() -> Option<Box<Address>> {
+    Some(Box::new(Address::repeat_byte(7)))
 }
 
 fn shelf() -> Shelf {
     Shelf::new(4, CAPACITY)
 }
 
-fn put(shelf: &mut Shelf, entry: Entry) -> event::Put {
+pub(super) fn put(shelf: &mut Shelf, entry: Entry) -> event::Put {
     shelf.put(command::Put { entry: Arc::new(entry) }, START)
 }
 
-fn set_of(shelf: &Shelf) -> Vec<(Timestamp, RecordId)> {
+pub(super) fn set_of(shelf: &Shelf) -> Vec<(Timestamp, RecordId)> {
     (0..shelf.shards()).flat_map(|shard| shelf.set(shard)).collect()
 }
 
@@ -135,7 +139,7 @@ fn free_authors_together_have_a_tenth_of_a_shard() {
     let mut elsewhere = entry(Kind::Card, 11, "card", 1);
     elsewhere.shard = 1;
     assert!(put(&mut shelf, elsewhere).is_new());
-    let paying = Entry { costed: true, ..entry(Kind::Card, 12, "card", 1) };
+    let paying = Entry { payer: payer(), ..entry(Kind::Card, 12, "card", 1) };
     assert!(put(&mut shelf, paying).is_new());
 }
 
@@ -147,12 +151,12 @@ fn in_a_full_shard_who_paid_pushes_out_the_oldest_who_did_not() {
     assert!(put(&mut shelf, oldest.clone()).is_new());
     assert!(put(&mut shelf, entry(Kind::Card, 1, "card", 1)).is_new());
     for slot in 0..CAPACITY - 2 {
-        let paying = Entry { costed: true, ..entry(Kind::Listing, 2, &slot.to_string(), 1) };
+        let paying = Entry { payer: payer(), ..entry(Kind::Listing, 2, &slot.to_string(), 1) };
         assert!(put(&mut shelf, paying).is_new());
     }
     let free = put(&mut shelf, entry(Kind::Card, 3, "card", 1));
     assert!(matches!(free, event::Put::OverQuota { quota: Quota::ShardFull, .. }));
-    let paying = Entry { costed: true, ..entry(Kind::Listing, 2, "one more", 1) };
+    let paying = Entry { payer: payer(), ..entry(Kind::Listing, 2, "one more", 1) };
     assert_eq!(put(&mut shelf, paying), event::Put::Fresh { evicted: Some(Arc::new(oldest.clone())), forgotten: None });
     assert!(set_of(&shelf).contains(&(oldest.created, oldest.id)));
     assert_eq!(shelf.len(), CAPACITY);

@@ -1,0 +1,95 @@
+//! Which of the records on the shelf listing fees pay for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use haggle_base::{Address, Did, Kind, RecordId};
+
+use super::{ById, Entry, Shelf, command, event};
+use crate::ports::PaidRoom;
+
+/// How many cards and listings stand on the shelf at each payer's cost.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Charged(HashMap<Address, [u64; 2]>);
+
+impl Charged {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        if let (Some(payer), Some(of)) = (entry.payer.as_deref(), column(entry.kind)) {
+            self.0.entry(*payer).or_default()[of] += 1;
+        }
+    }
+
+    pub(super) fn take_off(&mut self, entry: &Entry) {
+        if let (Some(payer), Some(of)) = (entry.payer.as_deref(), column(entry.kind))
+            && let Some(counts) = self.0.get_mut(payer)
+        {
+            counts[of] = counts[of].saturating_sub(1);
+            if *counts == [0, 0] {
+                self.0.remove(payer);
+            }
+        }
+    }
+
+    /// Records of this kind at this payer's cost.
+    fn count(&self, payer: &Address, kind: Kind) -> u64 {
+        column(kind).zip(self.0.get(payer)).map_or(0, |(of, counts)| counts[of])
+    }
+}
+
+/// What is paid for: a listing, and the card of whoever lists. A tombstone stands where a listing stood; attestations have
+/// bounds of their own.
+const fn column(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::Card => Some(0),
+        Kind::Listing => Some(1),
+        Kind::Tombstone | Kind::Attestation | Kind::Pointer => None,
+    }
+}
+
+impl Shelf {
+    /// Who pays for a record of an author with this room, if there is room left.
+    #[must_use]
+    pub fn payer_of(&self, entry: &Entry, room: PaidRoom) -> Option<Address> {
+        column(entry.kind)?;
+        // what it would replace gives its room to it
+        let held = self.at(&entry.place).filter(|held| held.kind == entry.kind);
+        let gives = held.is_some_and(|held| held.payer.as_deref() == Some(&room.payer));
+        let others = self.charged.count(&room.payer, entry.kind) - u64::from(gives);
+        (others < room.listings).then_some(room.payer)
+    }
+
+    /// Charges an author's card and listings to its room, the oldest first, as far as it reaches.
+    ///
+    /// # State Transition
+    /// What is `raised` stands outside the share of those who paid for nothing. If there is room left, the author's refused
+    /// ids are `forgotten`: a reconciliation brings their records. With no room left nothing changes.
+    pub fn pay(&mut self, command::Pay { author, room }: command::Pay) -> event::Pay {
+        let mut own: Vec<_> =
+            self.by_author(&author).filter(|own| !own.is_paid()).map(|own| (own.created, own.id)).collect();
+        own.sort_unstable();
+        let mut raised = Vec::new();
+        for (_, id) in own {
+            let Some(ById(entry)) = self.entries.get(&id) else { continue };
+            if let Some(payer) = self.payer_of(entry, room) {
+                let paid = Arc::new(Entry { payer: Some(Box::new(payer)), ..Entry::clone(entry) });
+                self.remove(&id);
+                self.insert(Arc::clone(&paid));
+                raised.push(paid);
+            }
+        }
+        let forgotten = self.refused_of(&author, room);
+        forgotten.iter().for_each(|id| self.forget(id));
+        event::Pay { raised, forgotten }
+    }
+
+    /// The refused ids of an author that has room.
+    fn refused_of(&self, author: &Did, room: PaidRoom) -> Vec<RecordId> {
+        if self.charged.count(&room.payer, Kind::Listing) >= room.listings {
+            return Vec::new();
+        }
+        let of_author = self.refused.iter().filter(|(_, refused)| refused.author.as_ref() == Some(author));
+        of_author.map(|(id, _)| *id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
