@@ -14,7 +14,7 @@ use crate::cli::client::Client;
 use crate::config::{A2a, Budget, Chain, Config, Gateway, P2p};
 use crate::error::NodeError;
 use crate::home::{Home, write_atomically};
-use haggle_base::network_file::Channels;
+use haggle_base::network_file::{Channels, DEFAULT_LISTING_FEE};
 use haggle_base::{FeePayer, FeeRule, NetworkFile, NetworkId, Seed, TokenFacts, Usdc};
 use haggle_devchain::{DEV_CHAIN_ID, DevChain};
 use haggle_gateway::view::{AgentSummary, ListingPage};
@@ -383,6 +383,7 @@ pub fn network_file(chain: &DevChain, seed: u64) -> Result<NetworkFile, CliError
         channels: Some(Channels { one_call_claims: true, ..Channels::CANONICAL }),
         fee: FeeRule { bps: FEE_BPS, payer: FeePayer::Buyer, recipient: deployment.fee_sink },
         fee_sinks: vec![deployment.fee_sink],
+        listing_fee: DEFAULT_LISTING_FEE,
         bootstrap: Vec::new(),
         arbitration: Some(arbitrator::rules(seed)),
     })

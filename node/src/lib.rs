@@ -32,6 +32,7 @@ pub mod devnet;
 mod documents;
 mod error;
 mod events;
+mod fees;
 pub mod home;
 mod imports;
 mod keyring;

@@ -6,6 +6,7 @@ mod by_hand;
 mod cards;
 mod checks;
 mod compose;
+mod fees;
 mod invoke;
 mod keys;
 mod letters;
@@ -39,6 +40,7 @@ use crate::config::Config;
 use crate::documents::Documents;
 use crate::error::NodeError;
 use crate::events::Events;
+use crate::fees::FeeBook;
 use crate::home::{Home, HomeLock};
 use crate::keyring::Keyring;
 use crate::lookup::Lookup;
@@ -135,6 +137,8 @@ pub(crate) struct Inner {
     pub(crate) offers: parking_lot::Mutex<std::collections::HashMap<Did, Arc<haggle_x402::PaymentRequirements>>>,
     pub(crate) key_turns: keys::KeyTurns,
     pub(crate) catalog: Catalog,
+    /// Listing fees that the chain shows.
+    pub(crate) fees: FeeBook,
     pub(crate) reputation: Reputation,
     pub(crate) server: Server,
     /// The way to agents on other nodes.

@@ -109,6 +109,6 @@ pub use hash::Hash;
 pub use ids::{BadNetworkId, NetworkId, OrderId, RecordId};
 pub use keys::{AgentKey, KeyError, NodeKey, PaymentKey, Seed};
 pub use money::{AmountError, Usdc};
-pub use network_file::{Arbitration, FeePayer, FeeRule, NetworkFile, NetworkFileError, TokenFacts};
+pub use network_file::{Arbitration, FeePayer, FeeRule, ListingFee, NetworkFile, NetworkFileError, TokenFacts};
 pub use pointer::{Pointer, PointerHost};
 pub use record::{Body, Kind, Record, RecordError, Signed, Unread, Verified, gossip_id};

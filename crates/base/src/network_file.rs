@@ -1,5 +1,7 @@
 //! The network file: the facts that all nodes of one network must agree on.
 
+use std::time::Duration;
+
 use alloy_primitives::{Address, address};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,28 @@ pub const MAX_BOOTSTRAP: usize = 64;
 /// The most fee sinks.
 pub const MAX_FEE_SINKS: usize = 16;
 
+/// How long a listing fee pays for.
+pub const LISTING_FEE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The listing fee of a network file that names none: 0.1 USDC.
+pub const DEFAULT_LISTING_FEE: Usdc = Usdc::from_units(100_000);
+/// The least listing fee that is one, 0.001 USDC: each is a row on every node's disk for its period.
+pub const MIN_LISTING_FEE: Usdc = Usdc::from_units(1_000);
+/// The highest listing fee: 1,000 USDC.
+pub const MAX_LISTING_FEE: Usdc = Usdc::from_units(1_000_000_000);
+
+const fn default_listing_fee() -> Usdc {
+    DEFAULT_LISTING_FEE
+}
+
+/// What a listing's room costs, and where the money goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListingFee {
+    /// For one listing and one [`LISTING_FEE_PERIOD`]; never nought.
+    pub amount: Usdc,
+    /// Any of these; never empty. The first one is where this program pays.
+    pub sinks: Vec<Address>,
+}
+
 /// What a network file says. The id is part of every record and protocol name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +58,10 @@ pub struct NetworkFile {
     /// Addresses whose fees count as really gone (burnt or public goods).
     #[serde(default)]
     pub fee_sinks: Vec<Address>,
+    /// What a listing's room costs for [`LISTING_FEE_PERIOD`], paid to a fee sink. Nought, or no sinks: nobody can pay for
+    /// room, and everybody has the free listings alone.
+    #[serde(default = "default_listing_fee")]
+    pub listing_fee: Usdc,
     /// Multiaddresses with `/p2p/<peer id>` of nodes that newcomers dial first.
     #[serde(default)]
     pub bootstrap: Vec<String>,
@@ -219,6 +247,9 @@ pub enum NetworkFileError {
     /// Channel contracts that cannot be.
     #[error("channels.{0} is zero, or another contract of this file")]
     BadChannels(&'static str),
+    /// The listing fee is neither nought nor within its bounds.
+    #[error("listing_fee must be 0, or between 0.001 and 1000")]
+    BadListingFee,
     /// Too many entries in a list.
     #[error("too many entries in {0}")]
     TooMany(&'static str),
@@ -251,6 +282,13 @@ impl NetworkFile {
     #[must_use]
     pub fn has_escrow(&self) -> bool {
         !self.escrow.is_zero()
+    }
+
+    /// What a listing's room costs; `None` where nobody can pay for it.
+    #[must_use]
+    pub fn listing_fee(&self) -> Option<ListingFee> {
+        let is_one = !self.listing_fee.is_zero() && !self.fee_sinks.is_empty();
+        is_one.then(|| ListingFee { amount: self.listing_fee, sinks: self.fee_sinks.clone() })
     }
 
     /// Checks every rule that the types do not already say.
@@ -289,6 +327,9 @@ impl NetworkFile {
         }
         if self.fee_sinks.iter().any(|sink| sink.is_zero()) {
             return Err(E::ZeroAddress("an entry of fee_sinks"));
+        }
+        if !self.listing_fee.is_zero() && !(MIN_LISTING_FEE..=MAX_LISTING_FEE).contains(&self.listing_fee) {
+            return Err(E::BadListingFee);
         }
         if self.bootstrap.len() > MAX_BOOTSTRAP {
             return Err(E::TooMany("bootstrap"));

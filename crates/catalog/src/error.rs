@@ -83,7 +83,9 @@ impl Coded for CatalogError {
             Self::Record(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Index(_) => "restart the node: the index is built anew from the records",
-            Self::OverQuota(_) => "withdraw a listing first; an agent without cost has 4",
+            Self::OverQuota(_) => {
+                "withdraw a listing first, or pay a listing fee for each above the 4 free ones; `haggle status` names the fee and where it goes"
+            }
             Self::Superseded => "read the record again and publish a change of that",
             Self::InsufficientReputation { .. } => {
                 "it failed more of its buyers than it served well: serve others well, or lower market.min_reputation, which others need not"

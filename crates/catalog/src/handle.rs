@@ -89,6 +89,8 @@ pub struct CatalogStatus {
     pub listings: usize,
     /// Tombstones held.
     pub tombstones: usize,
+    /// Live listings held whose room is paid for.
+    pub paid_listings: usize,
     /// Attestations held.
     pub attestations: usize,
     /// Announcements that wait for a peer.
@@ -334,6 +336,7 @@ impl Catalog {
             cards: count(Kind::Card),
             listings: count(Kind::Listing),
             tombstones: count(Kind::Tombstone),
+            paid_listings: self.shared.shelf.read().paid_listings(),
             attestations: count(Kind::Attestation),
             waiting_announcements: self.shared.waiting.load(Ordering::Relaxed),
             complete: self.is_complete(),

@@ -18,8 +18,8 @@ use haggle_store::Store;
 use parking_lot::Mutex;
 
 use crate::{
-    Announce, AnnounceError, CardBody, Catalog, CatalogConfig, EscrowTerms, Figures, Host, ListingBody, PricingModel,
-    Sla, Standing,
+    Announce, AnnounceError, CardBody, Catalog, CatalogConfig, EscrowTerms, Figures, Host, ListingBody, PaidRoom,
+    PricingModel, Sla, Standing,
     body::{CARD_SLOT, RECORD_TTL, TombstoneBody, listing_slot},
 };
 
@@ -174,9 +174,13 @@ impl Announce for Loudspeaker {
     }
 }
 
-/// Figures written down by hand, and how often they were changed since somebody searched.
+/// Figures written down by hand, and how often they were changed since somebody searched; and whose room is paid for.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(pub(crate) Mutex<HashMap<Did, Figures>>, pub(crate) AtomicU64);
+pub(crate) struct Ledger(
+    pub(crate) Mutex<HashMap<Did, Figures>>,
+    pub(crate) AtomicU64,
+    pub(crate) Mutex<HashMap<Did, PaidRoom>>,
+);
 
 impl Standing for Ledger {
     fn figures(&self, agent: &Did) -> Figures {
@@ -185,6 +189,10 @@ impl Standing for Ledger {
 
     fn version(&self) -> Option<u64> {
         Some(self.1.load(Ordering::Relaxed))
+    }
+
+    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+        self.2.lock().get(agent).copied()
     }
 
     fn behind(&self, least: i64) -> Vec<Did> {

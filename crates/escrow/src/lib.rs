@@ -35,6 +35,7 @@ mod config;
 mod endpoints;
 mod error;
 mod facts;
+mod fees;
 mod nonce;
 mod order;
 mod panel;
@@ -59,6 +60,7 @@ pub use error::{
     StakeRefusal, TokenRefusal,
 };
 pub use facts::{ChainFact, EscrowEvent, Place};
+pub use fees::{FeePaid, FeeReader, FeesRead, MAX_FEE_BLOCKS};
 pub use panel::{Ballot, PanelClient, Panelists, panel_word};
 pub use registry::{FeedbackSummary, RegisteredAgent, RegistryClient};
 pub use sender::Tx;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::chain::{ChainHead, ChainReader};
 use crate::endpoints::Trust;
 use crate::error::EscrowError;
-use crate::facts::{ChainFact, Place, event, placed};
+use crate::facts::{ChainFact, Place, Placed, event, placed};
 
 /// Blocks gone back when the block under the cursor is no longer on the chain.
 pub const REWIND_BLOCKS: u64 = 64;
@@ -79,7 +79,7 @@ impl Watcher {
     /// # Errors
     /// That nobody answers.
     pub async fn beginning(&self) -> Result<Cursor, EscrowError> {
-        self.cursor_at(self.chain.config.deployed_at.saturating_sub(1)).await
+        cursor_at(&self.chain, self.chain.config.deployed_at.saturating_sub(1)).await
     }
 
     /// The cursor of the latest block: what happened before is not read.
@@ -96,35 +96,16 @@ impl Watcher {
     /// # Errors
     /// That nobody answers; nothing is lost, the same cursor can be polled again.
     pub async fn poll(&self, from: Cursor, reach: Reach) -> Result<Polled, EscrowError> {
-        let head = self.chain.latest().await?;
-        if self.at(from.block).await?.is_none_or(|block| block.hash != from.hash) {
-            let back = from.block.min(head.number).saturating_sub(REWIND_BLOCKS.max(reach.confirmations));
-            let to = self.cursor_at(back).await?;
-            tracing::warn!(cursor.block = from.block, rewind.to = to.block, "the chain was reorganised");
-            return Ok(Polled::Rewind { to });
-        }
-        let standstill = Polled::Facts { facts: Vec::new(), next: from };
-        let safe = head.number.saturating_sub(reach.confirmations);
-        let mut to = safe.min(from.block.saturating_add(reach.max_blocks.max(1)));
-        if to <= from.block {
-            return Ok(standstill);
-        }
-        // An endpoint that finds the range too long is asked for half of it.
-        let (end, logs) = loop {
-            let end = self.at(to).await?.ok_or(EscrowError::RpcBadAnswer)?;
-            match self.logs(self.filter().from_block(from.block + 1).to_block(to)).await {
-                Ok(logs) => break (end, logs),
-                Err(EscrowError::RpcRefused { .. }) if to - from.block > 1 => to = from.block + (to - from.block) / 2,
-                Err(error) => return Err(error),
+        let filter = (!self.chain.config.escrow.is_zero()).then(|| self.filter());
+        match read(&self.chain, filter, from, reach).await? {
+            Read::Gone { head } => {
+                let back = from.block.min(head).saturating_sub(REWIND_BLOCKS.max(reach.confirmations));
+                let to = cursor_at(&self.chain, back).await?;
+                tracing::warn!(cursor.block = from.block, rewind.to = to.block, "the chain was reorganised");
+                Ok(Polled::Rewind { to })
             }
-        };
-        let facts = self.facts(logs).await?;
-        // Logs and blocks were read one after the other: they belong together only if nothing moved meanwhile.
-        let moved = |block: Option<ChainHead>, hash: B256| block.is_none_or(|block| block.hash != hash);
-        if moved(self.at(end.number).await?, end.hash) || moved(self.at(from.block).await?, from.hash) {
-            return Ok(standstill);
+            Read::Logs { logs, next, left: _ } => Ok(Polled::Facts { facts: self.facts(logs).await?, next }),
         }
-        Ok(Polled::Facts { facts, next: Cursor { block: end.number, hash: end.hash } })
     }
 
     /// Everything the chain says of one order, oldest first.
@@ -149,20 +130,14 @@ impl Watcher {
     }
 
     async fn facts(&self, logs: Vec<Log>) -> Result<Vec<ChainFact>, EscrowError> {
-        let mut times: HashMap<u64, Timestamp> = HashMap::new();
+        let mut times = Times::default();
         let mut facts = Vec::new();
         for log in logs.iter().filter(|log| !log.removed && log.address() == self.chain.config.escrow) {
             let (Some(placed), Some(event)) = (placed(log), event(log)) else {
                 tracing::warn!(tx.hash = ?log.transaction_hash, "a log of the escrow cannot be read");
                 continue;
             };
-            // of several endpoints one may tell a wrong time with a right event
-            let told = placed.time.filter(|_| self.chain.trust() == Trust::Single);
-            let time = match told.or_else(|| times.get(&placed.block).copied()) {
-                Some(time) => time,
-                None => self.at(placed.block).await?.ok_or(EscrowError::RpcBadAnswer)?.time,
-            };
-            times.insert(placed.block, time);
+            let time = times.of(&self.chain, &placed).await?;
             let at = Place {
                 block: placed.block,
                 block_hash: placed.block_hash,
@@ -175,13 +150,73 @@ impl Watcher {
         facts.sort_by_key(|fact| (fact.at.block, fact.at.log_index));
         Ok(facts)
     }
+}
 
-    async fn at(&self, number: u64) -> Result<Option<ChainHead>, EscrowError> {
-        self.chain.block(BlockNumberOrTag::Number(number)).await
+/// What the blocks after a cursor say.
+pub(crate) enum Read {
+    /// The logs, the cursor to continue from, and how many blocks are left to be read now.
+    Logs { logs: Vec<Log>, next: Cursor, left: u64 },
+    /// The block under the cursor is gone; the latest one has this number.
+    Gone { head: u64 },
+}
+
+/// Reads logs on from a cursor; without a filter only the cursor moves on.
+pub(crate) async fn read(
+    chain: &ChainReader,
+    filter: Option<Filter>,
+    from: Cursor,
+    reach: Reach,
+) -> Result<Read, EscrowError> {
+    let head = chain.latest().await?;
+    if chain.block(from.block.into()).await?.is_none_or(|block| block.hash != from.hash) {
+        return Ok(Read::Gone { head: head.number });
     }
+    let safe = head.number.saturating_sub(reach.confirmations);
+    let standstill = Read::Logs { logs: Vec::new(), next: from, left: safe.saturating_sub(from.block) };
+    let mut to = safe.min(from.block.saturating_add(reach.max_blocks.max(1)));
+    if to <= from.block {
+        return Ok(standstill);
+    }
+    // An endpoint that finds the range too long is asked for half of it.
+    let (end, logs) = loop {
+        let end = chain.block(to.into()).await?.ok_or(EscrowError::RpcBadAnswer)?;
+        let Some(filter) = &filter else { break (end, Vec::new()) };
+        match chain.provider.get_logs(&filter.clone().from_block(from.block + 1).to_block(to)).await.map_err(Into::into)
+        {
+            Ok(logs) => break (end, logs),
+            Err(EscrowError::RpcRefused { .. }) if to - from.block > 1 => to = from.block + (to - from.block) / 2,
+            Err(error) => return Err(error),
+        }
+    };
+    // Logs and blocks were read one after the other: they belong together only if nothing moved meanwhile.
+    let moved = |block: Option<ChainHead>, hash: B256| block.is_none_or(|block| block.hash != hash);
+    if moved(chain.block(end.number.into()).await?, end.hash) || moved(chain.block(from.block.into()).await?, from.hash)
+    {
+        return Ok(standstill);
+    }
+    let left = safe.saturating_sub(end.number);
+    Ok(Read::Logs { logs, next: Cursor { block: end.number, hash: end.hash }, left })
+}
 
-    async fn cursor_at(&self, number: u64) -> Result<Cursor, EscrowError> {
-        let block = self.at(number).await?.ok_or(EscrowError::RpcBadAnswer)?;
-        Ok(Cursor { block: block.number, hash: block.hash })
+pub(crate) async fn cursor_at(chain: &ChainReader, number: u64) -> Result<Cursor, EscrowError> {
+    let block = chain.block(number.into()).await?.ok_or(EscrowError::RpcBadAnswer)?;
+    Ok(Cursor { block: block.number, hash: block.hash })
+}
+
+/// The times of blocks, each asked for once.
+#[derive(Default)]
+pub(crate) struct Times(HashMap<u64, Timestamp>);
+
+impl Times {
+    /// The time of the block where a log stands.
+    pub(crate) async fn of(&mut self, chain: &ChainReader, placed: &Placed) -> Result<Timestamp, EscrowError> {
+        // of several endpoints one may tell a wrong time with a right event
+        let told = placed.time.filter(|_| chain.trust() == Trust::Single);
+        let time = match told.or_else(|| self.0.get(&placed.block).copied()) {
+            Some(time) => time,
+            None => chain.block(placed.block.into()).await?.ok_or(EscrowError::RpcBadAnswer)?.time,
+        };
+        self.0.insert(placed.block, time);
+        Ok(time)
     }
 }

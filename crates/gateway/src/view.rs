@@ -38,8 +38,8 @@ pub use messages::{
     ServiceRow, ServiceSearch, Sla, TypedAnswer, TypedMessage, TypedWish,
 };
 pub use node::{
-    ChainStatus, CheckView, ChecksView, EndpointStatus, MailKeeper, MailStatus, MarketStatus, NodeStatus, PeerList,
-    PeerView, Verdict, WalletList, WalletView,
+    ChainStatus, CheckView, ChecksView, EndpointStatus, ListingFeeView, MailKeeper, MailStatus, MarketStatus,
+    NodeStatus, PeerList, PeerView, Verdict, WalletList, WalletView,
 };
 pub use orders::{
     CaseView, DisputeRequest, GivenOutput, HireRequest, OrderPage, OrderQuery, OrderView, QuoteRequest, QuoteView,

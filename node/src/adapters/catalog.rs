@@ -1,8 +1,9 @@
 //! What the catalog asks of the node: carrying news, and how agents have done so far.
 
+use crate::fees::FeeBook;
 use async_trait::async_trait;
 use haggle_base::{Did, NetworkId};
-use haggle_catalog::{Announce, AnnounceError, Figures, Standing};
+use haggle_catalog::{Announce, AnnounceError, Figures, PaidRoom, Standing};
 use haggle_network::{Network, NetworkError, topic};
 use haggle_reputation::{Reputation, Score};
 use std::fmt;
@@ -31,27 +32,36 @@ impl Announce for Gossip {
     }
 }
 
-/// Figures from the reputation room, which opens after the catalog because it reads bindings from it.
-#[derive(Clone, Default)]
-pub(crate) struct LateReputation(Arc<OnceLock<Reputation>>);
+/// Figures from the reputation room, which opens after the catalog because it reads bindings from it; and room from the
+/// fees that were seen.
+#[derive(Clone)]
+pub(crate) struct LateStanding {
+    reputation: Arc<OnceLock<Reputation>>,
+    fees: FeeBook,
+}
 
-impl LateReputation {
+impl LateStanding {
+    /// Nobody's figures yet.
+    pub(crate) fn new(fees: FeeBook) -> Self {
+        Self { reputation: Arc::default(), fees }
+    }
+
     /// Makes the figures known; the first call counts.
     pub(crate) fn set(&self, reputation: Reputation) {
         // a second start of the same node would be a defect of `compose`, and changes nothing here
-        let _first = self.0.set(reputation);
+        let _first = self.reputation.set(reputation);
     }
 }
 
-impl fmt::Debug for LateReputation {
+impl fmt::Debug for LateStanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LateReputation").field("open", &self.0.get().is_some()).finish()
+        f.debug_struct("LateStanding").field("open", &self.reputation.get().is_some()).finish_non_exhaustive()
     }
 }
 
-impl Standing for LateReputation {
+impl Standing for LateStanding {
     fn figures(&self, agent: &Did) -> Figures {
-        let Some(reputation) = self.0.get() else {
+        let Some(reputation) = self.reputation.get() else {
             return Figures::default();
         };
         let seen = reputation.figures(agent);
@@ -68,10 +78,14 @@ impl Standing for LateReputation {
     }
 
     fn behind(&self, least: i64) -> Vec<Did> {
-        self.0.get().map_or_else(Vec::new, |reputation| reputation.behind(least))
+        self.reputation.get().map_or_else(Vec::new, |reputation| reputation.behind(least))
     }
 
     fn version(&self) -> Option<u64> {
-        self.0.get().map(Reputation::version)
+        self.reputation.get().map(Reputation::version)
+    }
+
+    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+        self.fees.room(agent)
     }
 }

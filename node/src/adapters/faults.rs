@@ -60,6 +60,8 @@ pub(crate) mod points {
     pub(crate) const VOUCHER_ANSWERED: &str = "voucher_answered";
     /// Buyer, vouchers: the charge is taken note of, the caller has no answer yet.
     pub(crate) const VOUCHER_CHARGED: &str = "voucher_charged";
+    /// Seller: the listing fee is paid, the listing is not out.
+    pub(crate) const LISTING_FEE_PAID: &str = "listing_fee_paid";
     /// Both sides, escrow: the chain took an order's end back, and the order is not open again.
     pub(crate) const ORDER_TAKEN_BACK: &str = "order_taken_back";
 }

@@ -131,6 +131,14 @@ pub(super) async fn down(globals: &Globals) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What a listing's room costs, and how many listings are paid for.
+fn fee_line(market: &MarketStatus) -> String {
+    let Some(fee) = &market.listing_fee else { return "none".to_owned() };
+    let here = if fee.paid_here { "; this node pays it for its agents" } else { "" };
+    let (amount, days, sink) = (fee.amount, fee.days, &fee.sink);
+    format!("{amount} USDC for {days} days, to {sink}; {} listings are paid for{here}", market.paid_listings)
+}
+
 /// The part that the node takes in the market, and what that means here.
 fn role_line(market: &MarketStatus) -> String {
     match &*market.role {
@@ -175,6 +183,7 @@ pub(super) async fn status(globals: &Globals) -> Result<(), CliError> {
                 status.market.listings, status.market.cards, status.market.attestations
             ),
         ),
+        ("listing fee", fee_line(&status.market)),
         ("role", role_line(&status.market)),
         ("seen from outside", outside.words()),
         ("reconciled with", format!("{} peers", status.market.reconciled_peers)),

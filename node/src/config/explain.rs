@@ -10,7 +10,7 @@ pub struct Explanation {
 }
 
 /// Every key there is.
-pub const EXPLANATIONS: [Explanation; 51] = [
+pub const EXPLANATIONS: [Explanation; 52] = [
     row("name", "name shown to people; it identifies nothing"),
     row(
         "unlock",
@@ -41,6 +41,11 @@ pub const EXPLANATIONS: [Explanation; 51] = [
         "market.min_reputation",
         "buyers that an author served well less those it failed, at least, for its listings to be shown, and published here; at most \
          0, a newcomer's",
+    ),
+    row(
+        "market.pay_listing_fee",
+        "whether the network's listing fee is paid for each listing of this node's agents, out of the agent's wallet, every 30 \
+         days",
     ),
     row("market.documents_mib", "MiB of others' documents kept on disk: long schemas that their listings name"),
     row("market.mailbox", "whether letters are kept for other nodes' agents that are away; never by a light node"),

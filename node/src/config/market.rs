@@ -15,6 +15,9 @@ pub struct Market {
     /// Least net (buyers served well less buyers failed) of an author whose listings are shown, and published here. At most
     /// 0: a newcomer has 0.
     pub min_reputation: i64,
+    /// Whether each listing of this node's agents is paid for, out of the agent's wallet: the network's listing fee before it
+    /// is published, and again for each 30 days. What is paid for has room on other nodes' shelves where the free share is full.
+    pub pay_listing_fee: bool,
     /// MiB of documents of others that are kept on disk: long schemas that their listings name.
     pub documents_mib: u32,
     /// Whether it keeps letters for agents of other nodes that are away; a light node never does.
@@ -31,6 +34,7 @@ impl Default for Market {
             role: Role::default(),
             interests: Vec::new(),
             min_reputation: 0,
+            pay_listing_fee: false,
             documents_mib: 64,
             mailbox: true,
             mailbox_mib: 256,

@@ -192,6 +192,8 @@ impl NodeApi for Inner {
             },
             market: MarketStatus {
                 listings: held.listings as u64,
+                paid_listings: held.paid_listings as u64,
+                listing_fee: self.listing_fee_view(),
                 cards: held.cards as u64,
                 attestations: held.attestations as u64,
                 role: self.lookup.role().as_str().to_owned(),

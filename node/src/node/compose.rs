@@ -9,7 +9,7 @@ use super::sell::Counter;
 use super::{Inner, Node, loops, tickets};
 use crate::adapters::a2a::{Directory, FrontDoor, StreamDial};
 use crate::adapters::attest::Publisher;
-use crate::adapters::catalog::{Gossip, LateReputation};
+use crate::adapters::catalog::{Gossip, LateStanding};
 use crate::adapters::chain::ChainPort;
 use crate::adapters::channels::{ChannelPort, KeyAt};
 use crate::adapters::endpoints::Endpoints;
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::documents::Documents;
 use crate::error::NodeError;
 use crate::events::Events;
+use crate::fees::FeeBook;
 use crate::home::{Home, Running, write_atomically};
 use crate::keyring::Keyring;
 use crate::lookup::Lookup;
@@ -107,7 +108,8 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     let purse = Purse::new(settlement.clone(), ExactFacts::of(&file), purse_blobs.clone(), Arc::new(token_port));
 
     let own_did = own.agent.did();
-    let late = LateReputation::default();
+    let fees = FeeBook::open(market.clone(), clock.now()).await.map_err(room)?;
+    let late = LateStanding::new(fees.clone());
     let gossip = Gossip { network: network.clone(), id: file.id.clone() };
     let catalog = Catalog::start(
         market.clone(),
@@ -136,6 +138,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     .await
     .map_err(room)?;
     late.set(reputation.clone());
+    fees.bound_by(catalog.clone());
 
     let (desk_later, toll_later) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::<Arc<dyn Toll>>::new()));
     let notes = NoteTaker {
@@ -249,6 +252,7 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
         blobs: purse_blobs,
         documents,
         catalog,
+        fees,
         reputation,
         server: server.clone(),
         directory: directory.clone(),

@@ -1,7 +1,7 @@
 //! The loops between the rooms: each waits for one thing and hands it on.
 
 use super::api::coded;
-use super::{Inner, cards, letters, look, memory, messages, pay, pointing, rendezvous};
+use super::{Inner, cards, fees, letters, look, memory, messages, pay, pointing, rendezvous};
 use crate::adapters::faults::points;
 use crate::config::Role;
 use crate::error::NodeError;
@@ -84,6 +84,7 @@ pub(super) fn spawn(
     spawn_one(inner, tasks, rendezvous::seek);
     spawn_one(inner, tasks, call_on_known_hosts);
     spawn_one(inner, tasks, follow_chain);
+    spawn_one(inner, tasks, fees::follow_fees);
     spawn_one(inner, tasks, settle_up);
     spawn_one(inner, tasks, look_after_till);
     spawn_one(inner, tasks, look_after_transfers);

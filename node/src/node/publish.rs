@@ -181,6 +181,12 @@ impl Inner {
                 {
                     told(&did, &problem);
                 }
+                // a listing that is out stays out: it falls back among those that nobody paid for
+                if served.is_on_the_market()
+                    && let Err(problem) = self.pay_listing_fee(&served.row).await
+                {
+                    told(&did, &problem);
+                }
             }
             let Some(keys) = self.keys.get(&did) else { continue };
             match self.catalog.refresh(&keys.agent).await {
@@ -270,6 +276,10 @@ impl Inner {
         let keys = self.keys.get(&row.did).ok_or_else(|| not_ours(&row.did))?;
         let held = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
         if held.is_none_or(|held| *held.body() != listing) {
+            // nothing is paid for a listing that would be refused
+            let accepted = self.catalog.check_listing(&row.did, &row.name, &listing);
+            accepted.map_err(|error| ApiError::from_coded(&error))?;
+            self.pay_listing_fee(row).await?;
             let published = self.catalog.publish_listing(&keys.agent, &row.name, listing).await;
             published.map_err(|error| ApiError::from_coded(&error))?;
         }

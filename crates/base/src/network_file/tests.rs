@@ -49,6 +49,19 @@ fn a_misspelt_key_is_an_error_and_never_a_default() {
 }
 
 #[test]
+fn a_listing_fee_is_a_tenth_unless_told_and_needs_a_sink_to_be_one() {
+    let mut file = devnet();
+    let fee = ListingFee { amount: Usdc::from_units(100_000), sinks: file.fee_sinks.clone() };
+    assert_eq!(file.listing_fee(), Some(fee));
+    file.listing_fee = Usdc::ZERO;
+    assert_eq!((file.check(), file.listing_fee()), (Ok(()), None));
+    file.listing_fee = MIN_LISTING_FEE;
+    assert_eq!(file.check(), Ok(()));
+    file.fee_sinks.clear();
+    assert_eq!((file.check(), file.listing_fee()), (Ok(()), None));
+}
+
+#[test]
 fn each_wrong_fact_is_named() {
     use NetworkFileError as E;
     let sink = Address::repeat_byte(1);
@@ -68,6 +81,9 @@ fn each_wrong_fact_is_named() {
     assert_eq!(complaint(|f| f.fee_sinks = vec![sink; 17]), E::TooMany("fee_sinks"));
     assert_eq!(complaint(|f| f.fee_sinks.push(Address::ZERO)), E::ZeroAddress("an entry of fee_sinks"));
     assert_eq!(complaint(|f| f.bootstrap = vec![String::new(); 65]), E::TooMany("bootstrap"));
+    for units in [1, 999, 1_000_000_001] {
+        assert_eq!(complaint(|f| f.listing_fee = Usdc::from_units(units)), E::BadListingFee);
+    }
     let channels = |change: fn(&mut Channels)| {
         complaint(|f| {
             let mut channels = Channels::CANONICAL;

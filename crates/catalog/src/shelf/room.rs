@@ -46,6 +46,13 @@ const fn column(kind: Kind) -> Option<usize> {
 }
 
 impl Shelf {
+    /// Listings held whose room is paid for.
+    #[must_use]
+    pub fn paid_listings(&self) -> usize {
+        let counts = self.charged.0.values().map(|[_, listings]| *listings);
+        usize::try_from(counts.sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
     /// Who pays for a record of an author with this room, if there is room left.
     #[must_use]
     pub fn payer_of(&self, entry: &Entry, room: PaidRoom) -> Option<Address> {
@@ -60,8 +67,8 @@ impl Shelf {
     /// Charges an author's card and listings to its room, the oldest first, as far as it reaches.
     ///
     /// # State Transition
-    /// What is `raised` stands outside the share of those who paid for nothing. If there is room left, the author's refused
-    /// ids are `forgotten`: a reconciliation brings their records. With no room left nothing changes.
+    /// What is `raised` stands outside the share of those who paid for nothing. If anything is, or there is room left, the
+    /// author's refused ids are `forgotten`: a reconciliation brings their records. Else nothing changes.
     pub fn pay(&mut self, command::Pay { author, room }: command::Pay) -> event::Pay {
         let mut own: Vec<_> =
             self.by_author(&author).filter(|own| !own.is_paid()).map(|own| (own.created, own.id)).collect();
@@ -76,16 +83,14 @@ impl Shelf {
                 raised.push(paid);
             }
         }
-        let forgotten = self.refused_of(&author, room);
+        let has_room = self.charged.count(&room.payer, Kind::Listing) < room.listings;
+        // what is charged now takes nothing of what is free, so others of the author may stand there
+        let forgotten = if raised.is_empty() && !has_room { Vec::new() } else { self.refused_of(&author) };
         forgotten.iter().for_each(|id| self.forget(id));
         event::Pay { raised, forgotten }
     }
 
-    /// The refused ids of an author that has room.
-    fn refused_of(&self, author: &Did, room: PaidRoom) -> Vec<RecordId> {
-        if self.charged.count(&room.payer, Kind::Listing) >= room.listings {
-            return Vec::new();
-        }
+    fn refused_of(&self, author: &Did) -> Vec<RecordId> {
         let of_author = self.refused.iter().filter(|(_, refused)| refused.author.as_ref() == Some(author));
         of_author.map(|(id, _)| *id).collect()
     }

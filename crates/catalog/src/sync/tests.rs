@@ -8,11 +8,11 @@ use tokio::io::duplex;
 
 use super::*;
 use crate::{
-    CatalogConfig, Keep,
+    CatalogConfig, Keep, PaidRoom,
     body::RECORD_TTL,
     testing::{
-        Node, START, agent, card, config, listing, network, node, node_with, peer, signed, signed_attestation,
-        signed_card, signed_listing, signed_tombstone, text,
+        Node, START, agent, binding, card, config, listing, network, node, node_with, payer, peer, signed,
+        signed_attestation, signed_card, signed_listing, signed_tombstone, text,
     },
     wire::{MAX_RECORDS, MAX_WANTED},
 };
@@ -194,6 +194,36 @@ async fn what_is_refused_for_quota_is_not_fetched_again() {
     assert_eq!((led.received, led.declined), (4, 4));
     let (again, _) = sync(&bob.catalog, &alice.catalog).await;
     assert_eq!((again.received, again.declined, again.sent), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_listing_that_was_refused_comes_once_its_fee_is_seen() {
+    let (alice, bob) = (node().await, node().await);
+    let author = agent(0);
+    let room = PaidRoom { payer: payer(0).address(), listings: 2 };
+    alice.ledger.2.lock().insert(author.did(), room);
+    put(&alice, signed_card(&author, 1, card("agent", Some(binding(0, &author.did()))))).await;
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        alice.catalog.publish_listing(&author, name, listing(name, "text", "0.25")).await.unwrap();
+    }
+    assert_eq!((alice.catalog.status().listings, alice.catalog.status().paid_listings), (6, 2));
+    let (led, _) = sync(&bob.catalog, &alice.catalog).await;
+    assert_eq!((led.received, led.declined), (5, 2), "bob has seen no fee yet");
+
+    bob.ledger.2.lock().insert(author.did(), room);
+    bob.catalog.paid(&[payer(5).address()]).await.unwrap();
+    assert_eq!(bob.catalog.status().paid_listings, 0, "nobody is bound to that wallet");
+    bob.catalog.paid(&[room.payer]).await.unwrap();
+    assert_eq!(bob.catalog.status().paid_listings, 2, "of the four that are here");
+    let (led, _) = sync(&bob.catalog, &alice.catalog).await;
+    assert_eq!((led.received, bob.catalog.status().listings), (2, 6), "the others are free ones");
+    assert_eq!(sorted_sets(&alice.catalog), sorted_sets(&bob.catalog));
+    // what comes with the card's word is charged too
+    bob.ledger.2.lock().insert(author.did(), PaidRoom { listings: 5, ..room });
+    put(&bob, signed_card(&author, 2, card("agents", Some(binding(0, &author.did()))))).await;
+    assert_eq!(bob.catalog.status().paid_listings, 5);
+    let again = node_with(bob.store, config()).await;
+    assert_eq!((again.catalog.status().listings, again.catalog.status().paid_listings), (6, 5), "and after a restart");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod channels;
 mod exact;
+mod fees;
 mod institutions;
 mod many;
 mod outages;

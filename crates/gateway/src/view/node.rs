@@ -46,11 +46,30 @@ pub struct EndpointStatus {
     pub contradictions: u64,
 }
 
+/// What the room of a listing costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingFeeView {
+    /// USDC for each listing.
+    pub amount: Usdc,
+    /// For so many days.
+    pub days: u64,
+    /// Where it is sent from the agent's wallet.
+    pub sink: String,
+    /// Whether this node pays it for its own agents' listings.
+    pub paid_here: bool,
+}
+
 /// What the node holds of the market.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarketStatus {
     /// Live listings held.
     pub listings: u64,
+    /// Those of them whose room is paid for by listing fees.
+    #[serde(default)]
+    pub paid_listings: u64,
+    /// What the room of a listing costs, where the network has a fee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing_fee: Option<ListingFeeView>,
     /// Live cards held.
     pub cards: u64,
     /// Attestations held.

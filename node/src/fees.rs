@@ -1,0 +1,200 @@
+//! The listing fees that this node has seen on the chain, and whom they give room.
+//!
+//! A row for each, as long as it pays for something, and how far the chain was read, in one transaction. Where the blocks
+//! that were read are no longer on the chain, everything is read anew.
+
+use haggle_base::network_file::LISTING_FEE_PERIOD;
+use haggle_base::{Address, Did, Timestamp};
+use haggle_catalog::{Catalog, PaidRoom};
+use haggle_escrow::{Cursor, FeePaid};
+use haggle_store::{Batch, Rows, Store, StoreError, tables};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+
+/// Most fees that are kept; of a network that takes in more within a period the later ones give no room here.
+const MOST_FEES: u64 = 1_000_000;
+/// Rows read or deleted at once.
+const PAGE: usize = 1024;
+
+/// One fee, by block and place in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeeRow {
+    payer: Address,
+    listings: u64,
+    /// Chain time of its block.
+    at: Timestamp,
+}
+
+tables! {
+    /// The fees that pay for something still.
+    pub(crate) FeeTable = "node-listing-fees-1": (u64, u64) => FeeRow;
+    /// How far the chain was read for fees: one row.
+    pub(crate) FeeCursor = "node-listing-fees-cursor-1": () => Cursor;
+}
+
+/// The fees. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct FeeBook(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    /// Who is bound to which wallet; the catalog opens after this.
+    catalog: OnceLock<Catalog>,
+    sums: RwLock<Sums>,
+}
+
+#[derive(Default)]
+struct Sums {
+    /// Listings that each wallet pays for.
+    listings: HashMap<Address, u64>,
+    rows: u64,
+}
+
+impl Sums {
+    fn add(&mut self, payer: Address, listings: u64) {
+        let sum = self.listings.entry(payer).or_default();
+        *sum = sum.saturating_add(listings);
+        self.rows += 1;
+    }
+
+    fn take_off(&mut self, payer: &Address, listings: u64) {
+        if let Some(sum) = self.listings.get_mut(payer) {
+            *sum = sum.saturating_sub(listings);
+            if *sum == 0 {
+                self.listings.remove(payer);
+            }
+        }
+        self.rows = self.rows.saturating_sub(1);
+    }
+}
+
+impl FeeBook {
+    /// Reads what was seen before, without what is over.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) async fn open(store: Store, now: Timestamp) -> Result<Self, StoreError> {
+        let mut sums = Sums::default();
+        let mut from = None;
+        loop {
+            let page = store.range::<FeeTable>(from.as_ref().map_or(Bound::Unbounded, Bound::Excluded), PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            from = Some(*last);
+            page.iter().for_each(|(_, row)| sums.add(row.payer, row.listings));
+        }
+        let book = Self(Arc::new(Inner { store, catalog: OnceLock::new(), sums: RwLock::new(sums) }));
+        if book.cursor()?.is_none() {
+            // what is left of a chain that was to be forgotten
+            book.begin_anew().await?;
+        }
+        book.forget_old(now).await?;
+        Ok(book)
+    }
+
+    /// The oldest fees, as far as their time is over.
+    fn old(&self, now: Timestamp) -> Result<Rows<FeeTable>, StoreError> {
+        let mut rows = self.0.store.range::<FeeTable>(Bound::Unbounded, PAGE)?;
+        let over = rows.iter().take_while(|(_, row)| row.at.plus(LISTING_FEE_PERIOD) <= now).count();
+        rows.truncate(over);
+        Ok(rows)
+    }
+
+    /// From now on agents' wallets are those of their cards here; the first call counts.
+    pub(crate) fn bound_by(&self, catalog: Catalog) {
+        // a second start of the same node would be a defect of `compose`, and changes nothing here
+        let _first = self.0.catalog.set(catalog);
+    }
+
+    /// What fees pay for of an agent whose wallet is known.
+    pub(crate) fn room(&self, agent: &Did) -> Option<PaidRoom> {
+        if self.0.sums.read().listings.is_empty() {
+            return None;
+        }
+        let payer = self.0.catalog.get()?.binding(agent).address()?;
+        let listings = self.0.sums.read().listings.get(&payer).copied()?;
+        Some(PaidRoom { payer, listings })
+    }
+
+    /// Everybody who paid for something.
+    pub(crate) fn payers(&self) -> Vec<Address> {
+        self.0.sums.read().listings.keys().copied().collect()
+    }
+
+    /// How far the chain was read, if it was.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
+        self.0.store.get::<FeeCursor>(&())
+    }
+
+    /// Keeps fees, with how far the chain was read for them. Returns who paid.
+    ///
+    /// # Errors
+    /// The store failed; nothing changes.
+    pub(crate) async fn take(&self, paid: &[FeePaid], next: Cursor) -> Result<Vec<Address>, StoreError> {
+        let mut batch = Batch::new();
+        batch.put::<FeeCursor>(&(), &next)?;
+        let left = MOST_FEES.saturating_sub(self.0.sums.read().rows);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if paid.len() > left {
+            tracing::warn!("there is no place for {} listing fees: {MOST_FEES} are kept", paid.len() - left);
+        }
+        let mut taken = Vec::new();
+        for fee in paid.iter().take(left) {
+            let key = (fee.at.block, fee.at.log_index);
+            if !self.0.store.contains::<FeeTable>(&key)? {
+                batch.put::<FeeTable>(&key, &FeeRow { payer: fee.payer, listings: fee.listings, at: fee.at.time })?;
+                taken.push((fee.payer, fee.listings));
+            }
+        }
+        self.0.store.commit(batch).await?;
+        let mut sums = self.0.sums.write();
+        taken.iter().for_each(|(payer, listings)| sums.add(*payer, *listings));
+        Ok(taken.into_iter().map(|(payer, _)| payer).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// Lets go of the fees whose time is over.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) async fn forget_old(&self, now: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let old = self.old(now)?;
+            if old.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            old.iter().for_each(|(key, _)| {
+                batch.delete::<FeeTable>(key);
+            });
+            self.0.store.commit(batch).await?;
+            let mut sums = self.0.sums.write();
+            old.iter().for_each(|(_, row)| sums.take_off(&row.payer, row.listings));
+        }
+    }
+
+    /// Forgets everything: the chain is another one than was read.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) async fn begin_anew(&self) -> Result<(), StoreError> {
+        loop {
+            let page = self.0.store.range::<FeeTable>(Bound::Unbounded, PAGE)?;
+            let mut batch = Batch::new();
+            batch.delete::<FeeCursor>(&());
+            page.iter().for_each(|(key, _)| {
+                batch.delete::<FeeTable>(key);
+            });
+            self.0.store.commit(batch).await?;
+            if page.len() < PAGE {
+                *self.0.sums.write() = Sums::default();
+                return Ok(());
+            }
+        }
+    }
+}
