@@ -18,6 +18,7 @@ async fn market() -> Stage {
     let mut stage = Stage::of(PROGRAM, 1).await;
     stage.serve(1, "echo", 1).await;
     stage.market.add_node_with(&[PAYS]).await.unwrap();
+    stage.market.until_all_see(1).await.unwrap();
     stage
 }
 

@@ -123,7 +123,7 @@ impl Agents {
     /// Whether letters to one who is said to be of this node are taken: to a draft nobody can write, and who was deleted reads
     /// nothing.
     pub(crate) fn takes_letters(&self, did: &Did) -> bool {
-        !self.is_draft(did) && !self.deleted().contains(did)
+        !self.is_draft(did) && !self.is_deleted(did)
     }
 
     pub(crate) fn is_free(&self, did: &Did) -> bool {

@@ -303,11 +303,17 @@ impl Selling {
         self.inner.answered(request, &payload, purchase).transpose()
     }
 
-    /// The agent of this home that the channel of a payment pays.
+    /// The agent of this home that the channel of a payment pays: for who can sign on a channel that is known here. To
+    /// anybody else it is not said whose an address is.
     #[must_use]
     pub fn seller_of(&self, payment: &PaymentPayload) -> Option<Did> {
         let payload = BatchPayload::read(&payment.payload).ok()?;
-        self.inner.settlement.inner.wallet.agent_at(&payload.channel().receiver)
+        let slot = self.inner.known(payload.channel(), payload.voucher()).ok()??;
+        let (agent, authorizer) = {
+            let slot = slot.lock();
+            (slot.row.agent, slot.row.channel.payerAuthorizer)
+        };
+        self.inner.config.facts.is_signed_by(payload.voucher(), authorizer).then_some(agent)
     }
 
     /// The entry that the payer says it chose has to be one that is asked for here.
