@@ -51,6 +51,8 @@ struct Inner {
 struct Sums {
     /// Listings that each wallet pays for.
     listings: HashMap<Address, u64>,
+    /// Agents of this node whose fee was paid and is not among those yet, with their wallets.
+    expected: HashMap<Did, Address>,
     rows: u64,
 }
 
@@ -111,12 +113,23 @@ impl FeeBook {
 
     /// What fees pay for of an agent whose wallet is known.
     pub(crate) fn room(&self, agent: &Did) -> Option<PaidRoom> {
-        if self.0.sums.read().listings.is_empty() {
-            return None;
-        }
-        let payer = self.0.catalog.get()?.binding(agent).address()?;
-        let listings = self.0.sums.read().listings.get(&payer).copied()?;
-        Some(PaidRoom { payer, listings })
+        let expected = {
+            let sums = self.0.sums.read();
+            if sums.listings.is_empty() && sums.expected.is_empty() {
+                return None;
+            }
+            sums.expected.get(agent).copied()
+        };
+        // the card of an agent that is new comes after its listing
+        let payer = expected.map_or_else(|| self.0.catalog.get()?.binding(agent).address(), Some)?;
+        let seen = self.0.sums.read().listings.get(&payer).copied().unwrap_or_default();
+        let listings = seen.saturating_add(u64::from(expected.is_some()));
+        (listings > 0).then_some(PaidRoom { payer, listings })
+    }
+
+    /// The chain took the fee of an agent of this node out of its wallet: it has its room here before the block is deep.
+    pub(crate) fn expect(&self, agent: Did, payer: Address) {
+        self.0.sums.write().expected.insert(agent, payer);
     }
 
     /// Everybody who paid for something.
@@ -154,7 +167,10 @@ impl FeeBook {
         }
         self.0.store.commit(batch).await?;
         let mut sums = self.0.sums.write();
-        taken.iter().for_each(|(payer, listings)| sums.add(*payer, *listings));
+        for (payer, listings) in &taken {
+            sums.add(*payer, *listings);
+            sums.expected.retain(|_, expected| expected != payer);
+        }
         Ok(taken.into_iter().map(|(payer, _)| payer).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
@@ -196,5 +212,77 @@ impl FeeBook {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haggle_base::Seed;
+    use haggle_escrow::Place;
+    use std::time::Duration;
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn fee(payer: u8, listings: u64, block: u64, at: Timestamp) -> FeePaid {
+        let place =
+            Place { block, block_hash: [1; 32].into(), time: at, tx: [2; 32].into(), log_index: u64::from(payer) };
+        FeePaid { payer: Address::repeat_byte(payer), listings, at: place }
+    }
+
+    fn cursor(block: u64) -> Cursor {
+        Cursor { block, hash: [3; 32].into() }
+    }
+
+    fn sums(book: &FeeBook) -> Vec<(u8, u64)> {
+        let mut sums: Vec<_> = book.0.sums.read().listings.iter().map(|(payer, sum)| (payer[0], *sum)).collect();
+        sums.sort_unstable();
+        sums
+    }
+
+    #[tokio::test]
+    async fn a_fee_counts_once_for_its_period_and_also_after_a_restart() {
+        let store = Store::memory();
+        let book = FeeBook::open(store.clone(), START).await.unwrap();
+        let paid = [fee(1, 2, 10, START), fee(2, 1, 10, START)];
+        assert_eq!(book.take(&paid, cursor(10)).await.unwrap().len(), 2);
+        assert!(book.take(&paid, cursor(10)).await.unwrap().is_empty(), "the same again");
+        let later = START.plus(Duration::from_secs(3600));
+        book.take(&[fee(1, 1, 20, later)], cursor(20)).await.unwrap();
+        assert_eq!(sums(&book), [(1, 3), (2, 1)]);
+        let book = FeeBook::open(store.clone(), later).await.unwrap();
+        assert_eq!((sums(&book), book.cursor().unwrap()), (vec![(1, 3), (2, 1)], Some(cursor(20))));
+        book.forget_old(START.plus(LISTING_FEE_PERIOD)).await.unwrap();
+        assert_eq!(sums(&book), [(1, 1)]);
+        let book = FeeBook::open(store, later.plus(LISTING_FEE_PERIOD)).await.unwrap();
+        assert_eq!((sums(&book), book.payers()), (vec![], vec![]));
+    }
+
+    #[tokio::test]
+    async fn another_chain_is_read_from_its_beginning() {
+        let store = Store::memory();
+        let book = FeeBook::open(store.clone(), START).await.unwrap();
+        let many: Vec<_> = (1..=3).map(|block| fee(1, 1, block, START)).collect();
+        book.take(&many, cursor(3)).await.unwrap();
+        book.begin_anew().await.unwrap();
+        assert_eq!((sums(&book), book.cursor().unwrap()), (vec![], None));
+        // of a stop half-way through it rows without a cursor are left
+        let mut batch = Batch::new();
+        let row = FeeRow { payer: Address::repeat_byte(1), listings: 1, at: START };
+        batch.put::<FeeTable>(&(7, 0), &row).unwrap();
+        store.commit(batch).await.unwrap();
+        assert_eq!(sums(&FeeBook::open(store, START).await.unwrap()), []);
+    }
+
+    #[tokio::test]
+    async fn a_fee_that_this_node_paid_gives_room_before_the_chain_is_read() {
+        let book = FeeBook::open(Store::memory(), START).await.unwrap();
+        let (agent, payer) = (Seed::devnet(7, 1).agent_key(1).did(), Address::repeat_byte(1));
+        assert_eq!(book.room(&agent), None);
+        book.expect(agent, payer);
+        assert_eq!(book.room(&agent), Some(PaidRoom { payer, listings: 1 }));
+        assert_eq!(book.room(&Seed::devnet(7, 1).agent_key(2).did()), None);
+        book.take(&[fee(1, 1, 10, START)], cursor(10)).await.unwrap();
+        assert_eq!(book.room(&agent), None, "now its card says whose the wallet is, and there is none here");
     }
 }

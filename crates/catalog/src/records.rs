@@ -13,6 +13,8 @@ use crate::{
     shelf::{Refused, Shelf, command, event},
 };
 
+mod earlier;
+
 /// Rows read at once when the shelf is loaded.
 const PAGE: usize = 1024;
 
@@ -23,9 +25,9 @@ tables! {
     /// The signed bytes, alone.
     pub(crate) Bytes = "record-bytes-1": RecordId => RecordBytes;
     /// What the shelf keeps.
-    pub(crate) Entries = "record-entries-1": RecordId => Entry;
+    pub(crate) Entries = "record-entries-2": RecordId => Entry;
     /// Ids refused for quota.
-    pub(crate) RefusedIds = "record-refused-1": RecordId => Refused;
+    pub(crate) RefusedIds = "record-refused-2": RecordId => Refused;
 }
 
 /// Adds a record that now stands on the shelf.
@@ -63,6 +65,7 @@ pub(crate) fn forget(batch: &mut Batch, id: &RecordId) {
 
 /// Loads the shelf, and removes what expired while the node was down.
 pub(crate) async fn load(store: &Store, config: &CatalogConfig, now: Timestamp) -> Result<Shelf, StoreError> {
+    earlier::carry_over(store).await?;
     let mut shelf = Shelf::new(config.shards, config.shard_capacity);
     let mut from = None;
     loop {

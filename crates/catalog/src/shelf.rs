@@ -67,6 +67,8 @@ pub struct Shelf {
     places: HashSet<ByPlace>,
     entries: HashSet<ById>,
     refused: HashMap<RecordId, Refused>,
+    /// The same by author.
+    refused_by: BTreeSet<(Mark, RecordId)>,
     by_author: BTreeSet<Marked>,
     by_subject: BTreeSet<Marked>,
     by_expiry: BTreeSet<(Timestamp, ById)>,
@@ -98,6 +100,7 @@ impl Shelf {
             places: HashSet::new(),
             entries: HashSet::new(),
             refused: HashMap::new(),
+            refused_by: BTreeSet::new(),
             by_author: BTreeSet::new(),
             by_subject: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
@@ -378,6 +381,9 @@ impl Shelf {
     fn refuse(&mut self, id: RecordId, refused: Refused) -> Option<RecordId> {
         let at = self.index(refused.shard);
         self.refused.insert(id, refused);
+        if let Some(author) = &refused.author {
+            self.refused_by.insert((mark(author), id));
+        }
         let shard = &mut self.shards[at];
         shard.take_in(refused.created, id);
         shard.refused.insert((refused.expires, id));
@@ -391,6 +397,9 @@ impl Shelf {
 
     fn forget(&mut self, id: &RecordId) {
         if let Some(refused) = self.refused.remove(id) {
+            if let Some(author) = &refused.author {
+                self.refused_by.remove(&(mark(author), *id));
+            }
             let at = self.index(refused.shard);
             let shard = &mut self.shards[at];
             shard.leave_out(refused.created, *id);

@@ -28,7 +28,12 @@ const PAID_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the fees that are paid, as long as the node runs.
 pub(super) async fn follow_fees(inner: Arc<Inner>) {
-    let Some(fee) = inner.file.listing_fee() else { return };
+    let Some(fee) = inner.file.listing_fee() else {
+        if inner.config.market.pay_listing_fee {
+            tracing::warn!("market.pay_listing_fee is on, and this network has no listing fee: nothing is paid");
+        }
+        return;
+    };
     let is_devnet = inner.file.is_devnet();
     let deep = if is_devnet { 0 } else { TillConfig::new(ExactFacts::of(&inner.file)).confirmations };
     let confirmations = inner.config.chain.confirmations.max(deep);
@@ -93,7 +98,8 @@ impl Inner {
         let _turn = self.paying.take(&format!("{} {key}", row.did)).await;
         let paid = self.transfer_fee(row, key, sink, &fee).await;
         match paid {
-            Ok(Purchase { state: PurchaseState::Paid | PurchaseState::Signed, .. }) => {
+            Ok(Purchase { state: PurchaseState::Paid | PurchaseState::Signed, authorization, .. }) => {
+                self.fees.expect(row.did, authorization.from);
                 self.faults.at(points::LISTING_FEE_PAID);
                 Ok(())
             }

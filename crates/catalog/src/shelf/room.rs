@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use haggle_base::{Address, Did, Kind, RecordId};
+use haggle_base::{Address, Did, Hash, Kind, RecordId};
 
-use super::{ById, Entry, Shelf, command, event};
+use super::{ById, Entry, Shelf, command, event, mark};
 use crate::ports::PaidRoom;
 
 /// How many cards and listings stand on the shelf at each payer's cost.
@@ -70,8 +70,11 @@ impl Shelf {
     /// What is `raised` stands outside the share of those who paid for nothing. If anything is, or there is room left, the
     /// author's refused ids are `forgotten`: a reconciliation brings their records. Else nothing changes.
     pub fn pay(&mut self, command::Pay { author, room }: command::Pay) -> event::Pay {
-        let mut own: Vec<_> =
-            self.by_author(&author).filter(|own| !own.is_paid()).map(|own| (own.created, own.id)).collect();
+        let mut own: Vec<_> = self
+            .by_author(&author)
+            .filter(|own| !own.is_paid() && column(own.kind).is_some())
+            .map(|own| (own.created, own.id))
+            .collect();
         own.sort_unstable();
         let mut raised = Vec::new();
         for (_, id) in own {
@@ -91,8 +94,10 @@ impl Shelf {
     }
 
     fn refused_of(&self, author: &Did) -> Vec<RecordId> {
-        let of_author = self.refused.iter().filter(|(_, refused)| refused.author.as_ref() == Some(author));
-        of_author.map(|(id, _)| *id).collect()
+        let mark = mark(author);
+        let alike = self.refused_by.range((mark, RecordId::from(Hash::from_bytes([0; 32])))..);
+        let alike = alike.take_while(|(of, _)| *of == mark).map(|(_, id)| *id);
+        alike.filter(|id| self.refused.get(id).and_then(|refused| refused.author) == Some(*author)).collect()
     }
 }
 

@@ -283,5 +283,6 @@ proptest! {
             prop_assert_eq!(digest, Sum::of(Sets::set(&shelf, shard).iter().map(|(_, id)| id)).digest());
         }
         prop_assert_eq!(set_of(&shelf).len(), shelf.len() + shelf.refused.len());
+        prop_assert_eq!(shelf.refused_by.len(), shelf.refused.len());
     }
 }
