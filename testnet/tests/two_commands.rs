@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use serde_json::Value;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -31,7 +30,7 @@ async fn play_alone() {
         unshare
     };
     if !inside("true").output().await.is_ok_and(|tried| tried.status.success()) {
-        writeln!(std::io::stderr(), "skipped: {STORY} takes a network namespace, which cannot be made here").unwrap();
+        eprintln!("skipped: {STORY} takes a network namespace, which cannot be made here");
         return;
     }
     let story = std::env::current_exe().unwrap();
