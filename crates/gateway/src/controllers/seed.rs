@@ -88,6 +88,31 @@ pub(crate) struct Register {
 struct Pricing {
     model: String,
     price_per_call: Box<RawValue>,
+    /// A dollar is a USDC here.
+    currency: Option<String>,
+    /// Calls that are bought at least.
+    min_calls: Option<u64>,
+}
+
+impl Pricing {
+    /// What the price is for; what nobody here could keep to is not promised.
+    fn price_for(&self) -> Result<PriceFor, ApiError> {
+        let unsupported = |told: String, hint| Err(ApiError::bad_request("unsupported_pricing", told, hint));
+        if let Some(currency) = self.currency.as_deref().filter(|currency| !matches!(*currency, "USD" | "USDC")) {
+            return unsupported(format!("nobody is paid in {currency:?}"), "use the currency USDC, or leave it out");
+        }
+        if let Some(calls) = self.min_calls.filter(|calls| *calls != 1) {
+            let told = format!("calls are sold one by one, not {calls} at least");
+            return unsupported(
+                told,
+                "use min_calls 1, or leave it out; what has to be worth it can cost more per call",
+            );
+        }
+        PriceFor::of(&self.model).map_or_else(
+            || unsupported(format!("pricing model {:?} is not sold", self.model), "use the model per_call or outcome"),
+            Ok,
+        )
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -105,10 +130,7 @@ pub(crate) async fn register_agent(
 }
 
 fn draft(body: Register) -> Result<NewAgent, ApiError> {
-    let pricing = PriceFor::of(&body.pricing.model).ok_or_else(|| {
-        let told = format!("pricing model {:?} is not sold", body.pricing.model);
-        ApiError::bad_request("unsupported_pricing", told, "use the model per_call or outcome")
-    })?;
+    let pricing = body.pricing.price_for()?;
     let price =
         Usdc::from_json_text(body.pricing.price_per_call.get()).map_err(|error| ApiError::from_coded(&error))?;
     Ok(NewAgent {

@@ -109,3 +109,20 @@ async fn the_owners_pricing_models_are_taken_in_both_spellings() {
     let refused = asked(&rig, "POST", "/agents/register", &register).await;
     assert_eq!(problem(refused).await, (400, "unsupported_pricing".to_owned()));
 }
+
+#[tokio::test]
+async fn a_price_is_taken_as_the_owner_writes_it_and_no_promise_that_nobody_keeps() {
+    let rig = Rig::start().await;
+    let register = |currency: &str, min_calls: u64| {
+        json!({"name": "a", "category": "c", "api_endpoint": "http://127.0.0.1:9/", "pricing": {
+            "model": "per_call", "price_per_call": 0.02, "currency": currency, "tier": "basic", "min_calls": min_calls}})
+    };
+    for currency in ["USD", "USDC"] {
+        assert_eq!(asked(&rig, "POST", "/agents/register", &register(currency, 1)).await.status(), 200);
+    }
+    for (currency, min_calls) in [("KRW", 1), ("USD", 5), ("USD", 0)] {
+        let refused = asked(&rig, "POST", "/agents/register", &register(currency, min_calls)).await;
+        assert_eq!(problem(refused).await, (400, "unsupported_pricing".to_owned()), "{currency} {min_calls}");
+    }
+    assert_eq!(rig.shop.added.lock().len(), 2);
+}
