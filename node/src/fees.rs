@@ -5,14 +5,14 @@
 
 use haggle_base::network_file::LISTING_FEE_PERIOD;
 use haggle_base::{Address, Did, Timestamp};
-use haggle_catalog::{Catalog, PaidRoom};
+use haggle_catalog::PaidRoom;
 use haggle_escrow::{Cursor, FeePaid};
 use haggle_store::{Batch, Rows, Store, StoreError, tables};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Most fees that are kept; of a network that takes in more within a period the later ones give no room here.
 const MOST_FEES: u64 = 1_000_000;
@@ -42,8 +42,6 @@ pub(crate) struct FeeBook(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    /// Who is bound to which wallet; the catalog opens after this.
-    catalog: OnceLock<Catalog>,
     sums: RwLock<Sums>,
 }
 
@@ -51,7 +49,7 @@ struct Inner {
 struct Sums {
     /// Listings that each wallet pays for.
     listings: HashMap<Address, u64>,
-    /// Agents of this node whose fee was paid and is not among those yet, with their wallets.
+    /// Agents of this node that have paid for the period, with their wallets: also before the block is deep.
     expected: HashMap<Did, Address>,
     rows: u64,
 }
@@ -88,7 +86,7 @@ impl FeeBook {
             from = Some(*last);
             page.iter().for_each(|(_, row)| sums.add(row.payer, row.listings));
         }
-        let book = Self(Arc::new(Inner { store, catalog: OnceLock::new(), sums: RwLock::new(sums) }));
+        let book = Self(Arc::new(Inner { store, sums: RwLock::new(sums) }));
         if book.cursor()?.is_none() {
             // what is left of a chain that was to be forgotten
             book.begin_anew().await?;
@@ -105,31 +103,25 @@ impl FeeBook {
         Ok(rows)
     }
 
-    /// From now on agents' wallets are those of their cards here; the first call counts.
-    pub(crate) fn bound_by(&self, catalog: Catalog) {
-        // a second start of the same node would be a defect of `compose`, and changes nothing here
-        let _first = self.0.catalog.set(catalog);
-    }
-
-    /// What fees pay for of an agent whose wallet is known.
-    pub(crate) fn room(&self, agent: &Did) -> Option<PaidRoom> {
-        let expected = {
-            let sums = self.0.sums.read();
-            if sums.listings.is_empty() && sums.expected.is_empty() {
-                return None;
-            }
-            sums.expected.get(agent).copied()
-        };
+    /// What the fees of a wallet pay for; of an agent of this node that has paid it is known which one that is.
+    pub(crate) fn room(&self, agent: &Did, wallet: Option<Address>) -> Option<PaidRoom> {
+        let sums = self.0.sums.read();
+        let expected = sums.expected.get(agent).copied().filter(|own| wallet.is_none_or(|wallet| wallet == *own));
         // the card of an agent that is new comes after its listing
-        let payer = expected.map_or_else(|| self.0.catalog.get()?.binding(agent).address(), Some)?;
-        let seen = self.0.sums.read().listings.get(&payer).copied().unwrap_or_default();
-        let listings = seen.saturating_add(u64::from(expected.is_some()));
+        let payer = expected.or(wallet)?;
+        let seen = sums.listings.get(&payer).copied().unwrap_or_default();
+        let listings = seen.max(u64::from(expected.is_some()));
         (listings > 0).then_some(PaidRoom { payer, listings })
     }
 
-    /// The chain took the fee of an agent of this node out of its wallet: it has its room here before the block is deep.
+    /// An agent of this node has paid for its listing out of this wallet.
     pub(crate) fn expect(&self, agent: Did, payer: Address) {
         self.0.sums.write().expected.insert(agent, payer);
+    }
+
+    /// An agent of this node has to pay again.
+    pub(crate) fn expect_no_more(&self, agent: &Did) {
+        self.0.sums.write().expected.remove(agent);
     }
 
     /// Everybody who paid for something.
@@ -157,10 +149,10 @@ impl FeeBook {
         if paid.len() > left {
             tracing::warn!("there is no place for {} listing fees: {MOST_FEES} are kept", paid.len() - left);
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut told) = (Vec::new(), HashSet::new());
         for fee in paid.iter().take(left) {
             let key = (fee.at.block, fee.at.log_index);
-            if !self.0.store.contains::<FeeTable>(&key)? {
+            if told.insert(key) && !self.0.store.contains::<FeeTable>(&key)? {
                 batch.put::<FeeTable>(&key, &FeeRow { payer: fee.payer, listings: fee.listings, at: fee.at.time })?;
                 taken.push((fee.payer, fee.listings));
             }
@@ -169,7 +161,6 @@ impl FeeBook {
         let mut sums = self.0.sums.write();
         for (payer, listings) in &taken {
             sums.add(*payer, *listings);
-            sums.expected.retain(|_, expected| expected != payer);
         }
         Ok(taken.into_iter().map(|(payer, _)| payer).collect::<BTreeSet<_>>().into_iter().collect())
     }
@@ -247,11 +238,17 @@ mod tests {
         let paid = [fee(1, 2, 10, START), fee(2, 1, 10, START)];
         assert_eq!(book.take(&paid, cursor(10)).await.unwrap().len(), 2);
         assert!(book.take(&paid, cursor(10)).await.unwrap().is_empty(), "the same again");
+        let twice = [fee(3, 1, 11, START), fee(3, 1, 11, START)];
+        book.take(&twice, cursor(11)).await.unwrap();
+        assert_eq!(
+            book.room(&Seed::devnet(7, 1).agent_key(1).did(), Some(Address::repeat_byte(3))).unwrap().listings,
+            1
+        );
         let later = START.plus(Duration::from_secs(3600));
         book.take(&[fee(1, 1, 20, later)], cursor(20)).await.unwrap();
-        assert_eq!(sums(&book), [(1, 3), (2, 1)]);
+        assert_eq!(sums(&book), [(1, 3), (2, 1), (3, 1)]);
         let book = FeeBook::open(store.clone(), later).await.unwrap();
-        assert_eq!((sums(&book), book.cursor().unwrap()), (vec![(1, 3), (2, 1)], Some(cursor(20))));
+        assert_eq!((sums(&book), book.cursor().unwrap()), (vec![(1, 3), (2, 1), (3, 1)], Some(cursor(20))));
         book.forget_old(START.plus(LISTING_FEE_PERIOD)).await.unwrap();
         assert_eq!(sums(&book), [(1, 1)]);
         let book = FeeBook::open(store, later.plus(LISTING_FEE_PERIOD)).await.unwrap();
@@ -278,11 +275,15 @@ mod tests {
     async fn a_fee_that_this_node_paid_gives_room_before_the_chain_is_read() {
         let book = FeeBook::open(Store::memory(), START).await.unwrap();
         let (agent, payer) = (Seed::devnet(7, 1).agent_key(1).did(), Address::repeat_byte(1));
-        assert_eq!(book.room(&agent), None);
+        assert_eq!(book.room(&agent, Some(payer)), None);
         book.expect(agent, payer);
-        assert_eq!(book.room(&agent), Some(PaidRoom { payer, listings: 1 }));
-        assert_eq!(book.room(&Seed::devnet(7, 1).agent_key(2).did()), None);
+        let room = Some(PaidRoom { payer, listings: 1 });
+        assert_eq!((book.room(&agent, None), book.room(&agent, Some(payer))), (room, room));
+        assert_eq!(book.room(&agent, Some(Address::repeat_byte(2))), None, "another wallet's room is not its own");
+        assert_eq!(book.room(&Seed::devnet(7, 1).agent_key(2).did(), Some(payer)), None);
         book.take(&[fee(1, 1, 10, START)], cursor(10)).await.unwrap();
-        assert_eq!(book.room(&agent), None, "now its card says whose the wallet is, and there is none here");
+        assert_eq!(book.room(&agent, Some(payer)), room, "it is the same fee");
+        book.expect_no_more(&agent);
+        assert_eq!((book.room(&agent, None), book.room(&agent, Some(payer))), (None, room));
     }
 }

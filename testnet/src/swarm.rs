@@ -42,7 +42,7 @@ impl Standing for Paid {
         Some(0)
     }
 
-    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+    fn room(&self, agent: &Did, _wallet: Option<Address>) -> Option<PaidRoom> {
         let payer = Address::from_slice(&agent.public_key()[..20]);
         self.0.contains(agent).then_some(PaidRoom { payer, listings: 1 })
     }

@@ -51,7 +51,8 @@ impl Binding {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bindings {
     by_did: HashMap<Did, Claim>,
-    by_address: HashMap<Address, BTreeSet<Did>>,
+    /// Who claims an address, by when the claim ends.
+    by_address: HashMap<Address, BTreeSet<(Timestamp, Did)>>,
 }
 
 type Claim = Result<(Address, Timestamp), BindingError>;
@@ -59,17 +60,17 @@ type Claim = Result<(Address, Timestamp), BindingError>;
 impl Bindings {
     /// Notes what an agent's current card says; `None` if it says nothing or is gone.
     pub(crate) fn set(&mut self, did: Did, claim: Option<Claim>) {
-        if let Some(Ok((address, _))) = self.by_did.remove(&did)
+        if let Some(Ok((address, expires))) = self.by_did.remove(&did)
             && let Some(dids) = self.by_address.get_mut(&address)
         {
-            dids.remove(&did);
+            dids.remove(&(expires, did));
             if dids.is_empty() {
                 self.by_address.remove(&address);
             }
         }
         if let Some(claim) = claim {
-            if let Ok((address, _)) = &claim {
-                self.by_address.entry(*address).or_default().insert(did);
+            if let Ok((address, expires)) = &claim {
+                self.by_address.entry(*address).or_default().insert((*expires, did));
             }
             self.by_did.insert(did, claim);
         }
@@ -82,9 +83,7 @@ impl Bindings {
             Some(Err(error)) => Binding::Invalid(*error),
             Some(Ok((_, expires))) if *expires <= now => Binding::Missing,
             Some(Ok((address, expires))) => {
-                let claimants = self.by_address.get(address).into_iter().flatten();
-                let live = claimants.filter(|claimant| self.is_live(claimant, now)).count();
-                if live > 1 {
+                if self.live(address, now).nth(1).is_some() {
                     Binding::Equivocal { address: *address }
                 } else {
                     Binding::Verified { address: *address, expires: *expires }
@@ -93,12 +92,21 @@ impl Bindings {
         }
     }
 
-    /// The agents whose cards claim this address.
-    pub(crate) fn claimants(&self, address: &Address) -> Vec<Did> {
-        self.by_address.get(address).into_iter().flatten().copied().collect()
+    /// The agent that is bound to this address, if just one is.
+    pub(crate) fn bound_to(&self, address: &Address, now: Timestamp) -> Option<Did> {
+        let mut live = self.live(address, now);
+        live.next().copied().filter(|_| live.next().is_none())
     }
 
-    fn is_live(&self, did: &Did, now: Timestamp) -> bool {
-        matches!(self.by_did.get(did), Some(Ok((_, expires))) if *expires > now)
+    /// Whether an agent may claim this address without another one doing so too.
+    pub(crate) fn is_free_for(&self, address: &Address, agent: &Did, now: Timestamp) -> bool {
+        // of two one is another
+        self.live(address, now).take(2).all(|claimant| claimant == agent)
+    }
+
+    /// Who claims an address now, the longest claim first. Nobody walks over those that are over.
+    fn live(&self, address: &Address, now: Timestamp) -> impl Iterator<Item = &Did> {
+        let claims = self.by_address.get(address).into_iter().flat_map(|claims| claims.iter().rev());
+        claims.take_while(move |(expires, _)| *expires > now).map(|(_, did)| did)
     }
 }

@@ -206,6 +206,14 @@ impl AnyRecord {
         }
     }
 
+    /// The wallet that a card claims, whether that is true or not.
+    pub(crate) fn wallet(&self) -> Option<Address> {
+        match self {
+            Self::Card(card) => card.body().binding.as_ref().map(|binding| binding.address),
+            Self::Listing(_) | Self::Tombstone(_) | Self::Attestation(_) => None,
+        }
+    }
+
     /// What the shelf keeps of it, in a network of so many shards, with nobody paying for it.
     #[must_use]
     pub fn entry(&self, shards: u16) -> Entry {

@@ -219,12 +219,8 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Store`], [`CatalogError::Closed`].
     pub async fn paid(&self, payers: &[Address]) -> Result<(), CatalogError> {
-        let agents = {
-            let bindings = self.shared.bindings.read();
-            payers.iter().flat_map(|payer| bindings.claimants(payer)).collect()
-        };
         let (reply, done) = oneshot::channel();
-        self.commands.send(Command::Pay { agents, reply }).await.map_err(|_| CatalogError::Closed)?;
+        self.commands.send(Command::Pay { payers: payers.to_vec(), reply }).await.map_err(|_| CatalogError::Closed)?;
         done.await.map_err(|_| CatalogError::Closed)?
     }
 

@@ -74,9 +74,10 @@ pub trait Standing: Send + Sync + Debug {
         Vec::new()
     }
 
-    /// The room on the shelf that listing fees pay for this agent; `None` if nobody paid anything for it.
-    fn room(&self, agent: &Did) -> Option<PaidRoom> {
-        let _nobody = agent;
+    /// The room on the shelf that the listing fees of this wallet pay for; `None` if it paid for nothing. `agent` is whose
+    /// record it is for: of an agent of its own a node may know the wallet before its card is there.
+    fn room(&self, agent: &Did, wallet: Option<Address>) -> Option<PaidRoom> {
+        let _nobody = (agent, wallet);
         None
     }
 }

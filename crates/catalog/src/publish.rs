@@ -9,7 +9,7 @@ use crate::{
         CARD_SLOT, CardBody, LISTING_SLOT_PREFIX, ListingBody, RECORD_TTL, TOMBSTONE_MARGIN, TombstoneBody, is_due,
         listing_slot,
     },
-    door::Place,
+    door::{Entry, Place},
     error::CatalogError,
     handle::{Catalog, Origin},
     shelf::event::{self, Quota},
@@ -44,7 +44,7 @@ impl Catalog {
         others.retain(|other| other.record().slot == slot && other.body().category != body.category);
         let published = match self.publish_at(key, &slot, body.clone()).await {
             // the one that it replaces may be the one too many
-            Err(CatalogError::OverQuota(Quota::AuthorListings)) if !others.is_empty() => {
+            Err(CatalogError::OverQuota(quota)) if self.may_give_way(&others, quota) => {
                 return self.give_way(key, &slot, others, body).await;
             }
             published => published?,
@@ -53,6 +53,13 @@ impl Catalog {
             self.bury(key, other).await?;
         }
         Ok(published)
+    }
+
+    /// Whether a listing may find room once these are withdrawn: of those that one author may have, or that is paid for.
+    fn may_give_way(&self, others: &[Verified<ListingBody>], quota: Quota) -> bool {
+        let shelf = self.shared.shelf.read();
+        let is_paid = |other: &Verified<ListingBody>| shelf.get(&other.id()).is_some_and(Entry::is_paid);
+        !others.is_empty() && (quota == Quota::AuthorListings || others.iter().any(is_paid))
     }
 
     /// Withdraws listings first for which one more is too many, and brings them back if the new one is refused all the same.

@@ -1,12 +1,12 @@
 //! The worker that changes the shelf, and the one that announces.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
 };
 
-use haggle_base::{Coded, Did, Kind, RecordId};
+use haggle_base::{Address, Coded, Did, Kind, RecordId};
 use haggle_store::Batch;
 use parking_lot::Mutex;
 use tokio::{
@@ -45,9 +45,9 @@ pub(crate) enum Command {
     Sweep {
         reply: oneshot::Sender<Result<(), CatalogError>>,
     },
-    /// What is paid for these agents' room may have changed.
+    /// What these wallets pay for may have changed.
     Pay {
-        agents: Vec<Did>,
+        payers: Vec<Address>,
         reply: oneshot::Sender<Result<(), CatalogError>>,
     },
     Shutdown {
@@ -111,7 +111,7 @@ impl Worker {
                 Command::Put(put) => next = self.put_with_waiting(put).await,
                 Command::Flush { reply } => answer(reply, self.commit_index().await),
                 Command::Sweep { reply } => answer(reply, self.sweep().await),
-                Command::Pay { agents, reply } => answer(reply, self.pay_for(agents).await),
+                Command::Pay { payers, reply } => answer(reply, self.take_fees(payers).await),
                 Command::Shutdown { reply } => {
                     self.inbox.close();
                     log_failure("the index is not up to date", self.commit_index().await);
@@ -195,10 +195,14 @@ impl Worker {
             // a card may name the wallet that paid for what came before it
             let mut bound = Vec::new();
             for (record, outcome) in group.iter().zip(&decided) {
-                if let AnyRecord::Card(card) = record
-                    && outcome.is_new()
-                {
-                    bound.push(card.author());
+                let gives_room = matches!(outcome, event::Put::Replaced { old } if old.is_paid());
+                let is_meant = match record {
+                    AnyRecord::Card(_) => outcome.is_new(),
+                    AnyRecord::Tombstone(_) => gives_room,
+                    AnyRecord::Listing(_) | AnyRecord::Attestation(_) => false,
+                };
+                if is_meant {
+                    bound.push(record.author());
                 }
             }
             self.pay_for(bound).await?;
@@ -217,9 +221,9 @@ impl Worker {
         let (mut outcomes, mut gone) = (Vec::with_capacity(records.len()), Vec::new());
         for (at, record) in records.iter().enumerate() {
             let mut entry = record.entry(self.shared.config.shards);
-            let room = self.shared.standing.room(&record.author());
-            entry.payer = room.and_then(|room| shelf.payer_of(&entry, room)).map(Box::new);
+            entry.payer = self.shared.payer_of(record, &entry, &shelf, now).map(Box::new);
             let entry = Arc::new(entry);
+            let wallet = record.wallet();
             let mut kept = self.shared.kept.as_ref().map(Mutex::lock);
             if let Some(kept) = &mut kept {
                 if !kept.takes(&shelf, &entry, origin(at)) {
@@ -250,7 +254,7 @@ impl Worker {
                 continue;
             }
             let was_refused = shelf.is_refused(&entry.id);
-            let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
+            let outcome = shelf.put(command::Put { entry: Arc::clone(&entry), wallet }, now);
             if was_refused && outcome.is_new() {
                 records::forget(&mut batch, &entry.id);
             }
@@ -305,10 +309,30 @@ impl Worker {
         Ok(Decided { batch, outcomes, gone })
     }
 
+    /// Charges what is here of the agents bound to wallets to what these paid, and makes place for their cards that were
+    /// refused.
+    async fn take_fees(&self, payers: Vec<Address>) -> Result<(), CatalogError> {
+        let now = self.shared.clock.now();
+        let payers: HashSet<Address> = payers.into_iter().collect();
+        let agents = {
+            let bindings = self.shared.bindings.read();
+            payers.iter().filter_map(|payer| bindings.bound_to(payer, now)).collect()
+        };
+        self.pay_for(agents).await?;
+        let forgotten = self.shared.shelf.write().forget_cards_of(&payers);
+        let mut batch = Batch::new();
+        forgotten.iter().for_each(|id| records::forget(&mut batch, id));
+        if let Err(error) = self.shared.store.commit(batch).await {
+            self.reload().await;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
     /// Charges what these agents have on the shelf to the room that is paid for, and makes place for what was refused.
     async fn pay_for(&self, agents: Vec<Did>) -> Result<(), CatalogError> {
         for author in agents {
-            let Some(room) = self.shared.standing.room(&author) else { continue };
+            let Some(room) = self.shared.room_of(&author) else { continue };
             let event::Pay { raised, forgotten } = self.shared.shelf.write().pay(command::Pay { author, room });
             if raised.is_empty() && forgotten.is_empty() {
                 continue;

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use haggle_base::{Did, Kind, RecordId, Timestamp};
+use haggle_base::{Address, Did, Kind, RecordId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -52,8 +52,10 @@ const REFUSED_PERCENT: usize = 10;
 pub struct Refused {
     /// Its shard.
     pub shard: u16,
-    /// Who signed the record; unknown of an id that was refused by an earlier version.
-    pub author: Option<Did>,
+    /// Who signed the record.
+    pub author: Did,
+    /// The wallet that it claims, if it is a card and was not there before.
+    pub wallet: Option<Address>,
     /// When it was made.
     pub created: Timestamp,
     /// When it stops being valid.
@@ -115,19 +117,19 @@ impl Shelf {
     /// `Fresh`: the place was empty and is taken. `Replaced`: the record that stood there, which
     /// has a lower `seq` (or the same and a higher id), is gone. `OverQuota`: only the id is
     /// kept, for reconciliation. `Known`, `Stale`, `Expired`: nothing changes.
-    pub fn put(&mut self, command::Put { entry }: command::Put, now: Timestamp) -> event::Put {
+    pub fn put(&mut self, command::Put { entry, wallet }: command::Put, now: Timestamp) -> event::Put {
         let held = match self.displaced(&entry, now) {
             Ok(held) => held,
             Err(outcome) => return outcome,
         };
         if let Err(quota) = self.check_author(&entry, held.as_deref()) {
-            let forgotten = self.refuse(entry.id, Refused::of(&entry));
+            let forgotten = self.refuse(entry.id, Refused { wallet, ..Refused::of(&entry) });
             return event::Put::OverQuota { quota, forgotten };
         }
-        let evicted = match self.make_room(&entry, held.is_some()) {
+        let evicted = match self.make_room(&entry, held.as_deref()) {
             Ok(evicted) => evicted,
             Err(quota) => {
-                let forgotten = self.refuse(entry.id, Refused::of(&entry));
+                let forgotten = self.refuse(entry.id, Refused { wallet, ..Refused::of(&entry) });
                 return event::Put::OverQuota { quota, forgotten };
             }
         };
@@ -300,10 +302,11 @@ impl Shelf {
             return Ok(());
         }
         let others = self.by_author(&entry.author).filter(|own| own.place != entry.place);
-        let (mut free, mut paid, mut slots) = (0, usize::from(entry.is_paid()), 0);
+        let is_paid = entry.kind == Kind::Listing && entry.is_paid();
+        let (mut free, mut paid, mut slots) = (0, usize::from(is_paid), 0);
         for own in others.filter(|own| matches!(own.kind, Kind::Listing | Kind::Tombstone)) {
             free += usize::from(own.kind == Kind::Listing && !own.is_paid());
-            paid += usize::from(own.is_paid());
+            paid += usize::from(own.kind == Kind::Listing && own.is_paid());
             slots += 1;
         }
         if entry.kind == Kind::Listing && !entry.is_paid() && free >= FREE_LISTINGS {
@@ -317,14 +320,16 @@ impl Shelf {
 
     /// Room in the shard: records that nobody paid for share a part of it; one that is paid for may push out the oldest
     /// of those.
-    fn make_room(&mut self, entry: &Entry, replaces: bool) -> Result<Option<Evicted>, event::Quota> {
-        if replaces {
-            return Ok(None);
-        }
+    fn make_room(&mut self, entry: &Entry, held: Option<&Entry>) -> Result<Option<Evicted>, event::Quota> {
         let capacity = self.capacity;
         let shard = &self.shards[self.index(entry.shard)];
-        if entry.is_free() && shard.free.len() >= capacity * FREE_SHARE_PERCENT / 100 {
+        // what was paid for and no longer is comes in like anything else that nobody pays for
+        let comes_in = held.is_none_or(Entry::is_paid);
+        if comes_in && entry.is_free() && shard.free.len() >= capacity * FREE_SHARE_PERCENT / 100 {
             return Err(event::Quota::FreeShare);
+        }
+        if held.is_some() {
+            return Ok(None);
         }
         if shard.held < capacity {
             return Ok(None);
@@ -381,9 +386,7 @@ impl Shelf {
     fn refuse(&mut self, id: RecordId, refused: Refused) -> Option<RecordId> {
         let at = self.index(refused.shard);
         self.refused.insert(id, refused);
-        if let Some(author) = &refused.author {
-            self.refused_by.insert((mark(author), id));
-        }
+        self.refused_by.insert((mark(&refused.author), id));
         let shard = &mut self.shards[at];
         shard.take_in(refused.created, id);
         shard.refused.insert((refused.expires, id));
@@ -397,9 +400,7 @@ impl Shelf {
 
     fn forget(&mut self, id: &RecordId) {
         if let Some(refused) = self.refused.remove(id) {
-            if let Some(author) = &refused.author {
-                self.refused_by.remove(&(mark(author), *id));
-            }
+            self.refused_by.remove(&(mark(&refused.author), *id));
             let at = self.index(refused.shard);
             let shard = &mut self.shards[at];
             shard.leave_out(refused.created, *id);
@@ -417,7 +418,7 @@ impl Shelf {
 impl Refused {
     pub(crate) const fn of(entry: &Entry) -> Self {
         let Entry { shard, author, created, expires, .. } = *entry;
-        Self { shard, author: Some(author), created, expires }
+        Self { shard, author, wallet: None, created, expires }
     }
 }
 

@@ -8,13 +8,14 @@ use std::{
     },
 };
 
-use haggle_base::{Clock, Kind, RecordId, Timestamp};
+use haggle_base::{Address, Clock, Did, Kind, RecordId, Timestamp, Verified};
 use haggle_store::Store;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
     bindings::Bindings,
+    body::CardBody,
     churn::Churn,
     config::CatalogConfig,
     door::{AnyRecord, Entry, Place},
@@ -22,7 +23,7 @@ use crate::{
     handle::CatalogEvent,
     index::ListingIndex,
     keep::Kept,
-    ports::Standing,
+    ports::{PaidRoom, Standing},
     records,
     shelf::Shelf,
 };
@@ -170,6 +171,39 @@ impl Shared {
             }
         }
         Ok(self.churn.lock().take(&held.author, now))
+    }
+
+    /// Who pays for the room of a record: the wallet of its author, of a card the one that it claims; else whoever paid for
+    /// what it replaces, as long as those fees reach so far.
+    pub(crate) fn payer_of(&self, record: &AnyRecord, entry: &Entry, shelf: &Shelf, now: Timestamp) -> Option<Address> {
+        let author = &entry.author;
+        let room = match record {
+            AnyRecord::Attestation(_) => return None,
+            AnyRecord::Card(card) => {
+                let room = self.standing.room(author, record.wallet());
+                // it is looked at closely only if that wallet has paid for anything
+                room.filter(|room| self.is_bound(card, &room.payer, now))
+            }
+            AnyRecord::Listing(_) | AnyRecord::Tombstone(_) => self.room_of(author),
+        };
+        let own = room.and_then(|room| shelf.payer_of(entry, room));
+        own.or_else(|| {
+            let before = shelf.payer_before(entry)?;
+            shelf.payer_of(entry, self.standing.room(author, Some(before)).filter(|room| room.payer == before)?)
+        })
+    }
+
+    /// The room that is paid for of an agent whose card is here.
+    pub(crate) fn room_of(&self, agent: &Did) -> Option<PaidRoom> {
+        let wallet = self.bindings.read().of(agent, self.clock.now()).address();
+        self.standing.room(agent, wallet)
+    }
+
+    /// Whether a card binds a wallet that no other card claims.
+    fn is_bound(&self, card: &Verified<CardBody>, wallet: &Address, now: Timestamp) -> bool {
+        let Some(binding) = &card.body().binding else { return false };
+        self.bindings.read().is_free_for(wallet, &card.author(), now)
+            && binding.verify(&self.config.network, &card.author(), self.config.chain_id, now) == Ok(*wallet)
     }
 
     pub(crate) fn at(&self, place: &Place) -> Result<Option<AnyRecord>, CatalogError> {

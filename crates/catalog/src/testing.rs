@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use haggle_base::{
-    AgentKey, Attestation, AttestationKind, Body, ClosedBy, Did, Hash, List, ManualClock, NetworkId, NodeKey, OrderId,
-    Parties, PaymentBinding, PaymentKey, PeerId, Record, Side, Signed, Text, Timestamp, Usdc, Verified,
+    Address, AgentKey, Attestation, AttestationKind, Body, ClosedBy, Did, Hash, List, ManualClock, NetworkId, NodeKey,
+    OrderId, Parties, PaymentBinding, PaymentKey, PeerId, Record, Side, Signed, Text, Timestamp, Usdc, Verified,
 };
 use haggle_store::Store;
 use parking_lot::Mutex;
@@ -191,7 +191,7 @@ impl Standing for Ledger {
         Some(self.1.load(Ordering::Relaxed))
     }
 
-    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+    fn room(&self, agent: &Did, _wallet: Option<Address>) -> Option<PaidRoom> {
         self.2.lock().get(agent).copied()
     }
 

@@ -117,6 +117,11 @@ impl ChainReader {
     /// The block of this number, if the chain has it.
     pub(crate) async fn block(&self, number: BlockNumberOrTag) -> Result<Option<ChainHead>, EscrowError> {
         let block: Option<Block> = self.provider.get_block_by_number(number).await?;
+        let is_another =
+            |block: &Block| matches!(number, BlockNumberOrTag::Number(asked) if asked != block.header.number);
+        if block.as_ref().is_some_and(is_another) {
+            return Err(EscrowError::RpcBadAnswer);
+        }
         Ok(block.map(|block| ChainHead {
             number: block.header.number,
             hash: block.header.hash,

@@ -82,8 +82,11 @@ impl FeeReader {
     /// cursor can be read from again.
     pub async fn read(&self, from: Cursor, max_blocks: u64) -> Result<FeesRead, EscrowError> {
         let reach = Reach { confirmations: self.confirmations, max_blocks: max_blocks.min(MAX_FEE_BLOCKS) };
-        let Read::Logs { logs, next, left } = read(&self.chain, Some(self.filter()), from, reach).await? else {
-            return Ok(FeesRead::Gone);
+        let (logs, next, left) = match read(&self.chain, Some(self.filter()), from, reach).await? {
+            Read::Logs { logs, next, left } => (logs, next, left),
+            // so deep a block is not taken back: an endpoint that does not have it is behind
+            Read::Gone { missing: true, .. } if self.confirmations > 0 => return Err(EscrowError::RpcBadAnswer),
+            Read::Gone { .. } => return Ok(FeesRead::Gone),
         };
         let mut times = Times::default();
         let mut paid = Vec::new();

@@ -98,7 +98,7 @@ impl Watcher {
     pub async fn poll(&self, from: Cursor, reach: Reach) -> Result<Polled, EscrowError> {
         let filter = (!self.chain.config.escrow.is_zero()).then(|| self.filter());
         match read(&self.chain, filter, from, reach).await? {
-            Read::Gone { head } => {
+            Read::Gone { head, missing: _ } => {
                 let back = from.block.min(head).saturating_sub(REWIND_BLOCKS.max(reach.confirmations));
                 let to = cursor_at(&self.chain, back).await?;
                 tracing::warn!(cursor.block = from.block, rewind.to = to.block, "the chain was reorganised");
@@ -156,8 +156,9 @@ impl Watcher {
 pub(crate) enum Read {
     /// The logs, the cursor to continue from, and how many blocks are left to be read now.
     Logs { logs: Vec<Log>, next: Cursor, left: u64 },
-    /// The block under the cursor is gone; the latest one has this number.
-    Gone { head: u64 },
+    /// The block under the cursor is gone, and if it is not `missing` another one is in its place; the latest one has this
+    /// number.
+    Gone { head: u64, missing: bool },
 }
 
 /// Reads logs on from a cursor; without a filter only the cursor moves on.
@@ -168,8 +169,9 @@ pub(crate) async fn read(
     reach: Reach,
 ) -> Result<Read, EscrowError> {
     let head = chain.latest().await?;
-    if chain.block(from.block.into()).await?.is_none_or(|block| block.hash != from.hash) {
-        return Ok(Read::Gone { head: head.number });
+    let under = chain.block(from.block.into()).await?;
+    if under.is_none_or(|block| block.hash != from.hash) {
+        return Ok(Read::Gone { head: head.number, missing: under.is_none() });
     }
     let safe = head.number.saturating_sub(reach.confirmations);
     let standstill = Read::Logs { logs: Vec::new(), next: from, left: safe.saturating_sub(from.block) };

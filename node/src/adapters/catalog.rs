@@ -2,7 +2,7 @@
 
 use crate::fees::FeeBook;
 use async_trait::async_trait;
-use haggle_base::{Did, NetworkId};
+use haggle_base::{Address, Did, NetworkId};
 use haggle_catalog::{Announce, AnnounceError, Figures, PaidRoom, Standing};
 use haggle_network::{Network, NetworkError, topic};
 use haggle_reputation::{Reputation, Score};
@@ -85,7 +85,7 @@ impl Standing for LateStanding {
         self.reputation.get().map(Reputation::version)
     }
 
-    fn room(&self, agent: &Did) -> Option<PaidRoom> {
-        self.fees.room(agent)
+    fn room(&self, agent: &Did, wallet: Option<Address>) -> Option<PaidRoom> {
+        self.fees.room(agent, wallet)
     }
 }

@@ -138,7 +138,6 @@ async fn set_up(home: Home, config: Config) -> Result<Node, NodeError> {
     .await
     .map_err(room)?;
     late.set(reputation.clone());
-    fees.bound_by(catalog.clone());
 
     let (desk_later, toll_later) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::<Arc<dyn Toll>>::new()));
     let notes = NoteTaker {

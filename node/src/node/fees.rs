@@ -2,6 +2,7 @@
 
 use super::Inner;
 use super::api::coded;
+use super::views::hex;
 use crate::adapters::faults::points;
 use crate::adapters::trade::text;
 use crate::error::NodeError;
@@ -57,6 +58,14 @@ pub(super) async fn follow_fees(inner: Arc<Inner>) {
     }
 }
 
+/// Whether a fee is due.
+enum Due {
+    /// It was paid out of this wallet, and not so long ago.
+    Until(Address),
+    /// A payment of this name is.
+    Now(Text<64>),
+}
+
 impl Inner {
     /// Reads some blocks; gives how many are left to be read. `blocks` is how many an endpoint gives at once.
     async fn read_fees(&self, reader: &FeeReader, blocks: &mut u64) -> Result<u64, NodeError> {
@@ -78,7 +87,7 @@ impl Inner {
         if next == from {
             return Ok(left);
         }
-        *blocks = (next.block - from.block).saturating_mul(2).clamp(1, MAX_FEE_BLOCKS);
+        *blocks = next.block.saturating_sub(from.block).saturating_mul(2).clamp(1, MAX_FEE_BLOCKS);
         let payers = self.fees.take(&paid, next).await.map_err(|error| NodeError::room(&error))?;
         if !payers.is_empty() {
             tracing::info!(fees = paid.len(), "{} listing fees were paid", paid.len());
@@ -94,7 +103,14 @@ impl Inner {
     pub(super) async fn pay_listing_fee(&self, row: &AgentRow) -> Result<(), ApiError> {
         let Some(fee) = self.file.listing_fee().filter(|_| self.config.market.pay_listing_fee) else { return Ok(()) };
         let Some(sink) = fee.sinks.first().copied() else { return Ok(()) };
-        let Some(key) = self.due_fee(row)? else { return Ok(()) };
+        let key = match self.due_fee(row, sink, &fee)? {
+            Due::Until(wallet) => {
+                self.fees.expect(row.did, wallet);
+                return Ok(());
+            }
+            Due::Now(key) => key,
+        };
+        self.fees.expect_no_more(&row.did);
         let _turn = self.paying.take(&format!("{} {key}", row.did)).await;
         let paid = self.transfer_fee(row, key, sink, &fee).await;
         match paid {
@@ -122,21 +138,25 @@ impl Inner {
         })
     }
 
-    /// The name of the payment that is due for an agent's listing: each pays for a period.
-    fn due_fee(&self, row: &AgentRow) -> Result<Option<Text<64>>, ApiError> {
+    /// Whether a fee is due for an agent's listing. Payments are named by what is paid to whom, by when the agent was added,
+    /// for a home that is restored from its seed has no word of the fees before, and by the number of the period.
+    fn due_fee(&self, row: &AgentRow, sink: Address, fee: &ListingFee) -> Result<Due, ApiError> {
         let ends_after = self.clock.now().plus(PAID_AHEAD);
-        for number in 0_u32.. {
-            let key = format!("haggle-listing-fee-{number}");
+        let added = row.created.map_or(0, |created| created.as_millis()).to_be_bytes();
+        let terms = Hash::of_fields(&[b"listing-fee", sink.as_slice(), &fee.amount.units().to_be_bytes(), &added]);
+        let mut number = 0_u32;
+        loop {
+            let key = format!("listing-fee-{}-{number}", hex(&terms.as_bytes()[..8]));
             match self.purse.find(&row.did, &key).map_err(coded)? {
                 Some(paid) if paid.state == PurchaseState::Paid => {
                     if paid.signed_at.plus(LISTING_FEE_PERIOD) > ends_after {
-                        return Ok(None);
+                        return Ok(Due::Until(paid.authorization.from));
                     }
                 }
-                _ => return Ok(Some(text(&key))),
+                _ => return Ok(Due::Now(text(&key))),
             }
+            number += 1;
         }
-        Ok(None)
     }
 
     async fn transfer_fee(

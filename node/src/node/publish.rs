@@ -181,10 +181,7 @@ impl Inner {
                 {
                     told(&did, &problem);
                 }
-                // a listing that is out stays out: it falls back among those that nobody paid for
-                if served.is_on_the_market()
-                    && let Err(problem) = self.pay_listing_fee(&served.row).await
-                {
+                if let Err(problem) = self.keep_listed(&served).await {
                     told(&did, &problem);
                 }
             }
@@ -195,6 +192,24 @@ impl Inner {
                 Ok(_) => self.pointers_due.add(did),
                 Err(error) => told(&did, &ApiError::from_coded(&error)),
             }
+        }
+    }
+
+    /// Pays again for a listing that is out; without the fee it stays out, among those that nobody paid for. One that should be
+    /// out and is not, because it could not be published when the node started, is published.
+    async fn keep_listed(&self, served: &Served) -> Result<(), ApiError> {
+        if !served.is_on_the_market() {
+            return Ok(());
+        }
+        let row = &served.row;
+        let held = self.catalog.listing_named(&row.did, &row.name).map_err(|error| ApiError::from_coded(&error))?;
+        match held {
+            Some(_) => self.pay_listing_fee(row).await,
+            None if served.engine.is_some() => {
+                self.publish_listing(row, self.listing_body(row)?).await?;
+                self.flush().await
+            }
+            None => Ok(()),
         }
     }
 

@@ -177,7 +177,7 @@ impl Standing for AllPaidBut {
         Figures::default()
     }
 
-    fn room(&self, agent: &Did) -> Option<PaidRoom> {
+    fn room(&self, agent: &Did, _wallet: Option<Address>) -> Option<PaidRoom> {
         let payer = Address::from_slice(&agent.public_key()[..20]);
         (*agent != self.0).then_some(PaidRoom { payer, listings: 1 })
     }

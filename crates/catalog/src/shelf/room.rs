@@ -1,15 +1,18 @@
 //! Which of the records on the shelf listing fees pay for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use haggle_base::{Address, Did, Hash, Kind, RecordId};
 
-use super::{ById, Entry, Shelf, command, event, mark};
+use super::{ById, Entry, Refused, SLOTS_OF_PAID, Shelf, command, event, mark};
 use crate::ports::PaidRoom;
 
-/// How many cards and listings stand on the shelf at each payer's cost.
+/// How many cards, listings and tombstones stand on the shelf at each payer's cost.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Charged(HashMap<Address, [u64; 2]>);
+pub(super) struct Charged(HashMap<Address, [u64; 3]>);
 
 impl Charged {
     pub(super) fn add(&mut self, entry: &Entry) {
@@ -23,7 +26,7 @@ impl Charged {
             && let Some(counts) = self.0.get_mut(payer)
         {
             counts[of] = counts[of].saturating_sub(1);
-            if *counts == [0, 0] {
+            if *counts == [0; 3] {
                 self.0.remove(payer);
             }
         }
@@ -35,13 +38,14 @@ impl Charged {
     }
 }
 
-/// What is paid for: a listing, and the card of whoever lists. A tombstone stands where a listing stood; attestations have
-/// bounds of their own.
+/// What is paid for: a listing, the card of whoever lists, and tombstones of what was paid for. Attestations have bounds of
+/// their own.
 const fn column(kind: Kind) -> Option<usize> {
     match kind {
         Kind::Card => Some(0),
         Kind::Listing => Some(1),
-        Kind::Tombstone | Kind::Attestation | Kind::Pointer => None,
+        Kind::Tombstone => Some(2),
+        Kind::Attestation | Kind::Pointer => None,
     }
 }
 
@@ -49,7 +53,7 @@ impl Shelf {
     /// Listings held whose room is paid for.
     #[must_use]
     pub fn paid_listings(&self) -> usize {
-        let counts = self.charged.0.values().map(|[_, listings]| *listings);
+        let counts = self.charged.0.values().map(|[_, listings, _]| *listings);
         usize::try_from(counts.sum::<u64>()).unwrap_or(usize::MAX)
     }
 
@@ -57,11 +61,34 @@ impl Shelf {
     #[must_use]
     pub fn payer_of(&self, entry: &Entry, room: PaidRoom) -> Option<Address> {
         column(entry.kind)?;
+        let was = self.at(&entry.place).filter(|held| held.payer.as_deref() == Some(&room.payer));
+        let most = match entry.kind {
+            // only what was paid for is withdrawn at its payer's cost
+            Kind::Tombstone if was.is_none() => return None,
+            Kind::Tombstone => room.listings.saturating_mul(SLOTS_OF_PAID as u64),
+            _ => room.listings,
+        };
         // what it would replace gives its room to it
-        let held = self.at(&entry.place).filter(|held| held.kind == entry.kind);
-        let gives = held.is_some_and(|held| held.payer.as_deref() == Some(&room.payer));
+        let gives = was.is_some_and(|held| held.kind == entry.kind);
         let others = self.charged.count(&room.payer, entry.kind) - u64::from(gives);
-        (others < room.listings).then_some(room.payer)
+        (others < most).then_some(room.payer)
+    }
+
+    /// Who pays for what a record would replace: it goes on paying, whoever is bound to it by now.
+    #[must_use]
+    pub fn payer_before(&self, entry: &Entry) -> Option<Address> {
+        if self.charged.0.is_empty() {
+            return None;
+        }
+        self.at(&entry.place)?.payer.as_deref().copied()
+    }
+
+    /// Forgets the refused cards that claim one of these wallets, which have paid now; gives their ids.
+    pub fn forget_cards_of(&mut self, wallets: &HashSet<Address>) -> Vec<RecordId> {
+        let claims = |refused: &Refused| refused.wallet.is_some_and(|wallet| wallets.contains(&wallet));
+        let cards: Vec<_> = self.refused.iter().filter(|(_, refused)| claims(refused)).map(|(id, _)| *id).collect();
+        cards.iter().for_each(|id| self.forget(id));
+        cards
     }
 
     /// Charges an author's card and listings to its room, the oldest first, as far as it reaches.
@@ -97,7 +124,7 @@ impl Shelf {
         let mark = mark(author);
         let alike = self.refused_by.range((mark, RecordId::from(Hash::from_bytes([0; 32])))..);
         let alike = alike.take_while(|(of, _)| *of == mark).map(|(_, id)| *id);
-        alike.filter(|id| self.refused.get(id).and_then(|refused| refused.author) == Some(*author)).collect()
+        alike.filter(|id| self.refused.get(id).is_some_and(|refused| refused.author == *author)).collect()
     }
 }
 

@@ -227,6 +227,42 @@ async fn a_listing_that_was_refused_comes_once_its_fee_is_seen() {
 }
 
 #[tokio::test]
+async fn where_the_free_share_is_full_a_newcomers_fee_gives_it_room_whatever_comes_first() {
+    let tight = || CatalogConfig { shard_capacity: 40, shards: 1, ..config() };
+    let newcomer = agent(0);
+    let room = PaidRoom { payer: payer(0).address(), listings: 1 };
+    let alice = node_with(haggle_store::Store::memory(), CatalogConfig { shards: 1, ..config() }).await;
+    put(&alice, signed_card(&newcomer, 1, card("agent", Some(binding(0, &newcomer.did()))))).await;
+    put(&alice, signed_listing(&newcomer, "a", 1, listing("a", "text", "0.25"))).await;
+    for is_seen_first in [true, false] {
+        let bob = node_with(haggle_store::Store::memory(), tight()).await;
+        for author in 1..5 {
+            put(&bob, signed_card(&agent(author), 1, card("agent", None))).await;
+        }
+        if is_seen_first {
+            bob.ledger.2.lock().insert(newcomer.did(), room);
+        }
+        sync(&bob.catalog, &alice.catalog).await;
+        if !is_seen_first {
+            assert_eq!(bob.catalog.status().paid_listings, 0);
+            bob.ledger.2.lock().insert(newcomer.did(), room);
+            bob.catalog.paid(&[room.payer]).await.unwrap();
+        }
+        // the card may have come after its listing, which is looked for once more then
+        for _ in 0..2 {
+            sync(&bob.catalog, &alice.catalog).await;
+        }
+        assert!(bob.catalog.binding(&newcomer.did()).address().is_some(), "{is_seen_first}");
+        assert_eq!(bob.catalog.status().paid_listings, 1, "{is_seen_first}");
+        // another card that claims the same wallet without its key's word has no room by it
+        let eve = signed_card(&agent(9), 1, card("eve", Some(binding(0, &newcomer.did()))));
+        bob.ledger.2.lock().insert(agent(9).did(), room);
+        put(&bob, eve).await;
+        assert!(bob.catalog.card(&agent(9).did()).unwrap().is_none(), "{is_seen_first}");
+    }
+}
+
+#[tokio::test]
 async fn expired_records_are_not_offered() {
     let (alice, bob) = (node().await, node().await);
     put(&alice, signed_card(&agent(0), 1, card("agent", None))).await;

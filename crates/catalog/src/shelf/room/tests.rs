@@ -4,7 +4,7 @@ use haggle_base::{Address, Kind};
 use proptest::prelude::*;
 
 use super::super::{
-    FREE_LISTINGS, FREE_SLOTS, Shelf, command,
+    FREE_LISTINGS, FREE_SLOTS, SLOTS_OF_PAID, Shelf, command,
     event::{self, Put, Quota},
     tests::{did, entry, put, set_of},
 };
@@ -54,6 +54,29 @@ fn a_wallet_bound_to_one_agent_after_the_other_has_no_more_room() {
     assert!(put_with(&mut shelf, once, entry(Kind::Tombstone, 0, "a", 2)).is_new());
     assert!(put_with(&mut shelf, once, listing(1, "a", 2)).is_new());
     assert_eq!(paid(&shelf, Kind::Listing), 1, "a listing that was withdrawn gives its room back");
+}
+
+#[test]
+fn what_was_paid_for_and_is_no_longer_comes_in_like_anything_that_nobody_pays_for() {
+    let mut shelf = Shelf::new(4, 100);
+    let once = room(7, 1);
+    assert!(put_with(&mut shelf, once, listing(99, "a", 1)).is_new());
+    for author in 0..10 {
+        assert!(put(&mut shelf, entry(Kind::Card, author, "card", 1)).is_new());
+    }
+    let unpaid = listing(99, "a", 2);
+    assert_eq!(shelf.payer_before(&unpaid), Some(once.payer), "who paid goes on paying");
+    assert!(matches!(put(&mut shelf, unpaid), Put::OverQuota { quota: Quota::FreeShare, .. }), "else it finds no room");
+    assert_eq!(paid(&shelf, Kind::Listing), 1);
+    assert!(put_with(&mut shelf, once, listing(99, "a", 3)).is_new());
+    let withdrawn = put_with(&mut shelf, once, entry(Kind::Tombstone, 99, "a", 4));
+    assert!(withdrawn.is_new());
+    assert_eq!(
+        (paid(&shelf, Kind::Listing), paid(&shelf, Kind::Tombstone)),
+        (0, 1),
+        "the listing's room is free again"
+    );
+    assert!(put_with(&mut shelf, once, listing(99, "b", 1)).is_new());
 }
 
 #[test]
@@ -124,18 +147,22 @@ proptest! {
             let kind = [Kind::Card, Kind::Listing, Kind::Tombstone, Kind::Attestation][kind];
             if seq == 5 {
                 drop(shelf.pay(command::Pay { author: did(author), room }));
+            } else if more == 3 {
+                drop(put(&mut shelf, entry(kind, author, slot, seq)));
             } else {
                 drop(put_with(&mut shelf, room, entry(kind, author, slot, seq)));
             }
             for payer in 0..3_u8 {
                 let wallet = Address::repeat_byte(payer);
-                for kind in [Kind::Card, Kind::Listing] {
+                for kind in [Kind::Card, Kind::Listing, Kind::Tombstone] {
                     let held = shelf.iter().filter(|entry| entry.kind == kind && entry.payer.as_deref() == Some(&wallet));
                     let held = held.count() as u64;
-                    prop_assert!(held <= paid_for[usize::from(payer)]);
+                    let most = if kind == Kind::Tombstone { SLOTS_OF_PAID as u64 } else { 1 };
+                    prop_assert!(held <= most * paid_for[usize::from(payer)]);
                     prop_assert_eq!(held, shelf.charged.count(&wallet, kind));
                 }
             }
+            prop_assert!(shelf.shards.iter().all(|shard| shard.free.len() <= 6), "a tenth of the shard");
             let free = shelf.shards.iter().map(|shard| shard.free.len()).sum::<usize>();
             prop_assert_eq!(free, shelf.iter().filter(|entry| entry.is_free()).count());
         }
