@@ -53,9 +53,9 @@ pub(crate) fn drop_entry(batch: &mut Batch, entry: &Entry) {
     batch.delete::<Entries>(&entry.id);
 }
 
-/// Remembers a refused id.
-pub(crate) fn refuse(batch: &mut Batch, id: &RecordId, refused: &Refused) -> Result<(), StoreError> {
-    batch.put::<RefusedIds>(id, refused).map(drop)
+/// Remembers a refused id as the shelf does.
+pub(crate) fn refuse(batch: &mut Batch, shelf: &Shelf, id: &RecordId) -> Result<(), StoreError> {
+    shelf.refused(id).map_or(Ok(()), |refused| batch.put::<RefusedIds>(id, refused).map(drop))
 }
 
 /// Forgets a refused id.

@@ -21,7 +21,7 @@ use crate::{
     ports::Announce,
     prices::{Changes, price_in},
     records,
-    shelf::{Refused, command, event},
+    shelf::{command, event},
     state::Shared,
 };
 
@@ -267,7 +267,10 @@ impl Worker {
                 event::Put::Fresh { evicted, forgotten } => {
                     if let Some(evicted) = evicted {
                         records::drop_entry(&mut batch, evicted);
-                        records::refuse(&mut batch, &evicted.id, &Refused::of(evicted))?;
+                        if evicted.kind == Kind::Card {
+                            shelf.claims(&evicted.id, self.shared.bindings.read().of(&evicted.author, now).address());
+                        }
+                        records::refuse(&mut batch, &shelf, &evicted.id)?;
                         if evicted.kind == Kind::Listing {
                             prices.forget(evicted.place);
                         }
@@ -292,7 +295,7 @@ impl Worker {
                     }
                 }
                 event::Put::OverQuota { forgotten, .. } => {
-                    records::refuse(&mut batch, &entry.id, &Refused::of(&entry))?;
+                    records::refuse(&mut batch, &shelf, &entry.id)?;
                     if let Some(forgotten) = forgotten {
                         records::forget(&mut batch, forgotten);
                     }
@@ -432,7 +435,10 @@ impl Worker {
             for id in &swept.forgotten {
                 records::forget(&mut batch, id);
             }
-            self.shared.store.commit(batch).await?;
+            if let Err(error) = self.shared.store.commit(batch).await {
+                self.reload().await;
+                return Err(error.into());
+            }
             for entry in swept.expired {
                 self.remove(entry);
             }

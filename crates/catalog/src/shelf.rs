@@ -54,7 +54,7 @@ pub struct Refused {
     pub shard: u16,
     /// Who signed the record.
     pub author: Did,
-    /// The wallet that it claims, if it is a card and was not there before.
+    /// The wallet that it claims, if it is a card.
     pub wallet: Option<Address>,
     /// When it was made.
     pub created: Timestamp,
@@ -212,6 +212,12 @@ impl Shelf {
     #[must_use]
     pub fn at(&self, place: &Place) -> Option<&Entry> {
         self.places.get(place).map(|ByPlace(entry)| entry.as_ref())
+    }
+
+    /// What is remembered of a record that came and had no room.
+    #[must_use]
+    pub fn refused(&self, id: &RecordId) -> Option<&Refused> {
+        self.refused.get(id)
     }
 
     /// Whether the record came and there was no room for it.

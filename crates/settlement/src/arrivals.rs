@@ -13,7 +13,7 @@
 //! What holds, whatever comes in whatever order:
 //! - A transfer is one of chain, token, payer and nonce. The first word about it stands, and it is booked once.
 //! - Row and booking are one transaction.
-//! - What the [`till`](crate::till) took as the price of a call is not booked a second time as a transfer, and the other
+//! - What the [`till`] took as the price of a call is not booked a second time as a transfer, and the other
 //!   way round: whoever had a row first books it.
 
 mod error;

@@ -1,8 +1,8 @@
 //! The buyer's desk: hire somebody's agent, and see it through.
 //!
 //! [`Buyer::hire`] writes the purchase down and returns its number; from then on [`Buyer::tick`] drives
-//! it, step by step, across crashes. Nothing here sleeps: the node ticks, and wakes when
-//! [`Buyer::woken`] says so.
+//! it, step by step, across crashes. Nothing here looks at the time by itself: the node ticks, as often as
+//! [`Buyer::turn`] lets it.
 
 use std::{collections::HashMap, ops::Bound, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! x402 version 2: what is asked for, what is paid with, what came of it.
 //!
 //! A seller says what it wants in a [`PaymentRequired`], a list of [`PaymentRequirements`]. A buyer picks one with
-//! [`choose`], copies it into a [`PaymentPayload`] and signs. The answer is a [`SettleResponse`]. The same objects travel
+//! [`choose()`], copies it into a [`PaymentPayload`] and signs. The answer is a [`SettleResponse`]. The same objects travel
 //! in HTTP headers ([`header`]), in A2A metadata ([`a2a`]) and inside haggle's own trade messages. What a facilitator is
 //! asked and answers is in [`facilitator`]; why a payment is refused is a [`Reason`]; [`extensions`] holds identifiers, signed offers
 //! and receipts, and discovery.

@@ -122,7 +122,7 @@ pub fn deposit_nonce(channel_id: &B256, salt: U256) -> B256 {
 static VOUCHER_TYPE: LazyLock<B256> = LazyLock::new(|| keccak256(Voucher::eip712_encode_type().as_bytes()));
 
 /// The digest of a [`Voucher`] over `max_claimable` base units: what every call through a channel has checked. The same as
-/// [`digest`](super::digest), without building the type's text for each one.
+/// [`digest`], without building the type's text for each one.
 #[must_use]
 pub fn voucher_digest(channel_id: &B256, max_claimable: u128, channel: &Domain) -> B256 {
     let mut fields = [0; 96];

@@ -83,6 +83,13 @@ impl Shelf {
         self.at(&entry.place)?.payer.as_deref().copied()
     }
 
+    /// Notes the wallet that a refused card claims, if the id is still remembered.
+    pub fn claims(&mut self, card: &RecordId, wallet: Option<Address>) {
+        if let Some(refused) = self.refused.get_mut(card) {
+            refused.wallet = wallet;
+        }
+    }
+
     /// Forgets the refused cards that claim one of these wallets, which have paid now; gives their ids.
     pub fn forget_cards_of(&mut self, wallets: &HashSet<Address>) -> Vec<RecordId> {
         let claims = |refused: &Refused| refused.wallet.is_some_and(|wallet| wallets.contains(&wallet));

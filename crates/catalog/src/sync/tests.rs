@@ -243,6 +243,7 @@ async fn where_the_free_share_is_full_a_newcomers_fee_gives_it_room_whatever_com
             bob.ledger.2.lock().insert(newcomer.did(), room);
         }
         sync(&bob.catalog, &alice.catalog).await;
+        let bob = if is_seen_first { bob } else { node_with(bob.store, tight()).await };
         if !is_seen_first {
             assert_eq!(bob.catalog.status().paid_listings, 0);
             bob.ledger.2.lock().insert(newcomer.did(), room);
@@ -260,6 +261,36 @@ async fn where_the_free_share_is_full_a_newcomers_fee_gives_it_room_whatever_com
         put(&bob, eve).await;
         assert!(bob.catalog.card(&agent(9).did()).unwrap().is_none(), "{is_seen_first}");
     }
+}
+
+#[tokio::test]
+async fn a_card_that_had_to_go_comes_back_once_its_own_wallet_pays_also_after_a_restart() {
+    let tight = || CatalogConfig { shard_capacity: 40, shards: 1, ..config() };
+    let alice = node_with(haggle_store::Store::memory(), CatalogConfig { shards: 1, ..config() }).await;
+    let bob = node_with(haggle_store::Store::memory(), tight()).await;
+    for author in 1..5 {
+        let bytes = signed_card(&agent(author), 1, card("agent", Some(binding(author, &agent(author).did()))));
+        put(&alice, bytes.clone()).await;
+        put(&bob, bytes).await;
+    }
+    let rich = agent(9);
+    bob.ledger.2.lock().insert(rich.did(), PaidRoom { payer: payer(9).address(), listings: 40 });
+    put(&bob, signed_card(&rich, 1, card("rich", Some(binding(9, &rich.did()))))).await;
+    for at in 0..36 {
+        let name = format!("l{at}");
+        put(&bob, signed_listing(&rich, &name, 1, listing(&name, "text", "0.25"))).await;
+    }
+    let bob = node_with(bob.store, tight()).await;
+    let gone: Vec<_> = (1..5).filter(|author| bob.catalog.card(&agent(*author).did()).unwrap().is_none()).collect();
+    let &[gone] = &*gone else { panic!("the oldest of those that nobody paid for has to go, alone: {gone:?}") };
+    let (led, _) = sync(&bob.catalog, &alice.catalog).await;
+    assert_eq!(led.received, 0, "what had to go is not fetched again");
+
+    let room = PaidRoom { payer: payer(gone).address(), listings: 1 };
+    bob.ledger.2.lock().insert(agent(gone).did(), room);
+    bob.catalog.paid(&[room.payer]).await.unwrap();
+    sync(&bob.catalog, &alice.catalog).await;
+    assert!(bob.catalog.card(&agent(gone).did()).unwrap().is_some());
 }
 
 #[tokio::test]
