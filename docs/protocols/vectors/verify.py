@@ -8,136 +8,33 @@ and signatures anew; rfc8785 and cryptography make the signatures of cards anew.
 """
 
 import base64
-import binascii
-import collections.abc
 import hashlib
 import hmac
 import io
 import ipaddress
 import json
-import pathlib
 import struct
 from decimal import Decimal
 
 import cbor2
 import rfc8785
 from blake3 import blake3
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from eth_abi import encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from eth_utils import keccak
 from pycose.headers import KID, Algorithm
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
 
+import common
 from bodies import DAY, KINDS, fault, for_people, shard_of
-
-HERE = pathlib.Path(__file__).parent
-BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-CHECKS = 0
-
-
-def check(condition, what):
-    """Counts a check and stops at the first that fails."""
-    global CHECKS
-    CHECKS += 1
-    if not condition:
-        raise SystemExit(f"FAILED: {what}")
-
-
-def load(name):
-    return json.loads((HERE / name).read_text())
-
-
-def base58(data):
-    number, text = int.from_bytes(data, "big"), ""
-    while number:
-        number, digit = divmod(number, 58)
-        text = BASE58[digit] + text
-    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
-
-
-def unbase58(text):
-    number = 0
-    for letter in text:
-        number = number * 58 + BASE58.index(letter)
-    return number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def did_of(public):
-    return "did:key:z" + base58(b"\xed\x01" + public)
-
-
-def key_of(did):
-    data = unbase58(did.removeprefix("did:key:z"))
-    check(data[:2] == b"\xed\x01" and len(data) == 34, f"{did} holds an ed25519 key")
-    return data[2:]
-
-
-def slip10(seed, path):
-    """SLIP-0010 for ed25519; every step is hardened."""
-    node = hmac.digest(b"ed25519 seed", seed, "sha512")
-    for step in path.removeprefix("m/").split("/"):
-        index = struct.pack(">I", int(step.removesuffix("'")) | 1 << 31)
-        node = hmac.digest(node[32:], b"\0" + node[:32] + index, "sha512")
-    return node[:32]
-
-
-def ed25519_public(secret):
-    key = Ed25519PrivateKey.from_private_bytes(secret)
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def canonical(data):
-    """The gate by its definition: read one value, nothing after it, write it, compare."""
-    stream = io.BytesIO(data)
-    value = cbor2.load(stream)
-    if stream.read() or not plain(value):
-        return False
-    if text_keys_only(value):
-        # Here the length-first order of cbor2's canonical mode (RFC 7049) is the same order.
-        check(cbor2.dumps(value, canonical=True) == cbor2.dumps(ordered(value)), "both orders agree")
-    return cbor2.dumps(ordered(value)) == data
-
-
-def ordered(value):
-    """The same value with every map in the order of RFC 8949 section 4.2.1."""
-    if isinstance(value, (list, tuple)):
-        return [ordered(item) for item in value]
-    if is_map(value):
-        return {key: ordered(value[key]) for key in sorted(value, key=cbor2.dumps)}
-    return value
-
-
-def text_keys_only(value):
-    if isinstance(value, (list, tuple)):
-        return all(map(text_keys_only, value))
-    if is_map(value):
-        return all(isinstance(key, str) and text_keys_only(item) for key, item in value.items())
-    return True
-
-
-def is_map(value):
-    return isinstance(value, collections.abc.Mapping)
-
-
-def plain(value):
-    """No floats, tags, bignums or odd simple values, at any depth."""
-    if isinstance(value, (list, tuple)):
-        return all(map(plain, value))
-    if is_map(value):
-        return all(plain(key) and plain(item) for key, item in value.items())
-    if isinstance(value, bool) or value is None:
-        return True
-    if isinstance(value, int):
-        return -(1 << 64) <= value < 1 << 64
-    return isinstance(value, (str, bytes))
+from common import base58, canonical, check, did_of, ed25519_public, is_map, key_of, load, plain, slip10
+from payments import signed, verify_channel_receipt, verify_contracts, verify_exact, verify_orders
+from signed_cards import b64url, unique, verify_cards
 
 
 def verify_cbor():
@@ -239,237 +136,6 @@ def verify_terms():
     both = b"".join(blake3(half).digest() for half in halves)
     check(blake3(both).hexdigest() == terms["hash"], "terms hash")
     check(canonical(halves[0]), "the parties document is canonical")
-
-
-def typed(types, name, message):
-    """The message with its numbers as numbers."""
-    values = {}
-    for field, kind in types[name].items():
-        value = message[field]
-        if kind.endswith("[]"):
-            values[field] = [typed(types, kind[:-2], item) for item in value]
-        else:
-            values[field] = int(value) if "int" in kind else value
-    return values
-
-
-def signed(key, domain, types, name, message):
-    """Digest and signature by eth-account."""
-    listed = {kind: [{"name": field, "type": of} for field, of in fields.items()] for kind, fields in types.items()}
-    domain = {**domain, "chainId": int(domain["chainId"])}
-    made = Account.sign_typed_data(key, domain, listed, typed(types, name, message))
-    return "0x" + bytes(made.message_hash).hex(), "0x" + bytes(made.signature).hex()
-
-
-ORDER = dict.fromkeys("buyer provider validator arbitrator feeTo".split(), "address")
-ORDER |= dict.fromkeys("amount bond stake".split(), "uint96") | {"feeBps": "uint16", "silentBps": "uint16"}
-ORDER |= {"flags": "uint8", "fundBy": "uint40", "deliverBy": "uint40"}
-ORDER |= dict.fromkeys("reviewSecs counterSecs ruleSecs".split(), "uint32") | {"terms": "bytes32", "salt": "uint256"}
-PAYMENT = {"from": "address", "to": "address"}
-PAYMENT |= dict.fromkeys("value validAfter validBefore".split(), "uint256") | {"nonce": "bytes32"}
-
-
-def verify_orders():
-    vectors = load("eip712-order.json")
-    buyer, provider = vectors["buyerKey"], vectors["providerKey"]
-    for row in vectors["cases"]:
-        order, identity = row["order"], {"orderId": row["orderId"]}
-        escrow = {"name": "haggle Escrow", "version": "1", "chainId": row["chainId"], "verifyingContract": row["escrow"]}
-        token = {**escrow, "name": "USD Coin", "version": "2", "verifyingContract": row["token"]}
-        fee = int(order["amount"]) * int(order["feeBps"]) // 10_000 if int(order["flags"]) & 1 else 0
-        deposit = int(order["amount"]) + fee
-        check(str(deposit) == row["deposit"], f"{row['name']}: deposit")
-        payment = {"from": order["buyer"], "to": row["escrow"], "value": deposit, "validAfter": 0}
-        payment |= {"validBefore": order["fundBy"], "nonce": row["orderId"]}
-        for key, domain, name, fields, message, digest, signature in (
-            (provider, escrow, "Order", ORDER, order, "orderId", "providerSig"),
-            (buyer, escrow, "Release", {"orderId": "bytes32"}, identity, "releaseDigest", "releaseSig"),
-            (provider, escrow, "Refund", {"orderId": "bytes32"}, identity, "refundDigest", "refundSig"),
-            (buyer, token, "ReceiveWithAuthorization", PAYMENT, payment, "receiveWithAuthorizationDigest", "buyerAuth"),
-        ):
-            made = signed(key, domain, {name: fields}, name, message)
-            check(made == (row[digest], row[signature]), f"{row['name']}: {name}")
-
-
-def verify_contracts():
-    vectors = load("eip712-contracts.json")
-    for row in vectors["cases"]:
-        made = signed(vectors["key"], row["domain"], row["types"], row["type"], row["message"])
-        check(made == (row["digest"], row["signature"]), f"{row['type']}: {row['name']}")
-    nonce = vectors["depositNonce"]
-    content = encode(["bytes32", "uint256"], [bytes.fromhex(nonce["channelId"][2:]), int(nonce["salt"])])
-    check("0x" + keccak(content).hex() == nonce["nonce"], "nonce of a deposit")
-
-
-def verify_exact():
-    vectors = load("x402-exact.json")
-    payer, seller = vectors["payer_key"], vectors["seller_key"]
-    payload, paid = vectors["payload"], vectors["settlement"]
-    accepted, extra = payload["accepted"], payload["accepted"]["extra"]
-    token = {"name": extra["name"], "version": extra["version"], "chainId": accepted["network"].split(":")[1]}
-    token["verifyingContract"] = accepted["asset"]
-    types = {"TransferWithAuthorization": PAYMENT}
-    made = signed(payer, token, types, "TransferWithAuthorization", payload["payload"]["authorization"])
-    check(made == (vectors["transfer_with_authorization_digest"], payload["payload"]["signature"]), "exact: the payment")
-    texts = "resourceUrl scheme network asset payTo amount".split()
-    offer = {"version": "uint256"} | dict.fromkeys(texts, "string") | {"validUntil": "uint256"}
-    receipt = {"version": "uint256", "network": "string", "resourceUrl": "string", "payer": "string"}
-    receipt |= {"issuedAt": "uint256", "transaction": "string"}
-    offered = vectors["payment_required"]["extensions"]["offer-receipt"]["info"]["offers"][0]
-    given = paid["extensions"]["offer-receipt"]["info"]["receipt"]
-    for name, fields, statement, digest in (
-        ("Offer", offer, offered, "offer_digest"),
-        ("Receipt", receipt, given, "receipt_digest"),
-    ):
-        domain = {"name": f"x402 {name.lower()}", "version": "1", "chainId": 1}
-        made = signed(seller, domain, {name: fields}, name, statement["payload"])
-        check(made == (vectors[digest], statement["signature"]), f"exact: the {name.lower()}")
-    for header, value in (("payment_required_header", "payment_required"), ("payload_header", "payload")):
-        check(json.loads(base64.b64decode(vectors[header])) == vectors[value], f"exact: {header}")
-
-
-def verify_channel_receipt():
-    vectors = load("channel-receipt.json")
-    file = vectors["file"]
-    proof = file["proof"]
-    terms, said = proof["channel"], proof["receipt"]
-    deployed = {"version": "1", "chainId": proof["chain_id"], "verifyingContract": proof["contract"]}
-    domain = {**deployed, "name": "x402 Batch Settlement"}
-    names = "payer payerAuthorizer receiver receiverAuthorizer token".split()
-    config = dict.fromkeys(names, "address") | {"withdrawDelay": "uint40", "salt": "bytes32"}
-    snake = "payer payer_authorizer receiver receiver_authorizer token withdraw_delay salt".split()
-    channel = dict(zip(config, (terms[name] for name in snake)))
-    identity = signed(vectors["payer_secret"], domain, {"ChannelConfig": config}, "ChannelConfig", channel)[0]
-    check(identity == file["channel"], "channel receipt: the channel's id")
-    voucher = {"channelId": "bytes32", "maxClaimableAmount": "uint128"}
-    message = {"channelId": identity, "maxClaimableAmount": said["charged"]}
-    made = signed(vectors["payer_secret"], domain, {"Voucher": voucher}, "Voucher", message)
-    check(made[1] == proof["voucher"], "channel receipt: the voucher")
-    fields = {"channelId": "bytes32", "seller": "string", "charged": "uint128", "claimed": "uint128"}
-    fields |= {"issuedAt": "uint256"}
-    domain = {**deployed, "name": "haggle channel receipt"}
-    message = {**said, "channelId": identity}
-    made = signed(vectors["receiver_secret"], domain, {"ChannelReceipt": fields}, "ChannelReceipt", message)
-    check(made[1] == said["signature"], "channel receipt: the receipt")
-
-
-class Refused(Exception):
-    """Why a card counts for nothing, as a code."""
-
-
-def unique(pairs):
-    """An object that names everything once."""
-    if len(dict(pairs)) != len(pairs):
-        raise Refused("card_not_json")
-    return dict(pairs)
-
-
-def b64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def unb64url(text):
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if b64url(data) != text:
-        raise ValueError("padded, or with letters of another alphabet")
-    return data
-
-
-def full(value):
-    """What the SDKs sign of a value: no null, no empty text, list or object at any depth; None for nothing."""
-    if isinstance(value, dict):
-        value = {name: inner for name, item in value.items() if (inner := full(item)) is not None}
-    elif isinstance(value, list):
-        value = [inner for item in value if (inner := full(item)) is not None]
-    return None if value in ("", [], {}) else value
-
-
-def without_signatures(card):
-    return {name: value for name, value in card.items() if name != "signatures"}
-
-
-def read_header(entry):
-    try:
-        header = json.loads(unb64url(entry["protected"]), object_pairs_hook=unique)
-    except (KeyError, TypeError, ValueError, Refused):
-        raise Refused("card_signature_malformed") from None
-    if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid"), str) or "crit" in header:
-        raise Refused("card_signature_malformed")
-    return header
-
-
-def verify_entry(entry, card, did, forms):
-    """The form that a signature covers; forms maps names to canonical bytes."""
-    header = read_header(entry)
-    if header["alg"] not in ("EdDSA", "Ed25519"):
-        raise Refused("card_signature_algorithm")
-    if header["kid"] not in (did, f"{did}#{did.removeprefix('did:key:')}"):
-        raise Refused("card_signature_unknown_key")
-    try:
-        signature = unb64url(entry["signature"])
-    except (binascii.Error, ValueError):
-        raise Refused("card_signature_malformed") from None
-    if len(signature) != 64:
-        raise Refused("card_signature_malformed")
-    for name, payload in forms.items():
-        try:
-            signed = f"{entry['protected']}.{b64url(payload)}".encode()
-            Ed25519PublicKey.from_public_bytes(key_of(did)).verify(signature, signed)
-            return name
-        except InvalidSignature:
-            continue
-    raise Refused("bad_signature")
-
-
-def verify_card(text, did):
-    """The form in which the card's author signed it."""
-    card = json.loads(text, object_pairs_hook=unique)
-    entries = card.get("signatures", [])
-    if not entries or len(entries) > 8:
-        raise Refused("card_too_many_signatures" if entries else "card_unsigned")
-    # These cards hold no default that only the standard's form leaves out.
-    content = without_signatures(card)
-    forms = {"spec": rfc8785.dumps(content), "sdk": rfc8785.dumps(full(content))}
-    told = []
-    for entry in entries:
-        try:
-            return verify_entry(entry, card, did, forms)
-        except Refused as reason:
-            told.append(str(reason))
-    raise Refused(next((code for code in told if code != "card_signature_unknown_key"), told[0]))
-
-
-def verify_cards():
-    vectors = load("cards.json")
-    author = vectors["author"]
-    secret = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(author["secret"]))
-    check(did_of(ed25519_public(bytes.fromhex(author["secret"]))) == author["did"], "the author's DID")
-    for row in vectors["forms"]:
-        spec = json.loads(row["spec"])
-        check(rfc8785.dumps(spec).decode() == row["spec"], f"{row['name']}: canonical")
-        check(rfc8785.dumps(full(spec)).decode() == row["sdk"], f"{row['name']}: the SDKs' form")
-        check(row["spec"] == row["sdk"] or row["faults"], f"{row['name']}: two forms are a fault")
-    for row in vectors["signed"]:
-        check(rfc8785.dumps(row["card"]).decode() == row["canonical"], f"{row['name']}: canonical")
-        header = rfc8785.dumps({"alg": "EdDSA", "kid": author["did"], "typ": "JOSE"})
-        check((header.decode(), b64url(header)) == (row["header"], row["protected"]), f"{row['name']}: header")
-        signature = secret.sign(f"{row['protected']}.{b64url(row['canonical'].encode())}".encode())
-        check(b64url(signature) == row["signature"], f"{row['name']}: signature")
-        check(without_signatures(json.loads(row["signed"])) == row["card"], f"{row['name']}: the same card")
-    reference = vectors["reference"]
-    card = json.loads(reference["card"])
-    entry = card["signatures"][0]
-    check(read_header(entry)["kid"] == reference["kid"], "the reference's key id")
-    signed = f"{entry['protected']}.{b64url(rfc8785.dumps(without_signatures(card)))}".encode()
-    Ed25519PublicKey.from_public_bytes(unb64url(reference["key"])).verify(unb64url(entry["signature"]), signed)
-    for row in vectors["accepted"]:
-        check(verify_card(row["card"], author["did"]) == row["form"], f"cards accepted: {row['name']}")
-    for row in vectors["refused"]:
-        try:
-            code = verify_card(row["card"], author["did"])
-        except Refused as reason:
-            code = str(reason)
-        check(code == row["code"], f"cards refused: {row['name']}: {code}")
 
 
 FRAMES = {1: "Params", 2: "Request", 3: "Response", 4: "End", 5: "Error", 6: "Cancel"}
@@ -815,4 +481,4 @@ if __name__ == "__main__":
              verify_blobs, verify_mailbox)
     for part in parts:
         part()
-    print(f"{CHECKS} checks of the golden vectors passed")
+    print(f"{common.CHECKS} checks of the golden vectors passed")
