@@ -314,19 +314,26 @@ impl Post {
         is_ours
     }
 
-    /// Whom to visit now for all agents: who has news, and who was not asked for `every`.
-    pub(crate) fn due(&self, every: Duration) -> Vec<PeerId> {
+    /// Whom to visit now for all agents: who has news, and who was not asked for `every`. Who is being visited is not; what it
+    /// says meanwhile is remembered.
+    pub(crate) fn due(&self, every: Duration, visited: &BTreeSet<PeerId>) -> Vec<PeerId> {
         let mut news = std::mem::take(&mut *self.news.lock());
-        let mut chosen = self.chosen.lock();
         let mut due = Vec::new();
-        for chosen in chosen.iter_mut() {
+        for chosen in self.chosen.lock().iter_mut().filter(|chosen| !visited.contains(&chosen.peer)) {
             let is_old = chosen.asked.is_none_or(|asked| asked.elapsed() >= every);
             if news.remove(&chosen.peer) || is_old {
                 chosen.asked = Some(Instant::now());
                 due.push(chosen.peer);
             }
         }
+        news.retain(|keeper| visited.contains(keeper));
+        self.news.lock().append(&mut news);
         due
+    }
+
+    /// Whether a keeper has said that there is mail, and was not visited for it.
+    pub(crate) fn has_news(&self, keeper: &PeerId) -> bool {
+        self.news.lock().contains(keeper)
     }
 
     /// Of the keepers that have letters of ours, those to ask for receipts now: who is connected, and who was not asked for
@@ -465,6 +472,30 @@ mod tests {
         assert_eq!(takes(100, None, By::Keeper), 32, "half of it is for keepers");
         assert_eq!(takes(100, Some(did(1)), By::Peer(peer(1))), 64);
         assert_eq!((2..30).map(|number| takes(100, Some(did(number)), By::Keeper)).sum::<usize>(), 448);
+    }
+
+    #[tokio::test]
+    async fn who_is_being_visited_holds_up_no_other_and_is_visited_again_for_what_it_says_meanwhile() {
+        let config = haggle_network::NetworkConfig::for_testing("devnet-7/1".parse().unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(haggle_base::SystemClock);
+        let key = NodeKey::from_bytes(&[9; 32]);
+        let (network, _inbox) = Network::start(config, &key, Arc::clone(&clock), None).await.unwrap();
+        let (home, store) = (tempfile::tempdir().unwrap(), Store::memory());
+        let [slow, quick] = [1, 2].map(|number| NodeKey::from_bytes(&[number; 32]).peer_id());
+        let mut batch = Batch::new();
+        batch.put::<Keepers>(&0, &List::try_from(vec![slow, quick]).unwrap()).unwrap();
+        store.commit(batch).await.unwrap();
+        let (config, registry) = (Config::default(), &mut Registry::default());
+        let post = Post::open(&config, (&store, &store), home.path(), &network, &clock, registry).unwrap();
+
+        let nobody = BTreeSet::new();
+        assert_eq!(post.due(HOUR, &nobody), [slow, quick], "at the start everybody is asked");
+        let visited = BTreeSet::from([slow]);
+        assert!(post.told_of_news(slow) && post.told_of_news(quick));
+        assert_eq!(post.due(HOUR, &visited), [quick]);
+        assert!(post.has_news(&slow) && !post.has_news(&quick));
+        assert_eq!(post.due(HOUR, &nobody), [slow]);
+        assert!(post.due(HOUR, &nobody).is_empty() && !post.has_news(&slow));
     }
 
     #[test]

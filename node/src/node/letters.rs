@@ -11,6 +11,8 @@ use super::loops::spawn_one;
 use crate::events::Happened;
 use crate::mailbox::{Asked, Requests, ToAnswer};
 use crate::post::{By, Candidate, Outcome, inbox_protocol, keepers_protocol};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use haggle_a2a::envelope::{MessageType, SignedMessage};
 use haggle_base::{Blob, Coded, Did, Hash, List, PeerId, RecordId, Text};
 use haggle_catalog::mail::letter::MAX_RECEIPT_BYTES;
@@ -98,10 +100,18 @@ async fn collect_mail(inner: Arc<Inner>) {
     let (look, collect) = if is_here { (LOOK_EVERY_HERE, COLLECT_EVERY_HERE) } else { (LOOK_EVERY, COLLECT_EVERY) };
     let mut peers = inner.network.subscribe_events();
     let mut every = tokio::time::interval(look);
+    // each by itself: one that stalls holds up no other
+    let (mut visits, mut visited) = (FuturesUnordered::new(), BTreeSet::new());
     loop {
         tokio::select! {
             _ = every.tick() => inner.choose_keepers(),
             () = inner.post.news_rung.notified() => {}
+            Some(keeper) = visits.next() => {
+                visited.remove(&keeper);
+                if !inner.post.has_news(&keeper) {
+                    continue;
+                }
+            }
             event = peers.recv() => match event {
                 Ok(NetworkEvent::Connected { peer, .. }) => {
                     inner.post.met(&peer);
@@ -111,8 +121,20 @@ async fn collect_mail(inner: Arc<Inner>) {
                 Err(RecvError::Closed) => return,
             },
         }
-        inner.visit_keepers(collect).await;
+        for (keeper, what) in inner.plan_visits(collect, &visited) {
+            visited.insert(keeper);
+            visits.push(Arc::clone(&inner).visit_in_time(keeper, what));
+        }
     }
+}
+
+/// What a keeper is visited for.
+#[derive(Default)]
+struct Errand {
+    /// For the letters of every agent.
+    all: bool,
+    /// For receipts of what these sent.
+    senders: BTreeSet<Did>,
 }
 
 /// Why a peer's stream is not answered, in the words of the mail.
@@ -344,30 +366,34 @@ impl Inner {
         self.post.choose(connected.into_iter().filter_map(candidate).collect());
     }
 
-    /// Visits keepers that have news or were not visited for a while, and those that have letters of ours, for receipts.
-    async fn visit_keepers(self: &Arc<Self>, every: Duration) {
-        let mut plan: BTreeMap<PeerId, (bool, BTreeSet<Did>)> = BTreeMap::new();
-        for keeper in self.post.due(every) {
-            plan.entry(keeper).or_default().0 = true;
+    /// The visits to make now: to keepers that have news or were not visited for a while, and to those that have letters of ours,
+    /// for receipts. Nobody is visited twice at the same time.
+    fn plan_visits(&self, every: Duration, visited: &BTreeSet<PeerId>) -> BTreeMap<PeerId, Errand> {
+        let mut plan: BTreeMap<PeerId, Errand> = BTreeMap::new();
+        for keeper in self.post.due(every, visited) {
+            plan.entry(keeper).or_default().all = true;
         }
         let under_way = self.post.outbox.under_way();
         let keepers = under_way.iter().flat_map(|sent| sent.keepers.iter().copied()).collect();
-        let due = self.post.ask_for_receipts(keepers, every, |keeper| self.network.is_connected(keeper));
+        let is_met = |keeper: &PeerId| self.network.is_connected(keeper) && !visited.contains(keeper);
+        let due = self.post.ask_for_receipts(keepers, every, is_met);
         for sent in &under_way {
             for keeper in sent.keepers.iter().filter(|keeper| due.contains(keeper)) {
-                plan.entry(*keeper).or_default().1.insert(sent.from);
+                plan.entry(*keeper).or_default().senders.insert(sent.from);
             }
         }
-        let visits = plan.into_iter().filter(|(keeper, _)| *keeper != self.network.peer_id());
-        let visits = visits.map(|(keeper, (whole, senders))| async move {
-            let visited = timeout(VISIT_PATIENCE, self.visit(keeper, whole, &senders)).await;
-            let done = visited.unwrap_or(Err(MailError::Timeout));
-            if done.is_err() && self.network.is_connected(&keeper) {
-                self.post.missed(&keeper);
-            }
-            self.outcome_of(&keeper, done);
-        });
-        futures::future::join_all(visits).await;
+        plan.retain(|keeper, _| *keeper != self.network.peer_id() && !visited.contains(keeper));
+        plan
+    }
+
+    async fn visit_in_time(self: Arc<Self>, keeper: PeerId, what: Errand) -> PeerId {
+        let visited = timeout(VISIT_PATIENCE, self.visit(keeper, what.all, &what.senders)).await;
+        let done = visited.unwrap_or(Err(MailError::Timeout));
+        if done.is_err() && self.network.is_connected(&keeper) {
+            self.post.missed(&keeper);
+        }
+        self.outcome_of(&keeper, done);
+        keeper
     }
 
     async fn begin_visit(&self, keeper: &PeerId) -> Result<Visit<Stream>, MailError> {
