@@ -190,7 +190,7 @@ impl World {
         let mut shelf = Shelf::new(self.settings.shards, self.settings.capacity);
         let far = START.plus(Duration::from_millis(self.now)).plus(haggle_base::record::MAX_CLOCK_SKEW);
         for news in self.news.iter().filter(|news| news.published && news.entry.created <= far) {
-            drop(shelf.put(command::Put { entry: Arc::clone(&news.entry), wallet: None }, START));
+            drop(shelf.put(command::Put { entry: Arc::clone(&news.entry) }, START));
         }
         shelf
     }

@@ -223,7 +223,6 @@ impl Worker {
             let mut entry = record.entry(self.shared.config.shards);
             entry.payer = self.shared.payer_of(record, &entry, &shelf, now).map(Box::new);
             let entry = Arc::new(entry);
-            let wallet = record.wallet();
             let mut kept = self.shared.kept.as_ref().map(Mutex::lock);
             if let Some(kept) = &mut kept {
                 if !kept.takes(&shelf, &entry, origin(at)) {
@@ -254,7 +253,7 @@ impl Worker {
                 continue;
             }
             let was_refused = shelf.is_refused(&entry.id);
-            let outcome = shelf.put(command::Put { entry: Arc::clone(&entry), wallet }, now);
+            let outcome = shelf.put(command::Put { entry: Arc::clone(&entry) }, now);
             if was_refused && outcome.is_new() {
                 records::forget(&mut batch, &entry.id);
             }
@@ -295,6 +294,7 @@ impl Worker {
                     }
                 }
                 event::Put::OverQuota { forgotten, .. } => {
+                    shelf.claims(&entry.id, record.wallet());
                     records::refuse(&mut batch, &shelf, &entry.id)?;
                     if let Some(forgotten) = forgotten {
                         records::forget(&mut batch, forgotten);
@@ -323,13 +323,12 @@ impl Worker {
         };
         self.pay_for(agents).await?;
         let forgotten = self.shared.shelf.write().forget_cards_of(&payers);
+        if forgotten.is_empty() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
         forgotten.iter().for_each(|id| records::forget(&mut batch, id));
-        if let Err(error) = self.shared.store.commit(batch).await {
-            self.reload().await;
-            return Err(error.into());
-        }
-        Ok(())
+        self.commit_or_reload(batch).await
     }
 
     /// Charges what these agents have on the shelf to the room that is paid for, and makes place for what was refused.
@@ -345,10 +344,7 @@ impl Worker {
                 records::change(&mut batch, entry)?;
             }
             forgotten.iter().for_each(|id| records::forget(&mut batch, id));
-            if let Err(error) = self.shared.store.commit(batch).await {
-                self.reload().await;
-                return Err(error.into());
-            }
+            self.commit_or_reload(batch).await?;
         }
         Ok(())
     }
@@ -362,10 +358,7 @@ impl Worker {
             }
             let taken = records::take_out(&self.shared.store, &mut self.shared.shelf.write(), &mut kept.lock());
             let (gone, batch) = taken?;
-            if let Err(error) = self.shared.store.commit(batch).await {
-                self.reload().await;
-                return Err(error.into());
-            }
+            self.commit_or_reload(batch).await?;
             for entry in gone {
                 self.remove(entry);
             }
@@ -435,10 +428,7 @@ impl Worker {
             for id in &swept.forgotten {
                 records::forget(&mut batch, id);
             }
-            if let Err(error) = self.shared.store.commit(batch).await {
-                self.reload().await;
-                return Err(error.into());
-            }
+            self.commit_or_reload(batch).await?;
             for entry in swept.expired {
                 self.remove(entry);
             }
@@ -452,6 +442,15 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let committed = tokio::task::spawn_blocking(move || shared.index.commit()).await;
         committed.map_err(|_| CatalogError::Closed)?.map_err(CatalogError::from)
+    }
+
+    /// Stores what the shelf decided; if that fails nothing is decided.
+    async fn commit_or_reload(&self, batch: Batch) -> Result<(), CatalogError> {
+        if let Err(error) = self.shared.store.commit(batch).await {
+            self.reload().await;
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// The shelf decided something that could not be stored: go back to what is stored.

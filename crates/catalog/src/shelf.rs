@@ -54,7 +54,7 @@ pub struct Refused {
     pub shard: u16,
     /// Who signed the record.
     pub author: Did,
-    /// The wallet that it claims, if it is a card.
+    /// The wallet that it claims, if it is a card ([`Shelf::claims`]).
     pub wallet: Option<Address>,
     /// When it was made.
     pub created: Timestamp,
@@ -117,19 +117,19 @@ impl Shelf {
     /// `Fresh`: the place was empty and is taken. `Replaced`: the record that stood there, which
     /// has a lower `seq` (or the same and a higher id), is gone. `OverQuota`: only the id is
     /// kept, for reconciliation. `Known`, `Stale`, `Expired`: nothing changes.
-    pub fn put(&mut self, command::Put { entry, wallet }: command::Put, now: Timestamp) -> event::Put {
+    pub fn put(&mut self, command::Put { entry }: command::Put, now: Timestamp) -> event::Put {
         let held = match self.displaced(&entry, now) {
             Ok(held) => held,
             Err(outcome) => return outcome,
         };
         if let Err(quota) = self.check_author(&entry, held.as_deref()) {
-            let forgotten = self.refuse(entry.id, Refused { wallet, ..Refused::of(&entry) });
+            let forgotten = self.refuse(entry.id, Refused::of(&entry));
             return event::Put::OverQuota { quota, forgotten };
         }
         let evicted = match self.make_room(&entry, held.as_deref()) {
             Ok(evicted) => evicted,
             Err(quota) => {
-                let forgotten = self.refuse(entry.id, Refused { wallet, ..Refused::of(&entry) });
+                let forgotten = self.refuse(entry.id, Refused::of(&entry));
                 return event::Put::OverQuota { quota, forgotten };
             }
         };

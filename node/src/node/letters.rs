@@ -375,8 +375,7 @@ impl Inner {
         }
         let under_way = self.post.outbox.under_way();
         let keepers = under_way.iter().flat_map(|sent| sent.keepers.iter().copied()).collect();
-        let is_met = |keeper: &PeerId| self.network.is_connected(keeper) && !visited.contains(keeper);
-        let due = self.post.ask_for_receipts(keepers, every, is_met);
+        let due = self.post.ask_for_receipts(keepers, every, |keeper| self.network.is_connected(keeper));
         for sent in &under_way {
             for keeper in sent.keepers.iter().filter(|keeper| due.contains(keeper)) {
                 plan.entry(*keeper).or_default().senders.insert(sent.from);

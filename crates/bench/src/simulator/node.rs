@@ -69,8 +69,7 @@ impl Node {
     /// Puts a record that was verified before, but for its time; true if it is new here.
     pub(super) fn admit(&mut self, entry: Arc<Entry>, now: u64) -> bool {
         let clock = self.clock(now);
-        entry.created <= clock.plus(MAX_CLOCK_SKEW)
-            && self.shelf.put(command::Put { entry, wallet: None }, clock).is_new()
+        entry.created <= clock.plus(MAX_CLOCK_SKEW) && self.shelf.put(command::Put { entry }, clock).is_new()
     }
 
     fn meshed(&self) -> usize {

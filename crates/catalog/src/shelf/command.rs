@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use haggle_base::{Address, Did, RecordId};
+use haggle_base::{Did, RecordId};
 
 use crate::{door::Entry, ports::PaidRoom};
 
@@ -11,8 +11,6 @@ use crate::{door::Entry, ports::PaidRoom};
 pub struct Put {
     /// What the shelf keeps of the record.
     pub entry: Arc<Entry>,
-    /// The wallet that a card claims: one that is refused may come again when a fee of it is seen.
-    pub wallet: Option<Address>,
 }
 
 /// Charge what an author has on the shelf to the room that is paid for.

@@ -83,7 +83,8 @@ impl Shelf {
         self.at(&entry.place)?.payer.as_deref().copied()
     }
 
-    /// Notes the wallet that a refused card claims, if the id is still remembered.
+    /// Notes the wallet that a refused card claims, if the id is still remembered: it may come again when a fee of that wallet is
+    /// seen.
     pub fn claims(&mut self, card: &RecordId, wallet: Option<Address>) {
         if let Some(refused) = self.refused.get_mut(card) {
             refused.wallet = wallet;

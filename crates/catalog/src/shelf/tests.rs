@@ -47,7 +47,7 @@ fn shelf() -> Shelf {
 }
 
 pub(super) fn put(shelf: &mut Shelf, entry: Entry) -> event::Put {
-    shelf.put(command::Put { entry: Arc::new(entry), wallet: None }, START)
+    shelf.put(command::Put { entry: Arc::new(entry) }, START)
 }
 
 pub(super) fn set_of(shelf: &Shelf) -> Vec<(Timestamp, RecordId)> {
@@ -85,7 +85,7 @@ fn of_equal_seqs_the_lower_id_stands() {
 fn an_expired_record_is_not_put() {
     let late = START.plus(Duration::from_secs(101));
     let card = Arc::new(entry(Kind::Card, 0, "card", 1));
-    assert_eq!(shelf().put(command::Put { entry: card, wallet: None }, late), event::Put::Expired);
+    assert_eq!(shelf().put(command::Put { entry: card }, late), event::Put::Expired);
 }
 
 #[test]
